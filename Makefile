@@ -1,0 +1,55 @@
+# Every target starts from nothing: it makes .venv and installs gnexp there when that is missing or out of date.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+DEMO := runs_dir=demo/runs results_dir=demo/results
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check sweep report bench clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "  PYTHON=python3.12 chooses the interpreter of a new .venv; ARGS='norm=gn ...' goes to sweep, report and test."
+
+install: $(STAMP) ## .venv with gnexp (editable) and its tools
+
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' \
+		|| { echo "gnexp needs Python 3.11, 3.12 or 3.13: make PYTHON=python3.12 ..." >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	@echo "installing gnexp and what it needs into $(VENV) (torch is large: minutes on a slow line)"
+	@$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+demo: $(STAMP) ## the paper's Figure 1 in miniature, trained here, into demo/
+	$(BIN)/gnexp sweep experiment=batch_size batch=32,2 seeds=1 $(DEMO)
+	$(BIN)/gnexp report exhibit=figure1,table2 $(DEMO)
+	@echo
+	@awk '/^## How/ {exit} {print}' demo/results/tables/table2.md
+	@echo "all of it, and how it differs from the paper's setting: $(CURDIR)/demo/results/README.md"
+	@echo "figure: $(CURDIR)/demo/results/figures/figure1.png"
+
+test: $(STAMP) ## the tests (without those marked gpu, slow or data)
+	$(BIN)/python -m pytest -q $(ARGS)
+
+check: $(STAMP) ## style, types, import floors, and that results/ is what the program renders
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/gnexp report --check
+
+sweep: $(STAMP) ## every run of experiment=batch_size that has no result yet
+	$(BIN)/gnexp sweep $(ARGS)
+
+report: $(STAMP) ## tables and figures from finished runs, into results/
+	$(BIN)/gnexp report $(ARGS)
+
+bench: $(STAMP) ## the benchmarks of this machine
+	@for file in benchmarks/*.py; do echo "$$file"; $(BIN)/python "$$file" || exit 1; done
+
+clean: ## removes .venv, demo/, caches and builds; keeps runs/ and results/
+	rm -rf $(VENV) demo build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

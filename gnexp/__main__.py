@@ -1,0 +1,7 @@
+"""`python -m gnexp`, the same as the command gnexp."""
+
+import sys
+
+from gnexp.cli import main
+
+sys.exit(main())

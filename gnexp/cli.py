@@ -1,0 +1,311 @@
+"""The verbs of `gnexp`: the only reader of sys.argv.
+
+Imports neither torch nor Hydra before a verb needs it, and never torch: training is a child's work.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gnexp import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from omegaconf import DictConfig
+
+_HELP = f"""\
+gnexp {__version__}: the experiments of "Group Normalization" (Wu & He 2018), and what lies past them.
+
+  gnexp train norm=gn batch=2            one run (small scale, embedded real data, unless told otherwise)
+  gnexp sweep experiment=batch_size      every run of one question: resumable, side by side
+  gnexp report                           tables and figures in results/, the paper's values beside the measured
+  gnexp eval run=RUN_ID                  the error of a finished run under other running statistics
+  gnexp completion                       for bash: eval "$(gnexp completion)"
+
+`gnexp VERB --help` tells more. Exit codes: 0 done, 1 failed, 2 a mistake in what was asked, 130 Ctrl-C.
+"""
+
+_RUN_KEYS = """\
+  norm=gn|bn|ln|in|none    the normalization;  norm.num_groups=8 or norm.channels_per_group=4 for gn
+  batch=32  workers=8      images per worker, and how many workers share a step
+  scale=small|paper|smoke  minutes on a laptop; the paper's own setting (data.root=/data/imagenet); seconds
+  model= data= recipe=     other files of conf/;  any field of them: recipe.epochs=4
+  device=auto  threads=    cpu, cuda or cuda:1; threads of one training process
+  runs_dir=runs            where run directories lie
+"""
+
+_HYDRA_FLAGS = """\
+Hydra's: --cfg job (print the config and stop), --info, --config-dir DIR (your own conf/), --hydra-help
+"""
+
+_VERB_HELP = {
+    "train": f"""\
+gnexp train KEY=VALUE...: trains one run, or goes on with it from its last finished epoch.
+
+  gnexp train norm=gn batch=2
+  gnexp train experiment=norms norm=ln seed=1
+  gnexp train scale=paper norm=gn batch=2 data.root=/data/imagenet
+
+{_RUN_KEYS}\
+  seed=0                   everything random follows from it
+  experiment=NAME          take an experiment's fixed choices
+
+A finished run is not run again. Its files are in runs/<run_id>-<label>/, result.json last.
+{_HYDRA_FLAGS}""",
+    "sweep": f"""\
+gnexp sweep KEY=VALUE...: every run of an experiment that has no result yet.
+
+  gnexp sweep                              experiment=batch_size at scale=small
+  gnexp sweep dry_run=true                 print the plan and stop
+  gnexp sweep experiment=norms seeds=5     seeds 0 to 4 in every cell
+  gnexp sweep norm=gn,bn batch=2           values for an axis of the grid replace it; for another key add an axis
+  gnexp sweep experiment=null norm=gn norm.num_groups=1,2,4,8
+
+{_RUN_KEYS}\
+  results_dir=results      runs recorded there count as done
+  seeds=N                  seeds 0 to N-1;  seed=3,4 names them
+  hydra/launcher=joblib    runs side by side, one per core;  basic: one after another, all cores each
+  hydra.launcher.n_jobs=2  how many side by side (with a GPU one at a time, unless told otherwise)
+
+All cells get their first seed before any gets its second. Failed runs are listed at the end (exit code 1);
+the same command goes on where a stopped sweep ended.
+{_HYDRA_FLAGS}""",
+    "report": """\
+gnexp report [--check] KEY=VALUE...: collects finished runs into results/ and renders tables and figures.
+
+  gnexp report
+  gnexp report exhibit=table2,figure1
+  gnexp report --check                     render again and compare with what is there; exit code 1 if they differ
+
+  exhibit=NAME,...         some exhibits alone (default: all)
+  overwrite=false          true: a finished run replaces the one recorded under its id
+  runs_dir=runs            where run directories lie
+  results_dir=results      where the report goes
+""",
+    "eval": """\
+gnexp eval run=RUN: scores a finished run's final weights on val under the named running statistics.
+
+  gnexp eval run=3f2a eval_stats=all
+
+  run=RUN                  a run's id, the start of it, or its directory
+  eval_stats=worker0       worker0 (what users of DistributedDataParallel get), mean, precise or all
+  runs_dir=runs            where run directories lie
+""",
+    "completion": """\
+gnexp completion: prints a bash completion script.
+
+  eval "$(gnexp completion)"               in this shell; put the line into ~/.bashrc for every shell
+""",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a verb and returns the exit code: 0 done, 1 failed, 2 a user's mistake, 130 Ctrl-C."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(_HELP, end="")
+        return 0 if words else 2
+    if words[0] == "--version":
+        print(f"gnexp {__version__}")
+        return 0
+    verb, rest = words[0], words[1:]
+    try:
+        if verb not in _VERB_HELP:
+            from gnexp.keys import did_you_mean
+
+            verbs = list(_VERB_HELP)
+            raise ValueError(
+                f"unknown verb {verb!r}: choose from {', '.join(verbs)}{did_you_mean(verb, verbs)}"
+            )
+        if "-h" in rest or "--help" in rest:
+            print(_VERB_HELP[verb], end="")
+            return 0
+        if verb in ("train", "sweep"):
+            return _hydra(verb, rest)
+        return {"report": _report, "eval": _eval, "completion": _completion}[verb](rest)
+    except KeyboardInterrupt:
+        print("gnexp: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # `gnexp ... | head`: nobody reads on. Python would complain once more while it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (ValueError, OSError) as error:
+        if os.environ.get("GNEXP_DEBUG"):
+            raise
+        print(f"gnexp: error: {error}", file=sys.stderr)
+        return 2
+
+
+def _hydra(verb: str, words: list[str]) -> int:
+    """Runs train and sweep: one Hydra app, the latter with --multirun."""
+    import signal
+
+    import hydra
+    from hydra._internal.utils import get_args_parser
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    from gnexp import compose
+    from gnexp.keys import DEFAULT_EXPERIMENT, conf_dir
+
+    parser = get_args_parser()
+    parser.error = _refuse  # type: ignore[method-assign]  # argparse prints a long usage
+    known = parser.parse_intermixed_args(words)
+    overrides: list[str] = known.overrides
+    if known.multirun or known.run:
+        raise ValueError("gnexp train makes one run and gnexp sweep several: leave out --run and --multirun")
+    flags = [word for word in words if word not in overrides]
+    shown_only = bool(flags) and (known.cfg or known.info or known.hydra_help) is not None
+    directories = [known.config_dir] if known.config_dir else []
+    for override in compose.parse(overrides):
+        if override.key_or_group == "hydra.searchpath":
+            directories += [str(place) for place in compose.values_of(override)[0]]
+    composer = compose.Composer(directories)
+    composer.check(overrides, sweep=verb == "sweep")
+    if verb == "sweep":
+        if not any(word.startswith("experiment=") for word in overrides):
+            overrides = [f"experiment={DEFAULT_EXPERIMENT}", *overrides]
+        if shown_only:
+            fixed = [o for o in compose.parse(overrides) if not o.is_sweep_override()]
+            arguments = composer.flatten([o.input_line or "" for o in fixed])
+        else:
+            arguments, flags = overrides, ["--multirun", *flags]
+    else:
+        arguments = composer.flatten(overrides)
+        if not shown_only:
+            composer.run(arguments)  # a mistake is told here, in one line, not by Hydra
+
+    # Hydra then raises instead of printing a stack trace of its own and a hint to set this variable.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    signal.signal(signal.SIGTERM, _terminate)
+    before, sys.argv = sys.argv, ["gnexp", *arguments, *flags]
+    app = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=compose.CONFIG_NAME)
+    try:
+        app(run_task)()
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 0
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ValueError(compose.explain(error)) from None
+    finally:
+        sys.argv = before
+    return 0
+
+
+def run_task(config: DictConfig) -> int:
+    """What Hydra runs, in this process or in one of its launcher's: a child that trains.
+
+    Raises:
+        SystemExit: outside a sweep, with the child's exit code.
+        KeyboardInterrupt: in a sweep, when Ctrl-C stopped the child, so that no further run is started.
+    """
+    import signal
+
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    from gnexp import compose
+    from gnexp.launch import launch
+
+    is_sweep = HydraConfig.get().mode == RunMode.MULTIRUN
+    outcome = launch(compose.to_run(config), Path(config.runs_dir), quiet=is_sweep)
+    if not is_sweep:
+        if outcome.message:
+            print(outcome.message)
+        raise SystemExit(outcome.exit_code)
+    if outcome.stopped_by == signal.SIGINT:
+        raise KeyboardInterrupt
+    if outcome.stopped_by is not None:
+        raise SystemExit(128 + outcome.stopped_by)
+    return outcome.exit_code
+
+
+def _report(words: list[str]) -> int:
+    is_check = "--check" in words
+    settings = _settings(
+        [word for word in words if word != "--check"],
+        {"exhibit": "", "overwrite": "false", "runs_dir": "runs", "results_dir": "results"},
+    )
+    from gnexp import compose
+    from gnexp.experiments import report
+
+    if settings["overwrite"].lower() not in ("true", "false"):
+        raise ValueError(f"overwrite must be true or false, got {settings['overwrite']}")
+    names = [name for name in settings["exhibit"].split(",") if name] or None
+    exhibits = compose.load_exhibits(names)
+    runs_dir, results_dir = Path(settings["runs_dir"]), Path(settings["results_dir"])
+    if is_check:
+        problems = report.check(exhibits, compose.expand, runs_dir=runs_dir, results_dir=results_dir)
+        for problem in problems:
+            print(problem, file=sys.stderr)
+        print(f"{results_dir}: {len(problems)} problem(s)" if problems else f"{results_dir} is as rendered")
+        return 1 if problems else 0
+    overwrite = settings["overwrite"].lower() == "true"
+    rendered = report.render(
+        exhibits, compose.expand, runs_dir=runs_dir, results_dir=results_dir, overwrite=overwrite
+    )
+    for note in rendered.notes:
+        print(f"note: {note}", file=sys.stderr)
+    for path in rendered.paths:
+        print(path)
+    print(f"{len(rendered.collected)} new result(s) from {runs_dir}\n\n{rendered.answer}")
+    return 0
+
+
+def _eval(words: list[str]) -> int:
+    settings = _settings(words, {"run": "", "eval_stats": "worker0", "runs_dir": "runs"})
+    import subprocess
+
+    from gnexp.keys import check_choice
+    from gnexp.launch import named_run_dir, start_worker
+
+    check_choice("eval_stats", settings["eval_stats"], ("worker0", "mean", "precise", "all"))
+    if not settings["run"]:
+        raise ValueError("which run? gnexp eval run=RUN_ID (or the start of it, or its directory)")
+    run_dir = named_run_dir(settings["run"], Path(settings["runs_dir"]))
+    arguments = ["--eval", settings["eval_stats"], str(run_dir / "spec.json")]
+    ended = start_worker(arguments, dict(os.environ), stdout=subprocess.PIPE)
+    if ended.exit_code == 0:
+        rows = [line.split("\t") for line in ended.out.decode().splitlines() if "\t" in line]
+        print(f"{run_dir.name}\n{'eval_stats':<12}val/top1_error, %")
+        for stats, error in rows:
+            print(f"{stats:<12}{float(error):.2f}")
+    return ended.exit_code
+
+
+def _completion(words: list[str]) -> int:
+    _settings(words, {})
+    from gnexp.completion import script
+
+    print(script(), end="")
+    return 0
+
+
+def _settings(words: list[str], defaults: dict[str, str]) -> dict[str, str]:
+    """key=value words of a verb that is no Hydra app."""
+    from gnexp.keys import did_you_mean
+
+    found = dict(defaults)
+    for word in words:
+        key, equals, value = word.partition("=")
+        if key not in defaults:
+            known = f": known are {', '.join(defaults)}" if defaults else ": this verb takes none"
+            raise ValueError(
+                f"unknown {'key' if equals else 'word'} {key}{known}{did_you_mean(key, list(defaults))}"
+            )
+        if not equals or not value:
+            raise ValueError(f"expected {key}=VALUE, got {word!r}")
+        found[key] = value
+    return found
+
+
+def _refuse(message: str) -> Any:
+    raise ValueError(message)
+
+
+def _terminate(number: int, frame: object) -> None:
+    sys.exit(128 + number)

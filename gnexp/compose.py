@@ -1,0 +1,350 @@
+"""From conf/ and a command line to runs: what a key may be, what an experiment chooses, which runs it expands to.
+
+Beside cli.py and the sweeper plugin the only importer of Hydra and OmegaConf.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import functools
+import itertools
+import typing
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.utils import create_config_search_path
+from hydra.core.config_search_path import SearchPathQuery
+from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, Transformer
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from gnexp.config import RunConfig, from_dict
+from gnexp.experiments.plan import Cell, Expansion, ExperimentConfig, ScaleBlock
+from gnexp.keys import (
+    DEFAULT_SCALE,
+    GROUPS,
+    SWEEP_KEYS,
+    check_choice,
+    check_key,
+    conf_dir,
+    merge_overrides,
+    spell,
+)
+
+CONFIG_NAME = "config"
+_HYDRA_PREFIXES = ("hydra.", "hydra/")
+
+
+def _mutable(cls: type) -> type:
+    """A mutable twin of a dataclass: OmegaConf makes the nodes of a frozen one read-only, which refuses overrides."""
+    fields: list[tuple[str, Any, Any]] = []
+    hints = typing.get_type_hints(cls)
+    for f in dataclasses.fields(cls):
+        if dataclasses.is_dataclass(hints[f.name]):
+            twin = _mutable(typing.cast(type, hints[f.name]))
+            fields.append((f.name, twin, dataclasses.field(default_factory=twin)))
+        else:
+            fields.append((f.name, hints[f.name], dataclasses.field(default=f.default)))
+    return dataclasses.make_dataclass(cls.__name__, fields)
+
+
+@functools.cache
+def _app_schema() -> type:
+    """RunConfig's fields and those of the command line alone, which never reach a run."""
+    run = _mutable(RunConfig)
+    command: list[tuple[str, Any, Any]] = [
+        ("experiment", ExperimentConfig | None, dataclasses.field(default=None)),
+        ("seeds", int | None, dataclasses.field(default=None)),
+        ("dry_run", bool, dataclasses.field(default=False)),
+        ("runs_dir", str, dataclasses.field(default="runs")),
+        ("results_dir", str, dataclasses.field(default="results")),
+    ]
+    return dataclasses.make_dataclass("AppConfig", command, bases=(run,))
+
+
+def register_schema() -> None:
+    """Makes the schema known to Hydra, under a name that starts with an underscore so that it is no visible option."""
+    ConfigStore.instance().store(name="_app", node=_app_schema())
+
+
+def explain(error: Exception) -> str:
+    """One line of a Hydra or OmegaConf error: its deepest cause and the key it is about."""
+    deepest: BaseException = error
+    while isinstance(deepest.__cause__, HydraException | OmegaConfBaseException):
+        deepest = deepest.__cause__
+    lines = [line.strip() for line in str(deepest).splitlines() if line.strip()] or [type(deepest).__name__]
+    key = next((line.removeprefix("full_key: ") for line in lines if line.startswith("full_key: ")), "")
+    about = f"{key}: " if key and key not in lines[0] else ""
+    if lines[0].endswith(":") and lines[1:]:
+        # "In 'norm/x': ConfigKeyError raised while composing config:", with the message beneath it.
+        return f"{lines[0].split(': ')[0]}: {about if key not in lines[1] else ''}{lines[1]}"
+    return about + lines[0]
+
+
+def parse(overrides: Iterable[str]) -> list[Override]:
+    """Parses overrides.
+
+    Raises:
+        ValueError: one is not of the form key=value.
+    """
+    parser = OverridesParser.create()
+    parsed: list[Override] = []
+    for text in overrides:
+        if "=" not in text:
+            raise ValueError(f"expected key=value, got {text!r}")
+        try:
+            parsed.append(parser.parse_override(text))
+        except HydraException as error:
+            raise ValueError(
+                f"cannot read {text!r}: {explain(error)}; quote a value as 'key=\"the value\"'"
+            ) from None
+    return parsed
+
+
+def is_hydra(override: Override) -> bool:
+    """Whether an override is for Hydra itself (its launcher, its search path) and no part of a run."""
+    return f"{override.key_or_group}.".startswith(_HYDRA_PREFIXES)
+
+
+def values_of(override: Override) -> list[Any]:
+    """The values an override lists: one, or several where it is a sweep such as batch=2,4."""
+    if override.is_sweep_override():
+        return [_plain(value) for value in override.sweep_iterator(transformer=Transformer.identity)]
+    return [_plain(override.value())]
+
+
+def _plain(value: Any) -> Any:
+    return getattr(value, "text", value)  # a quoted string stands for its text
+
+
+class Composer:
+    """Composes runs from gnexp's conf/ and the user's own directories."""
+
+    def __init__(self, directories: Sequence[str] = ()) -> None:
+        """Takes the user's directories: `--config-dir` and `hydra.searchpath`.
+
+        Raises:
+            ValueError: a directory that does not exist.
+        """
+        register_schema()
+        path = create_config_search_path(str(conf_dir()))
+        for directory in directories:
+            place = directory.removeprefix("file://")
+            if "://" not in place and not Path(place).is_dir():
+                raise ValueError(f"there is no config directory {place}")
+            # Before the schema, which Hydra wants last; after gnexp's own, which a user's file does not hide.
+            url = place if "://" in place else f"file://{Path(place).resolve()}"
+            path.prepend(provider="user", path=url, anchor=SearchPathQuery(provider="schema"))
+        self._loader = ConfigLoaderImpl(path)
+        self._chosen: dict[tuple[str, ...], DictConfig] = {}
+        self._experiments: dict[tuple[str, str], ExperimentConfig] = {}
+
+    def options(self, group: str) -> list[str]:
+        """The choices a group offers, the user's own included."""
+        return sorted(o for o in self._loader.get_group_options(group) if not o.startswith("_"))
+
+    def check(self, overrides: Sequence[str], *, sweep: bool) -> None:
+        """Checks keys and choices, so that a mistake is named before anything is composed or started.
+
+        Raises:
+            ValueError: an unknown key or choice, or several values outside a sweep.
+        """
+        for text, override in zip(overrides, parse(overrides), strict=True):
+            if is_hydra(override):
+                if "/" in override.key_or_group:
+                    for value in values_of(override):
+                        check_choice(override.key_or_group, value, self.options(override.key_or_group))
+                continue
+            key = override.key_or_group
+            if override.is_add() or override.is_force_add() or override.is_delete() or override.package:
+                raise ValueError(f"{text!r}: keys cannot be added or removed, only set; write key=value")
+            check_key(key)
+            if key in SWEEP_KEYS and not sweep:
+                raise ValueError(f"{key} is for `gnexp sweep`; `gnexp train` makes one run")
+            if key in (*SWEEP_KEYS, "experiment", "scale", "runs_dir") and override.is_sweep_override():
+                raise ValueError(f"{text}: a sweep has one {key}; start one sweep after the other")
+            if override.is_sweep_override() and not sweep:
+                raise ValueError(f"{text} lists several values; `gnexp sweep` makes one run of each")
+            if override.is_sweep_override() and not override.is_discrete_sweep():
+                raise ValueError(f"{text}: a sweep needs listed values, such as {key}=1,2")
+            if key in GROUPS:
+                for value in values_of(override):
+                    if not (key == "experiment" and value is None):
+                        check_choice(key, value, self.options(key))
+
+    def load(self, overrides: Sequence[str]) -> DictConfig:
+        """Composes a config, Hydra's own part left out.
+
+        Raises:
+            ValueError: a key, a choice or a value that the schema refuses.
+        """
+        choices: list[Override] = []
+        values: list[Override] = []
+        for override in parse(overrides):
+            (choices if override.key_or_group in GROUPS else values).append(override)
+        try:
+            # Choosing files takes some 50 ms, setting values 2: a grid's cells share the former.
+            base = self._choose(tuple(override.input_line or "" for override in choices))
+            config = copy.deepcopy(base)
+            ConfigLoaderImpl._apply_overrides_to_config([v for v in values if not is_hydra(v)], config)
+        except (HydraException, OmegaConfBaseException) as error:
+            raise ValueError(explain(error)) from None
+        return config
+
+    def _choose(self, choices: tuple[str, ...]) -> DictConfig:
+        if choices not in self._chosen:
+            config = self._loader.load_configuration(CONFIG_NAME, list(choices), RunMode.RUN)
+            OmegaConf.set_struct(config, False)
+            del config["hydra"]
+            OmegaConf.set_struct(config, True)
+            self._chosen[choices] = config
+        return self._chosen[choices]
+
+    def run(self, overrides: Sequence[str]) -> RunConfig:
+        """Composes one run from overrides as Hydra takes them (see `flatten`)."""
+        return to_run(self.load(overrides))
+
+    def experiment(self, name: str, scale: str) -> tuple[ExperimentConfig, ScaleBlock]:
+        """An experiment and its block at a scale; at "null" a question without fixed choices or grid.
+
+        Raises:
+            ValueError: the experiment does not exist or has no block for the scale.
+        """
+        check_choice("scale", scale, self.options("scale"))
+        if name == "null":
+            return ExperimentConfig(name="null"), ScaleBlock()
+        check_choice("experiment", name, self.options("experiment"))
+        if (name, scale) not in self._experiments:
+            node = self.load([f"experiment={name}", f"scale={scale}"]).experiment
+            self._experiments[name, scale] = typing.cast(ExperimentConfig, OmegaConf.to_object(node))
+        experiment = self._experiments[name, scale]
+        if scale not in experiment.scales:
+            known = ", ".join(experiment.scales)
+            raise ValueError(f"experiment {name} has no block for scale={scale}, only for {known}")
+        return experiment, experiment.scales[scale]
+
+    def flatten(self, overrides: Sequence[str]) -> list[str]:
+        """Puts an experiment's and its scale block's fixed choices under the user's overrides, which win."""
+        name, scale = question(overrides)
+        experiment, block = self.experiment(name, scale)
+        return merge_overrides(experiment.overrides, block.overrides, overrides)
+
+    def expand(
+        self, experiment: str, scale: str, overrides: Sequence[str] = (), *, seeds: int | None = None
+    ) -> Expansion:
+        """Every run of an experiment at a scale.
+
+        Values that `overrides` gives for a grid axis replace that axis; a list of values for any other key adds an
+        axis; `seed=0,1` or `seeds` replaces the experiment's seeds.
+
+        Raises:
+            ValueError: an unknown name, or a cell whose fields do not fit together.
+        """
+        question, block = self.experiment(experiment, scale)
+        grid: dict[str, list[Any]] = {**question.grid, **block.grid}
+        own_seeds, fixed = list(block.seeds), []
+        # Only what makes a run goes into a cell's command; where its files lie is the caller's business.
+        left_out = {"experiment", "scale", "seeds", "dry_run", "runs_dir", "results_dir"}
+        replaced = False
+        for text, override in zip(overrides, parse(overrides), strict=True):
+            key = override.key_or_group
+            if key == "seed":
+                own_seeds, replaced = values_of(override), True
+            elif key in grid or (override.is_sweep_override() and not is_hydra(override)):
+                grid[key] = values_of(override)
+            elif key not in left_out and not is_hydra(override):
+                fixed.append(text)
+        if seeds is not None:
+            if replaced:
+                raise ValueError("give seed or seeds, not both")
+            if seeds < 1:
+                raise ValueError(f"seeds must be at least 1, got {seeds}")
+            own_seeds, replaced = list(range(seeds)), True
+
+        named = [f"experiment={experiment}"] if question.overrides or block.overrides else []
+        named += [f"scale={scale}"] if scale != DEFAULT_SCALE else []
+        cells = []
+        for point in itertools.product(*grid.values()):
+            coordinates = dict(zip(grid, point, strict=True))
+            command = merge_overrides(
+                named, fixed, [f"{key}={spell(value)}" for key, value in coordinates.items()]
+            )
+            try:
+                first = self.run(self.flatten(command))
+            except ValueError as error:
+                where = " ".join(f"{key}={spell(value)}" for key, value in coordinates.items())
+                raise ValueError(f"{where}: {error}" if where else str(error)) from None
+            chosen = own_seeds if replaced else own_seeds + _more_seeds(block, coordinates, grid)
+            runs = tuple(dataclasses.replace(first, seed=seed) for seed in dict.fromkeys(chosen))
+            spelled = {k: v if isinstance(v, str | int | float) else spell(v) for k, v in coordinates.items()}
+            cells.append(Cell(coordinates=spelled, overrides=tuple(command), runs=runs))
+        axes = {key: tuple(dict.fromkeys(cell.coordinates[key] for cell in cells)) for key in grid}
+        return Expansion(
+            experiment=experiment, question=question.question, scale=scale, axes=axes, cells=tuple(cells)
+        )
+
+
+def question(overrides: Sequence[str]) -> tuple[str, str]:
+    """The experiment and the scale that a command line names."""
+    named = {override.key_or_group: spell(values_of(override)[0]) for override in parse(overrides)}
+    return named.get("experiment", "null"), named.get("scale", DEFAULT_SCALE)
+
+
+def _more_seeds(block: ScaleBlock, coordinates: Mapping[str, Any], grid: Mapping[str, Any]) -> list[int]:
+    found: list[int] = []
+    for extra in block.extra_seeds:
+        if unknown := [axis for axis in extra.where if axis not in grid]:
+            raise ValueError(
+                f"extra_seeds names {unknown[0]}, which is no axis of the grid {', '.join(grid)}"
+            )
+        if all(coordinates[axis] in values for axis, values in extra.where.items()):
+            found += extra.seeds
+    return found
+
+
+def to_run(config: DictConfig) -> RunConfig:
+    """A composed config as a run, the command line's own keys left out.
+
+    Raises:
+        ValueError: fields that do not fit together.
+    """
+    plain = typing.cast(dict[str, Any], OmegaConf.to_container(config, resolve=True))
+    return from_dict({f.name: plain[f.name] for f in dataclasses.fields(RunConfig)})
+
+
+def expand(experiment: str, scale: str, overrides: Sequence[str] = (), seeds: int | None = None) -> Expansion:
+    """Every run of one of gnexp's own experiments at a scale (see `Composer.expand`)."""
+    return _shared().expand(experiment, scale, overrides, seeds=seeds)
+
+
+@functools.cache
+def _shared() -> Composer:
+    return Composer()
+
+
+def load_exhibits(names: Sequence[str] | None = None) -> list[dict[str, Any]]:
+    """The exhibits of conf/exhibit as plain dicts, in the order of their names; all of them unless some are named.
+
+    Raises:
+        ValueError: a name that is none, or a file that is no mapping.
+    """
+    files = {path.stem: path for path in sorted((conf_dir() / "exhibit").glob("*.yaml"))}
+    for name in names or ():
+        check_choice("exhibit", name, list(files))
+    exhibits = []
+    for name in files if names is None else names:
+        try:
+            exhibit = OmegaConf.to_container(OmegaConf.load(files[name]), resolve=True)
+        except Exception as error:
+            raise ValueError(f"cannot read {files[name]}: {' '.join(str(error).split())}") from None
+        if not isinstance(exhibit, dict):
+            raise ValueError(f"{files[name]} must hold keys and values")
+        exhibits.append(typing.cast(dict[str, Any], exhibit))
+    return exhibits

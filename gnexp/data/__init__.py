@@ -1,0 +1,29 @@
+"""Data sets, found by their kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from gnexp.config import DataConfig
+from gnexp.data.dataset import Dataset
+from gnexp.data.fashion import FashionDataset
+from gnexp.data.imagefolder import ImageFolder
+
+DATASETS: dict[str, Callable[[DataConfig, torch.device], Dataset]] = {
+    "fashion": FashionDataset,
+    "fashion_scenes": FashionDataset,
+    "imagefolder": ImageFolder,
+}
+
+
+def build_dataset(config: DataConfig, device: torch.device) -> Dataset:
+    """Opens or makes the data set.
+
+    Raises:
+        ValueError: an unknown kind, or a data set that is missing or not what its config says.
+    """
+    if config.kind not in DATASETS:
+        raise ValueError(f"data.kind must be one of {', '.join(DATASETS)}, got {config.kind}")
+    return DATASETS[config.kind](config, device)

@@ -1,0 +1,41 @@
+"""What the engine asks of a data set: batches of given samples, augmented by key."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+Indices = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Images and their labels, on the device."""
+
+    images: torch.Tensor  # (N, C, H, W) float32, normalized
+    labels: torch.Tensor  # (N,) int64
+
+
+# A generator and not any iterator: its close() ends the loader processes of an epoch that is left early.
+Batches = Generator[Batch, None, None]
+
+
+class Dataset(Protocol):
+    """A train and a val split. Order, drop-last and evaluation sizes are the loader's business."""
+
+    num_train: int
+    num_val: int
+    fingerprint: str  # sha256 of what was read or made
+
+    def train_batches(self, seed: int, epoch: int, steps: Sequence[Indices]) -> Batches:
+        """One batch per entry of `steps`, augmented by (seed, epoch, sample index)."""
+        ...
+
+    def val_batches(self, steps: Sequence[Indices]) -> Batches:
+        """One batch per entry of `steps`, not augmented."""
+        ...

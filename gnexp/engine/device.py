@@ -1,0 +1,54 @@
+"""Where a run computes, and what that machine is."""
+
+from __future__ import annotations
+
+import os
+import platform
+import socket
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+import torchvision
+
+from gnexp.config import RunConfig
+
+
+def choose_device(name: str) -> torch.device:
+    """auto: the first GPU, or the CPU where there is none.
+
+    Raises:
+        ValueError: a GPU was asked for and there is none.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name != "cpu" and not torch.cuda.is_available():
+        raise ValueError(f"device={name} needs a GPU that torch can use, and there is none; use device=cpu")
+    return torch.device(name)
+
+
+def describe(run: RunConfig, device: torch.device, commit: dict[str, Any]) -> dict[str, Any]:
+    """One segment's entry in env.json: versions, host, device and threads beside the commit."""
+    return {
+        **commit,
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "torchvision": torchvision.__version__,
+        "host": socket.gethostname(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "threads": torch.get_num_threads(),
+        "memory_format": run.memory_format,
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or "unknown"
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "unknown")

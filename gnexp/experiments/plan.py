@@ -1,0 +1,65 @@
+"""What an experiment and an exhibit are: the schema of their YAML, and the cells an expansion yields."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from gnexp.config import RunConfig
+
+AxisValue = str | int | float
+
+
+@dataclass(kw_only=True)
+class ExtraSeeds:
+    """More seeds for the cells where every named axis takes one of the listed values."""
+
+    where: dict[str, list[Any]] = field(default_factory=dict)
+    seeds: list[int] = field(default_factory=list)
+
+
+@dataclass(kw_only=True)
+class ScaleBlock:
+    """What an experiment chooses at one scale, over its fixed choices and grid."""
+
+    overrides: list[str] = field(default_factory=list)  # Hydra overrides, e.g. "recipe.epochs=4"
+    grid: dict[str, list[Any]] = field(default_factory=dict)  # replaces the axes it names
+    seeds: list[int] = field(default_factory=lambda: [0])
+    extra_seeds: list[ExtraSeeds] = field(default_factory=list)
+
+
+@dataclass(kw_only=True)
+class ExperimentConfig:
+    """A question: fixed choices, a grid, and a block per scale. One YAML file under conf/experiment/."""
+
+    name: str = ""
+    question: str = ""
+    overrides: list[str] = field(default_factory=list)  # at every scale
+    grid: dict[str, list[Any]] = field(default_factory=dict)  # axis (a Hydra key) -> values, outermost first
+    scales: dict[str, ScaleBlock] = field(default_factory=dict)  # paper, small, smoke
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One point of a grid."""
+
+    coordinates: dict[str, AxisValue]  # axis -> value as the grid spells it, e.g. {"norm": "bn", "batch": 2}
+    overrides: tuple[str, ...]  # what `gnexp train` needs to make this cell, the seed left out
+    runs: tuple[RunConfig, ...]  # one per seed, in the order of the seeds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expansion:
+    """Every run of an experiment at one scale."""
+
+    experiment: str
+    question: str
+    scale: str
+    axes: dict[str, tuple[AxisValue, ...]]
+    cells: tuple[Cell, ...]
+
+    @property
+    def seed_major(self) -> tuple[tuple[Cell, RunConfig], ...]:
+        """Every (cell, run), all cells at the first seed first, so that a full table appears early."""
+        depth = max((len(cell.runs) for cell in self.cells), default=0)
+        return tuple((cell, cell.runs[i]) for i in range(depth) for cell in self.cells if i < len(cell.runs))

@@ -1,0 +1,206 @@
+"""From finished runs to results/: tables, figures, an index and one page, each number computed from results/runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gnexp.config import RunConfig
+from gnexp.experiments.plan import Expansion
+from gnexp.experiments.report.blocks import to_markdown
+from gnexp.experiments.report.cells import Findings, measure
+from gnexp.experiments.report.collect import SCALES, copy_fresh, count, find_fresh, load_store
+from gnexp.experiments.report.exhibit import Exhibit, parse_exhibit
+from gnexp.experiments.report.figures import digest_of, draw_png, draw_svg
+from gnexp.experiments.report.page import make_page, make_readme, without_drawings
+from gnexp.experiments.report.plot_by_batch import plot_by_batch
+from gnexp.experiments.report.plot_by_epoch import plot_by_epoch
+from gnexp.experiments.report.plots import Plot
+from gnexp.experiments.report.summary import Section, answer
+from gnexp.experiments.report.tables import table_document
+from gnexp.experiments.report.tidy import table_csv
+from gnexp.experiments.result import Result
+from gnexp.files import write_atomic
+
+_PLOTS: dict[str, Callable[[Exhibit, Findings], Plot | None]] = {
+    "batch_figure": plot_by_batch,
+    "epoch_figure": plot_by_epoch,
+}
+Expand = Callable[[str, str], Expansion]
+
+__all__ = ["Rendered", "check", "render"]
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """What a report did: results copied, files written, what is worth a note, and the answer in one paragraph."""
+
+    collected: tuple[Path, ...]
+    paths: tuple[Path, ...]
+    notes: tuple[str, ...]
+    answer: str
+
+
+def render(
+    exhibits: Sequence[Mapping[str, Any]],
+    expand: Expand,
+    *,
+    runs_dir: Path,
+    results_dir: Path,
+    overwrite: bool = False,
+    is_whole: bool = True,
+) -> Rendered:
+    """Collects finished runs into results_dir/runs and writes every exhibit, README.md and report.html.
+
+    is_whole=False is for a choice of the exhibits: README.md and report.html, which show all of them, then stay.
+    Everything is rendered in memory before the first file is replaced, and each file is replaced whole: an
+    interrupted report leaves old files, new files, and nothing between.
+
+    Raises:
+        ValueError: an exhibit that its schema refuses.
+    """
+    plan = _Plan(exhibits, expand)
+    collection = find_fresh(runs_dir, results_dir / "runs", plan.wanted, overwrite=overwrite)
+    collected = copy_fresh(collection, results_dir / "runs")
+    results, notes = load_store(results_dir / "runs", plan.wanted)
+    contents = plan.contents(results, notes, is_whole=is_whole)
+    for name, content in contents.items():
+        _write(results_dir / name, content)
+    for name in _stale(results_dir, plan, contents):
+        (results_dir / name).unlink()
+    return Rendered(
+        collected=tuple(collected),
+        paths=tuple(results_dir / name for name in contents),
+        notes=(*collection.notes, *notes),
+        answer=" ".join(answer(plan.sections(results))),
+    )
+
+
+def check(
+    exhibits: Sequence[Mapping[str, Any]],
+    expand: Expand,
+    *,
+    results_dir: Path,
+    runs_dir: Path | None = None,
+    is_whole: bool = True,
+) -> list[str]:
+    """Says where results_dir is not what `render` would write now; empty where it is.
+
+    Text is compared byte for byte; figures by the digest of the numbers they plot, since matplotlib's versions draw
+    the same numbers in different bytes, and report.html by its text with the drawings taken out. Given runs_dir, a
+    finished run that waits there to be collected is a problem too.
+    """
+    plan = _Plan(exhibits, expand)
+    problems = []
+    if runs_dir is not None:
+        fresh = find_fresh(runs_dir, results_dir / "runs", plan.wanted, overwrite=False).fresh
+        if fresh:
+            number = count(len(fresh), "finished run")
+            problems.append(f"{number} in {runs_dir} to collect: {', '.join(fresh)}; run `gnexp report`")
+    results, notes = load_store(results_dir / "runs", plan.wanted)
+    problems += notes
+    contents = plan.contents(results, notes, is_whole=is_whole)
+    for name, content in contents.items():
+        path = results_dir / name
+        try:
+            present = path.read_bytes()
+        except OSError as error:
+            problems.append(f"{path} cannot be read ({error.strerror}); run `gnexp report`")
+            continue
+        if _essence(name, present) != _essence(name, content):
+            problems.append(f"{path} is not what the runs say; run `gnexp report` and look at the difference")
+    problems += [
+        f"{results_dir / name} is left over: nothing renders it"
+        for name in _stale(results_dir, plan, contents)
+    ]
+    return problems
+
+
+class _Plan:
+    """The exhibits in order, with every expansion they need made once."""
+
+    def __init__(self, exhibits: Sequence[Mapping[str, Any]], expand: Expand) -> None:
+        self.exhibits: list[Exhibit] = sorted(
+            (parse_exhibit(v) for v in exhibits), key=lambda e: (e.order, e.id)
+        )
+        self._expansions: dict[tuple[str, str], Expansion] = {}
+        for exhibit in self.exhibits:
+            wanted = [(name, scale) for name in exhibit.experiments for scale in SCALES]
+            # The paper has no control: at its scale the control's cells are the experiment's own.
+            wanted += [(exhibit.control, "small")] if exhibit.control else []
+            for name, scale in wanted:
+                if (name, scale) not in self._expansions:
+                    self._expansions[name, scale] = expand(name, scale)
+
+    @property
+    def wanted(self) -> dict[str, RunConfig]:
+        """Every run that some exhibit names, by id."""
+        cells = (cell for expansion in self._expansions.values() for cell in expansion.cells)
+        return {run.run_id: run for cell in cells for run in cell.runs}
+
+    def sections(self, results: Mapping[str, Result]) -> list[Section]:
+        """The exhibits with what was measured for each."""
+        found = []
+        for exhibit in self.exhibits:
+            small, paper = (
+                measure([self._expansions[name, scale] for name in exhibit.experiments], results)
+                for scale in SCALES
+            )
+            control = (
+                measure([self._expansions[exhibit.control, "small"]], results) if exhibit.control else None
+            )
+            findings = Findings(small, paper, control)
+            plot = _PLOTS[exhibit.kind](exhibit, findings) if exhibit.kind in _PLOTS else None
+            found.append(Section(exhibit, findings, plot))
+        return found
+
+    def contents(
+        self, results: Mapping[str, Result], notes: list[str], *, is_whole: bool
+    ) -> dict[str, bytes]:
+        """Every file below results/ but the runs: path -> content."""
+        sections = self.sections(results)
+        contents: dict[str, bytes] = {}
+        drawings: dict[str, tuple[str, str]] = {}
+        for section in sections:
+            exhibit, plot = section.exhibit, section.plot
+            if exhibit.kind == "table":
+                document = to_markdown(table_document(exhibit, section.found, notes))
+                contents[f"tables/{exhibit.id}.md"] = document.encode()
+                contents[f"tables/{exhibit.id}.csv"] = table_csv(exhibit, section.found).encode()
+            elif plot is not None:
+                wide = draw_svg(plot)
+                contents[f"figures/{exhibit.id}.svg"] = wide.encode()
+                if is_whole:
+                    drawings[exhibit.id] = wide, draw_svg(plot, is_narrow=True)
+                contents[f"figures/{exhibit.id}.png"] = draw_png(plot)
+        if is_whole:
+            contents["README.md"] = make_readme(sections, notes).encode()
+            contents["report.html"] = make_page(sections, notes, drawings).encode()
+        return contents
+
+
+def _stale(results_dir: Path, plan: _Plan, contents: Mapping[str, bytes]) -> list[str]:
+    """Files of these exhibits that an earlier report wrote and this one does not."""
+    names = [
+        f"{folder}/{exhibit.id}{ending}"
+        for exhibit in plan.exhibits
+        for folder, endings in (("tables", (".md", ".csv")), ("figures", (".svg", ".png")))
+        for ending in endings
+    ]
+    return [name for name in names if name not in contents and (results_dir / name).exists()]
+
+
+def _essence(name: str, content: bytes) -> object:
+    """What of a file must not change while the runs stay the same."""
+    if name.startswith("figures/"):
+        return digest_of(content)
+    return without_drawings(content.decode(errors="replace")) if name.endswith(".html") else content
+
+
+def _write(path: Path, content: bytes) -> None:
+    def write(temporary: Path) -> None:
+        temporary.write_bytes(content)
+
+    write_atomic(path, write)

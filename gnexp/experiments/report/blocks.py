@@ -1,0 +1,132 @@
+"""Pieces of a document, written once and rendered twice: as Markdown and as HTML."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Heading:
+    """A heading below the document's title; level 2 or 3."""
+
+    text: str
+    level: int = 2
+
+
+@dataclass(frozen=True)
+class Text:
+    """A paragraph; `code` and **strong** are the only marks."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Items:
+    """A list."""
+
+    items: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table; its first columns hold text and are set left, the others numbers."""
+
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    text_columns: int = 1
+
+
+@dataclass(frozen=True)
+class Commands:
+    """Commands to type, folded away where there are many."""
+
+    summary: str
+    commands: tuple[str, ...]
+    is_folded: bool = False
+
+
+Block = Heading | Text | Items | Table | Commands
+
+
+def to_markdown(blocks: Iterable[Block]) -> str:
+    """Markdown that reads well as plain text too: columns are padded."""
+    return "\n\n".join(_markdown(block) for block in blocks) + "\n"
+
+
+def to_html(blocks: Iterable[Block]) -> str:
+    """The same as HTML."""
+    return "\n".join(_html(block) for block in blocks) + "\n"
+
+
+def _markdown(block: Block) -> str:
+    match block:
+        case Heading(text, level):
+            return f"{'#' * level} {text}"
+        case Text(text):
+            return text
+        case Items(items):
+            return "\n".join(f"- {item}" for item in items)
+        case Table(title, header, rows, text_columns):
+            widths = [max(3, *(len(row[i]) for row in (header, *rows))) for i in range(len(header))]
+            rule = tuple("-" * w if i < text_columns else "-" * (w - 1) + ":" for i, w in enumerate(widths))
+            lines = [
+                " | ".join(_pad(row[i], width, i < text_columns) for i, width in enumerate(widths))
+                for row in (header, rule, *rows)
+            ]
+            return f"**{title}**\n\n" + "\n".join(f"| {line} |" for line in lines)
+        case Commands(summary, commands, is_folded):
+            code = "\n".join(f"    {command}" for command in commands)
+            if is_folded:
+                return f"<details><summary>{html.escape(summary)}</summary>\n\n{code}\n\n</details>"
+            return f"{summary}\n\n{code}"
+
+
+def _pad(cell: str, width: int, is_text: bool) -> str:
+    return cell.ljust(width) if is_text else cell.rjust(width)
+
+
+def _html(block: Block) -> str:
+    match block:
+        case Heading(text, level):
+            return f"<h{level}>{inline(text)}</h{level}>"
+        case Text(text):
+            return f"<p>{inline(text)}</p>"
+        case Items(items):
+            return "<ul>" + "".join(f"<li>{inline(item)}</li>" for item in items) + "</ul>"
+        case Table(title, header, rows):
+            head = "".join(f'<th scope="col">{inline(cell)}</th>' for cell in header)
+            body = "\n".join(
+                f'<tr><th scope="row">{inline(first)}</th>{"".join(f"<td>{_quiet(cell)}</td>" for cell in rest)}</tr>'
+                for first, *rest in rows
+            )
+            # Focusable, since a table wider than a phone has to be scrolled by keyboard too.
+            return (
+                f'<div class="scroll" tabindex="0" role="region" aria-label="{html.escape(_plain(title))}">\n'
+                f"<table><caption>{inline(title)}</caption>\n<thead><tr>{head}</tr></thead>\n"
+                f"<tbody>\n{body}\n</tbody></table></div>"
+            )
+        case Commands(summary, commands, is_folded):
+            code = f"<pre><code>{html.escape(chr(10).join(commands))}</code></pre>"
+            if is_folded:
+                return f"<details><summary>{inline(summary)}</summary>{code}</details>"
+            return f"<p>{inline(summary)}</p>{code}"
+
+
+def inline(text: str) -> str:
+    """Escapes a paragraph's text and renders its two marks."""
+    escaped = html.escape(text, quote=False)
+    escaped = re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", escaped)
+    return re.sub(r"`(.+?)`", r"<code>\1</code>", escaped)
+
+
+def _quiet(cell: str) -> str:
+    """A cell with its count of seeds set small on a line of its own, so that the numbers stand out."""
+    return re.sub(r" (\(n=\d+[^)]*\))$", r" <small>\1</small>", inline(cell))
+
+
+def _plain(text: str) -> str:
+    return text.replace("`", "").replace("**", "")

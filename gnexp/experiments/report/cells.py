@@ -1,0 +1,169 @@
+"""Cells as they were found: an expansion's runs with the results that exist, missing ones included."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from gnexp.config import RunConfig
+from gnexp.experiments.plan import Cell, Expansion
+from gnexp.experiments.report.exhibit import Key
+from gnexp.experiments.report.statistics import Estimate, estimate, paired
+from gnexp.experiments.result import DIVERGED, Result
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One cell: its runs by seed, with the results that exist."""
+
+    cell: Cell
+    scale: str
+    results: dict[int, Result]  # seed -> result
+
+    @property
+    def num_planned(self) -> int:
+        """Seeds that the experiment asks for."""
+        return len(self.cell.runs)
+
+    @property
+    def num_diverged(self) -> int:
+        """Seeds whose training diverged."""
+        return sum(result.status == DIVERGED for result in self.results.values())
+
+    @property
+    def missing(self) -> list[RunConfig]:
+        """Runs without a result."""
+        return [run for run in self.cell.runs if run.seed not in self.results]
+
+    def values(self, metric: str) -> dict[int, float]:
+        """Seed -> value, of the seeds that finished."""
+        return {
+            seed: result.metrics[metric] for seed, result in self.finished.items() if metric in result.metrics
+        }
+
+    @property
+    def finished(self) -> dict[int, Result]:
+        """Seed -> result, diverged ones left out."""
+        return {seed: result for seed, result in self.results.items() if result.status != DIVERGED}
+
+    def estimate(self, metric: str) -> Estimate | None:
+        """Mean and interval over the seeds that finished."""
+        return estimate(list(self.values(metric).values()))
+
+    def commands(self) -> list[str]:
+        """One command per missing seed."""
+        words = list(self.cell.overrides)
+        if self.scale == "paper" and not any(word.startswith("data.root=") for word in words):
+            words.append("data.root=/data/imagenet")
+        return [" ".join(["gnexp train", *words, f"seed={run.seed}"]) for run in self.missing]
+
+
+@dataclass(frozen=True)
+class Measurements:
+    """All cells of an exhibit at one scale, or of its control."""
+
+    scale: str
+    experiments: tuple[str, ...]
+    question: str
+    cells: dict[Key, Measured]
+
+    @property
+    def has_any(self) -> bool:
+        """Whether any run has a result."""
+        return any(cell.results for cell in self.cells.values())
+
+    @property
+    def results(self) -> list[Result]:
+        """Every result that exists."""
+        return [result for cell in self.cells.values() for result in cell.results.values()]
+
+    @property
+    def num_planned(self) -> int:
+        """Runs that the experiments ask for."""
+        return sum(cell.num_planned for cell in self.cells.values())
+
+    @property
+    def num_missing(self) -> int:
+        """Runs without a result."""
+        return sum(len(cell.missing) for cell in self.cells.values())
+
+    @property
+    def run(self) -> RunConfig | None:
+        """A run to describe the regime by; cells differ in norm and batch only."""
+        return next((cell.cell.runs[0] for cell in self.cells.values() if cell.cell.runs), None)
+
+    def difference(self, of: Key, minus: Key, metric: str) -> Estimate | None:
+        """Difference between two cells, paired by seed; None where either is missing."""
+        if of not in self.cells or minus not in self.cells:
+            return None
+        return paired(self.cells[of].values(metric), self.cells[minus].values(metric))
+
+    def sweep_commands(self) -> list[str]:
+        """The command of the whole sweep, one per experiment."""
+        words = "" if self.scale == "small" else f" scale={self.scale}"
+        root = " data.root=/data/imagenet" if self.scale == "paper" else ""
+        return [f"gnexp sweep experiment={name}{words}{root}" for name in self.experiments]
+
+    def seeds_text(self) -> str:
+        """The number of seeds per measured cell in words: 3 to 5 seeds; empty where there is none."""
+        return seeds_text([len(cell.finished) for cell in self.cells.values() if cell.finished])
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Everything measured for one exhibit."""
+
+    small: Measurements
+    paper: Measurements
+    control: Measurements | None
+
+
+def seeds_text(counts: Iterable[int]) -> str:
+    """Counts of seeds in words: 1 seed, 3 to 5 seeds."""
+    numbers = sorted(set(counts))
+    if not numbers:
+        return ""
+    if len(numbers) == 1:
+        return f"{numbers[0]} seed{'' if numbers[0] == 1 else 's'}"
+    return f"{numbers[0]} to {numbers[-1]} seeds"
+
+
+def measure(expansions: Iterable[Expansion], results: Mapping[str, Result]) -> Measurements:
+    """Looks up every run of the expansions, which are of one scale, by its id."""
+    found = tuple(expansions)
+    cells: dict[Key, Measured] = {}
+    for expansion in found:
+        for cell in expansion.cells:
+            cells.setdefault(
+                cell_key(cell),
+                Measured(
+                    cell,
+                    expansion.scale,
+                    {run.seed: results[run.run_id] for run in cell.runs if run.run_id in results},
+                ),
+            )
+    return Measurements(
+        found[0].scale, tuple(expansion.experiment for expansion in found), found[0].question, cells
+    )
+
+
+def cell_key(cell: Cell) -> Key:
+    """Names a cell by its grid, or, where the grid lacks the axis, by its runs."""
+    run = cell.runs[0]
+    return str(cell.coordinates.get("norm", run.norm.label)), int(cell.coordinates.get("batch", run.batch))
+
+
+def axis_values(keys: Iterable[Key], axis: str) -> list[str | int]:
+    """The values that an axis takes, in the order of the grid."""
+    values: list[str | int] = []
+    for norm, batch in keys:
+        value: str | int = norm if axis == "norm" else batch
+        if value not in values:
+            values.append(value)
+    return values
+
+
+def make_key(row_axis: str, row: str | int, column: str | int) -> Key:
+    """The cell at a row and a column."""
+    norm, batch = (row, column) if row_axis == "norm" else (column, row)
+    return str(norm), int(batch)

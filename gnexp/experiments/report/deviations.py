@@ -1,0 +1,127 @@
+"""How the small scale differs from the paper's recipe, in words made from the science of both."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gnexp.config import RunConfig, science
+
+# Fields that a sentence of list_deviations tells, or that follow from what it tells. Every other difference is listed
+# by its key, so that none is forgotten.
+_MODEL = {"kind", "block", "blocks", "widths", "stem", "stem_stride"}
+_DATA = {"name", "kind", "image_size", "channels", "num_classes", "num_train", "num_val", "val_source"} | {
+    *("mean", "std", "sha256", "exposure", "clutter", "eval_resize")
+}
+_AUGMENTATION = {"flip", "shift", "crop_area", "crop_aspect", "jitter", "lighting"}
+_SCHEDULE = {"schedule", "milestones", "drop_factor"}
+_WORDS = {
+    "recipe.epochs": "epochs",
+    "recipe.base_lr": "base learning rate",
+    "recipe.base_total_batch": "total batch of the base learning rate",
+    "recipe.report_epochs": "last epochs whose median error is reported",
+    "recipe.precise_images": "training images behind precise statistics",
+    "recipe.warmup_epochs": "warm-up epochs",
+    "workers": "workers",
+    "recipe.momentum": "momentum",
+    "recipe.nesterov": "Nesterov momentum",
+    "recipe.weight_decay": "weight decay",
+    "recipe.norm_weight_decay": "weight decay of gamma and beta",
+}
+
+
+def list_deviations(ours: RunConfig, paper: RunConfig) -> list[str]:
+    """Every difference in science between two runs that ask the same cell, one sentence each."""
+    found: list[str] = []
+    told: set[str] = set()
+    for title, part, describe, fields in (
+        ("Model", "model", _describe_model, _MODEL),
+        ("Data", "data", _describe_data, _DATA),
+        ("Augmentation", "data", _augmentation, _AUGMENTATION),
+        ("Learning rate", "recipe", _schedule, _SCHEDULE),
+    ):
+        a, b = describe(ours), describe(paper)
+        if a != b:
+            found.append(f"{title}: {a}; paper scale: {b}.")
+            told |= {f"{part}.{field}" for field in fields}
+    if ours.norm.kind == paper.norm.kind == "gn" and ours.norm.num_groups != paper.norm.num_groups:
+        found.append(f"Groups of GN: {ours.norm.num_groups}; paper scale: {paper.norm.num_groups}.")
+        told.add("norm.num_groups")
+    return found + _list_other(science(ours), science(paper), told)
+
+
+def describe_regime(run: RunConfig) -> str:
+    """Data and model of a run, short: fashion_scenes, thin_resnet."""
+    return f"{run.data.name}, {run.model.name}"
+
+
+def _list_other(ours: dict[str, Any], paper: dict[str, Any], told: set[str]) -> list[str]:
+    found = []
+    # Cells are compared at the same norm and batch; seeds are no part of a recipe.
+    for key in sorted(_flat(ours).keys() | _flat(paper).keys()):
+        a, b = _flat(ours).get(key), _flat(paper).get(key)
+        if a != b and key not in told and key != "seed":
+            words = _WORDS.get(key, key)
+            found.append(f"{words[0].upper()}{words[1:]}: {_say(key, a)}; paper scale: {_say(key, b)}.")
+    return found
+
+
+def _flat(values: dict[str, Any]) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        flat |= {f"{name}.{k}": v for k, v in value.items()} if isinstance(value, dict) else {name: value}
+    return flat
+
+
+def _describe_model(run: RunConfig) -> str:
+    model = run.model
+    blocks = "-".join(str(number) for number in model.blocks)
+    widths = "-".join(str(number) for number in model.widths)
+    return (
+        f"{model.name} ({model.block} blocks {blocks}, widths {widths}, "
+        f"{model.stem.replace('_', ' + ')} stem of stride {model.stem_stride})"
+    )
+
+
+def _describe_data(run: RunConfig) -> str:
+    data = run.data
+    words = [f"{data.image_size} px", f"{data.channels} channel{'' if data.channels == 1 else 's'}"]
+    words.append(f"{data.num_classes} classes")
+    if data.num_train is not None:
+        words.append(f"{data.num_train} training images")
+    if data.num_val is not None:
+        words.append(f"{data.num_val} validation images")
+    if data.exposure:
+        strength = "" if data.exposure == 1 else f" of strength {data.exposure:g}"
+        words.append(f"each image with an exposure{strength} of its own")
+    if data.clutter:
+        words.append(f"{data.clutter} pieces of clutter")
+    return f"{data.name} ({', '.join(words)})"
+
+
+def _augmentation(run: RunConfig) -> str:
+    data = run.data
+    words = []
+    if data.crop_area is not None:
+        words.append("random-resized crop")
+    if data.shift:
+        words.append(f"shift by up to {data.shift} px")
+    if data.jitter:
+        words.append("colour jitter")
+    if data.lighting:
+        words.append("PCA lighting")
+    if data.flip:
+        words.append("horizontal flip")
+    return ", ".join(words) or "none"
+
+
+def _schedule(run: RunConfig) -> str:
+    recipe = run.recipe
+    if recipe.schedule == "linear":
+        return "decayed linearly to 0"
+    return f"multiplied by {recipe.drop_factor} after epochs {', '.join(str(e) for e in recipe.milestones or ())}"
+
+
+def _say(key: str, value: object) -> str:
+    if value is None:
+        return "all" if key == "recipe.precise_images" else "none"
+    return str(value)

@@ -1,0 +1,147 @@
+"""Error against images per worker: what Figure 1 plots, the paper's panel beside ours and the control's."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from gnexp.experiments.report.cells import Findings, Measurements, axis_values
+from gnexp.experiments.report.deviations import describe_regime
+from gnexp.experiments.report.exhibit import Exhibit, cell_title, norm_title
+from gnexp.experiments.report.plots import Line, Panel, Plot
+from gnexp.experiments.report.words import signed
+
+_CLIP = 3.0  # points of an interval that may stretch an axis; longer bars run out of the panel
+
+
+def plot_by_batch(exhibit: Exhibit, found: Findings) -> Plot:
+    """The paper's curve and ours, with what has not been run left out."""
+    batches = [int(batch) for batch in axis_values([*exhibit.paper, *found.small.cells], "batch")]
+    batches.sort(reverse=True)  # as the paper draws it: from 32 down to 2
+    paper_lines = _paper_lines(exhibit, batches, is_light=found.paper.has_any)
+    drawn: list[tuple[str, str, list[Line]]] = []
+    if found.paper.has_any:
+        ours = _measured_lines(exhibit, found.paper, batches)
+        whose = f"the paper (light); ours, {found.paper.seeds_text()}"
+        drawn.append(("ImageNet, ResNet-50", whose, paper_lines + ours))
+    else:
+        drawn.append(("The paper", "ImageNet, ResNet-50", paper_lines))
+    for title, part in (("Ours, small scale", found.small), ("Control, small scale", found.control)):
+        if part is not None and part.run is not None:
+            lines = _measured_lines(exhibit, part, batches)
+            if lines:
+                drawn.append((title, f"{describe_regime(part.run)}; {part.seeds_text()}", lines))
+    return Plot(
+        id=exhibit.id,
+        title=exhibit.title,
+        x_label="images per worker",
+        x_ticks=tuple(str(batch) for batch in batches),
+        panels=_align(drawn, "validation error (%)"),
+        caption=_batch_caption(exhibit, found, drawn),
+        alt=f"{exhibit.title}. " + " ".join(_tell_batch(title, lines, batches) for title, _, lines in drawn),
+    )
+
+
+def _paper_lines(exhibit: Exhibit, batches: list[int], *, is_light: bool) -> list[Line]:
+    lines = []
+    for norm in axis_values(exhibit.paper, "norm"):
+        points = [
+            (i, exhibit.paper[(str(norm), b)])
+            for i, b in enumerate(batches)
+            if (str(norm), b) in exhibit.paper
+        ]
+        label = norm_title(str(norm))
+        if not is_light and len(points) > 1:
+            label += f" {signed(points[-1][1] - points[0][1])}"
+        lines.append(_line(str(norm), label, points, is_light=is_light))
+    return lines
+
+
+def _measured_lines(exhibit: Exhibit, found: Measurements, batches: list[int]) -> list[Line]:
+    lines = []
+    for norm in axis_values(found.cells, "norm"):
+        estimates = [
+            (i, value)
+            for i, batch in enumerate(batches)
+            if (cell := found.cells.get((str(norm), batch))) and (value := cell.estimate(exhibit.metric))
+        ]
+        if not estimates:
+            continue
+        points = [(i, value.mean) for i, value in estimates]
+        halves = [value.half_width for _, value in estimates]
+        label = norm_title(str(norm))
+        first, last = ((str(norm), batches[i]) for i in (points[0][0], points[-1][0]))
+        change = found.difference(last, first, exhibit.metric) if first != last else None
+        line = _line(str(norm), f"{label} {signed(change.mean)}" if change else label, points)
+        lines.append(
+            dataclasses.replace(
+                line,
+                low=tuple(None if h is None else y - h for y, h in zip(line.y, halves, strict=True)),
+                high=tuple(None if h is None else y + h for y, h in zip(line.y, halves, strict=True)),
+                gaps=tuple(k for k in range(len(points) - 1) if points[k + 1][0] - points[k][0] > 1),
+            )
+        )
+    return lines
+
+
+def _line(style: str, label: str, points: list[tuple[int, float]], *, is_light: bool = False) -> Line:
+    return Line(
+        style, label, tuple(float(x) for x, _ in points), tuple(y for _, y in points), is_light=is_light
+    )
+
+
+def _align(drawn: list[tuple[str, str, list[Line]]], y_label: str) -> tuple[Panel, ...]:
+    """Gives every panel the same number of points, with BN at 32 at the same height: heights compare effects."""
+    starts = [[line.y[0] for line in lines if line.x[0] == 0 and line.style == "bn"] for _, _, lines in drawn]
+    anchors = [
+        start[0] if start else min(min(line.y) for line in lines)
+        for start, (_, _, lines) in zip(starts, drawn, strict=True)
+    ]
+    lows = [0.0]
+    highs = [0.0]
+    for anchor, (_, _, lines) in zip(anchors, drawn, strict=True):
+        for line in lines:
+            bars = [(y, y) for y in line.y]
+            if line.low:
+                ends = zip(line.y, line.low, line.high, strict=True)
+                bars += [
+                    (max(lo, y - _CLIP), min(hi, y + _CLIP))
+                    for y, lo, hi in ends
+                    if lo is not None and hi is not None
+                ]
+            lows.append(min(low for low, _ in bars) - anchor)
+            highs.append(max(high for _, high in bars) - anchor)
+    margin = 0.06 * (max(highs) - min(lows)) or 1.0
+    low, high = min(lows) - margin, max(highs) + margin
+    return tuple(
+        Panel(title, subtitle, y_label, tuple(lines), (a + low, a + high), a if start else None)
+        for a, start, (title, subtitle, lines) in zip(anchors, starts, drawn, strict=True)
+    )
+
+
+def _batch_caption(exhibit: Exhibit, found: Findings, drawn: list[tuple[str, str, list[Line]]]) -> str:
+    assert exhibit.reference is not None  # parse_exhibit requires it of a batch_figure
+    words = [f"The paper's values: {exhibit.source}."]
+    if found.small.has_any:
+        words.append(
+            "All panels span the same number of points and are aligned on "
+            f"{cell_title(exhibit.reference)} (dotted), so effects can be compared across them and errors cannot. "
+            "Bars: 95 % t intervals over seeds, none for one seed. At the end of each line: its change from the first "
+            "point to the last, paired by seed."
+        )
+        if any(line.gaps for _, _, lines in drawn for line in lines):
+            words.append("Dashed: cells between the two ends are missing.")
+        words.append("The small regime was selected to show the effect.")
+    else:
+        words.append("The small scale has not been run yet.")
+    if found.control is not None and not found.control.has_any:
+        words.append("The control has not been run yet.")
+    return " ".join(words)
+
+
+def _tell_batch(title: str, lines: list[Line], batches: list[int]) -> str:
+    told = []
+    for line in lines:
+        ends = [f"{line.y[k]:.1f} at {batches[int(line.x[k])]}" for k in sorted({0, len(line.x) - 1})]
+        whose = "the paper's " if line.is_light else ""
+        told.append(f"{whose}{norm_title(line.style)} {' and '.join(ends)} images per worker")
+    return f"{title}: {', '.join(told)}."

@@ -1,0 +1,208 @@
+"""The report's own words: what was asked, the answer made from the numbers, and how far to trust them."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from gnexp.experiments.report.blocks import Block, Commands, Heading, Items
+from gnexp.experiments.report.cells import Findings, Measured
+from gnexp.experiments.report.collect import count
+from gnexp.experiments.report.deviations import describe_regime
+from gnexp.experiments.report.exhibit import NORM_NAMES, Exhibit, cell_title
+from gnexp.experiments.report.plots import Plot
+from gnexp.experiments.report.tables import contrast_sentences, deviations
+from gnexp.experiments.report.words import join
+from gnexp.experiments.result import Result
+
+
+@dataclass(frozen=True)
+class Section:
+    """An exhibit with what was measured for it and, for a figure, what it plots."""
+
+    exhibit: Exhibit
+    found: Findings
+    plot: Plot | None
+
+
+def question(sections: Sequence[Section]) -> str:
+    """What the experiments ask, each question once."""
+    return " ".join(dict.fromkeys(section.found.small.question for section in sections))
+
+
+def answer(sections: Sequence[Section]) -> list[str]:
+    """The answer, generated from the numbers of the first table that has contrasts: one paragraph per scale."""
+    section = next((section for section in sections if section.exhibit.contrasts), None)
+    if section is None or not (section.found.small.has_any or section.found.paper.has_any):
+        return ["Nothing has been measured yet."]
+    exhibit, found = section.exhibit, section.found
+    of = exhibit.contrasts[0].of
+    told = []
+    # The paper has no control, so nothing of it stands beside the control's sentences.
+    alone = dataclasses.replace(exhibit, paper={})
+    parts = (("At the paper's own scale", found.paper, exhibit), ("In our miniature", found.small, exhibit))
+    for place, part, beside in (*parts, ("In the control", found.control, alone)):
+        if part is not None and part.has_any and part.run is not None:
+            sentences = contrast_sentences(beside, part)
+            told.append(f"{place} ({describe_regime(part.run)}): {' '.join(sentences)}")
+    if found.control is not None and not found.control.has_any and found.control.run is not None:
+        told.append(f"The control ({describe_regime(found.control.run)}) has not been run yet.")
+    legend = f"“{cell_title(of)}” is {NORM_NAMES.get(of[0], of[0])} with {count(of[1], 'image')} per worker."
+    if found.small.has_any:
+        legend += " The miniature's regime was selected to show the effect."
+    return [*told, legend]
+
+
+def trust_blocks(sections: Sequence[Section], notes: Sequence[str]) -> list[Block]:
+    """Seeds and spread, hardware and commits, deviations, notes."""
+    results = unique_results(sections)
+    items = [
+        "The small scale's regime was selected to show the effect; every regime tried is in docs/log.md."
+    ]
+    small = next((section for section in sections if section.exhibit.control), None)
+    if small is not None and small.found.control is not None and small.found.control.run is not None:
+        run = small.found.control.run
+        items.append(
+            f"Its control is {small.found.control.experiments[0]} ({describe_regime(run)}): the same recipe where the "
+            "effect is not expected."
+        )
+    items += [
+        (
+            "Intervals are 95 % t intervals over seeds; differences are paired by seed. They hold the noise of "
+            "training, not that of having one validation set."
+        ),
+        "A difference is claimed only where its interval excludes 0.",
+    ]
+    if results:
+        items.append(_spread(sections))
+        items += describe_env(results)
+    blocks: list[Block] = [Items(tuple(items))]
+    shown = next(
+        (section for section in sections if section.exhibit.control), sections[0] if sections else None
+    )
+    if shown is not None:
+        blocks += [
+            Heading("How the small scale differs from the paper's", 3),
+            Items(tuple(deviations(shown.found))),
+        ]
+    if notes:
+        blocks += [Heading("Notes", 3), Items(tuple(notes))]
+    return blocks
+
+
+def run_blocks(sections: Sequence[Section]) -> list[Block]:
+    """How to run it: every experiment at each scale, then the report."""
+    small: dict[str, None] = {}
+    paper: dict[str, None] = {}
+    for section in sections:
+        for part, commands in (
+            (section.found.small, small),
+            (section.found.control, small),
+            (section.found.paper, paper),
+        ):
+            if part is not None:
+                commands.update(dict.fromkeys(part.sweep_commands()))
+    return [
+        Commands("Small scale, on the embedded data (finished runs are skipped):", (*small, "gnexp report")),
+        Commands("The paper's own scale, on ImageNet:", (*paper, "gnexp report")),
+        Commands("That this report is what the results say:", ("gnexp report --check",)),
+    ]
+
+
+def unique_results(sections: Iterable[Section]) -> list[Result]:
+    """Every result behind the report, once, by id."""
+    found: dict[str, Result] = {}
+    for section in sections:
+        for part in (section.found.small, section.found.paper, section.found.control):
+            found.update({result.run_id: result for result in (part.results if part else [])})
+    return [found[run_id] for run_id in sorted(found)]
+
+
+def describe_env(results: Sequence[Result]) -> list[str]:
+    """Hardware, versions, commits and time, from what the runs say about themselves."""
+    machines: Counter[str] = Counter()
+    versions: Counter[str] = Counter()
+    commits: Counter[str] = Counter()
+    for result in results:
+        for entry in result.env or [{}]:
+            machines[_machine(entry)] += 1
+            versions[f"Python {entry.get('python', 'unknown')}, torch {entry.get('torch', 'unknown')}"] += 1
+            commit = str(entry.get("commit") or "unknown")[:12]
+            commits[f"`{commit}`{' with uncommitted changes' if entry.get('dirty') else ''}"] += 1
+    hours = math.fsum(result.seconds for result in results) / 3600
+    time = f"{hours:.1f} hours" if hours >= 1 else f"{hours * 60:.0f} minutes"
+    days = sorted(
+        {str(entry["started"])[:10] for result in results for entry in result.env if entry.get("started")}
+    )
+    when = (
+        ""
+        if not days
+        else (f", started on {days[0]}" if len(days) == 1 else f", started from {days[0]} to {days[-1]}")
+    )
+    return [
+        f"{count(len(results), 'run')}, {time} of training and evaluation summed over runs{when}.",
+        f"Hardware (runs): {_tally(machines)}.",
+        f"Software: {_tally(versions)}.",
+        f"Commits: {_tally(commits)}.",
+    ]
+
+
+def seeds_and_planned(section: Section) -> str:
+    """How many of an exhibit's runs exist, for the index."""
+    parts = []
+    for name, part in (
+        ("small", section.found.small),
+        ("control", section.found.control),
+        ("paper", section.found.paper),
+    ):
+        if part is not None:
+            parts.append(f"{name} {part.num_planned - part.num_missing}/{part.num_planned}")
+    return ", ".join(parts)
+
+
+def _spread(sections: Sequence[Section]) -> str:
+    cells: dict[tuple[object, ...], tuple[Measured, str]] = {}
+    for section in sections:
+        for part in (section.found.small, section.found.paper, section.found.control):
+            for key, cell in part.cells.items() if part else ():
+                if cell.finished:
+                    cells[(part and part.scale, part and part.experiments, key)] = (
+                        cell,
+                        section.exhibit.metric,
+                    )
+    found = [cell.estimate(metric) for cell, metric in cells.values()]
+    halves = [value.half_width for value in found if value is not None and value.half_width is not None]
+    numbers = sorted({value.n for value in found if value is not None})
+    n = (
+        f"n = {numbers[0]}"
+        if len(numbers) == 1
+        else f"n = {numbers[0]} to {numbers[-1]}"
+        if numbers
+        else "n = 0"
+    )
+    if not halves:
+        return f"{n} seed per cell: no spread can be given, so nothing is claimed."
+    middle = sorted(halves)[len(halves) // 2]
+    return (
+        f"{n} seeds per cell; the half-width of a cell's interval is {middle:.1f} points at the median and "
+        f"{max(halves):.1f} at most."
+    )
+
+
+def _machine(entry: dict[str, object]) -> str:
+    processor = entry.get("processor") or "unknown processor"
+    words = [str(processor), f"{entry['cores']} cores" if entry.get("cores") else ""]
+    device = str(entry.get("device") or "")
+    words.append("" if device in ("", "cpu") else device)
+    words.append(f"{entry['threads']} per run" if entry.get("threads") else "")
+    words.append(str(entry.get("system") or ""))
+    return ", ".join(word for word in words if word)
+
+
+def _tally(counter: Counter[str]) -> str:
+    if len(counter) == 1:
+        return next(iter(counter))
+    return join([f"{name} ({count(number, 'run')})" for name, number in sorted(counter.items())])

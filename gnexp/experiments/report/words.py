@@ -1,0 +1,72 @@
+"""How numbers are written, and what may be said of them: a claim needs an interval that excludes 0."""
+
+from __future__ import annotations
+
+from gnexp.experiments.report.cells import Measured
+from gnexp.experiments.report.exhibit import Contrast, cell_title
+from gnexp.experiments.report.statistics import Estimate
+
+DASH = "–"
+
+
+def signed(value: float, digits: int = 1) -> str:
+    """A difference with its sign; the minus is a minus, and zero has none."""
+    text = f"{abs(value):.{digits}f}"
+    if float(text) == 0:
+        return text
+    return ("+" if value > 0 else "−") + text
+
+
+def say_error(cell: Measured | None, metric: str) -> str:
+    """A cell of a table: mean, interval and n, or why there is none."""
+    if cell is None or not cell.results:
+        return DASH
+    found = cell.estimate(metric)
+    diverged = f"{cell.num_diverged} of {len(cell.results)} diverged" if cell.num_diverged else ""
+    if found is None:
+        return diverged or DASH
+    spread = "" if found.half_width is None else f" ± {found.half_width:.1f}"
+    return f"{found.mean:.1f}{spread} ({', '.join(filter(None, (f'n={found.n}', diverged)))})"
+
+
+def say_effect(found: Estimate | None) -> str:
+    """A difference in a table: mean, interval and n."""
+    if found is None:
+        return DASH
+    spread = "" if found.half_width is None else f" ± {found.half_width:.1f}"
+    return f"{signed(found.mean)}{spread} (n={found.n})"
+
+
+def say_interval(found: Estimate | None) -> str:
+    """A difference with the ends of its interval."""
+    if found is None:
+        return DASH
+    if found.half_width is None:
+        return f"{signed(found.mean, 2)} (n={found.n})"
+    low, high = found.mean - found.half_width, found.mean + found.half_width
+    return f"{signed(found.mean, 2)} [{signed(low, 2)}, {signed(high, 2)}] (n={found.n})"
+
+
+def say_contrast(contrast: Contrast, found: Estimate | None, paper: float | None) -> str:
+    """One sentence on one difference, no stronger than its interval allows."""
+    of, minus = cell_title(contrast.of), cell_title(contrast.minus)
+    beside = "" if paper is None else f"; the paper: {signed(paper)}"
+    if found is None:
+        return f"{of} against {minus} has not been measured{beside}."
+    size = f"{abs(found.mean):.1f} points"
+    if found.half_width is None:
+        if signed(found.mean) == "0.0":
+            return f"{of} and {minus} erred the same (1 seed, so no interval and no claim{beside})."
+        side = "more" if found.mean > 0 else "less"
+        return f"{of} erred {size} {side} than {minus} (1 seed, so no interval and no claim{beside})."
+    low, high = found.mean - found.half_width, found.mean + found.half_width
+    interval = f"95 % interval {signed(low)} to {signed(high)}, {found.n} seeds{beside}"
+    if not found.excludes_zero:
+        return f"{of} and {minus} are not told apart ({signed(found.mean)} points, {interval})."
+    verb = "loses" if found.mean > 0 else "gains"
+    return f"{of} {verb} {size} against {minus} ({interval})."
+
+
+def join(words: list[str]) -> str:
+    """A list in a sentence: a, b and c."""
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

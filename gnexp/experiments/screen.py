@@ -1,0 +1,101 @@
+"""What a person sees of a run: a bar on a terminal, plain lines elsewhere, the same lines in log.txt."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+from tqdm import tqdm
+
+from gnexp.config import RunConfig
+from gnexp.engine.state import State
+from gnexp.engine.train import EpochRecord, StepRecord
+from gnexp.experiments.result import FINISHED, Result
+
+
+class Screen:
+    """Shows a run's records. With GNEXP_QUIET set (a run among many) only log.txt gets them.
+
+    Args:
+        log: log.txt, appended to.
+    """
+
+    def __init__(self, log: Path) -> None:
+        self._log = log
+        self._is_quiet = bool(os.environ.get("GNEXP_QUIET"))
+        self._bar: tqdm[None] | None = None
+        self._epochs = 0
+
+    def say(self, line: str) -> None:
+        """One line for the person and the log."""
+        with open(self._log, "a") as file:
+            file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
+        if not self._is_quiet:
+            tqdm.write(line, file=sys.stdout)
+            sys.stdout.flush()
+
+    def start(self, run: RunConfig, state: State) -> None:
+        """Says what runs, and what the paper leaves open."""
+        self._epochs = run.recipe.epochs
+        parameters = sum(parameter.numel() for parameter in state.model.parameters())
+        self.say(f"run {run.run_id} {run.label} (scale {run.scale})")
+        self.say(
+            f"{run.workers} workers x {run.batch} images, lr {run.lr:g}, {run.recipe.epochs} epochs of "
+            f"{state.dataset.num_train} images, {parameters} parameters, recipe {run.recipe.name}"
+        )
+        self.say(f"the paper does not state: {', '.join(not_stated(run))}")
+        if state.epoch:
+            self.say(f"goes on from the checkpoint of epoch {state.epoch}")
+
+    def show(self, record: StepRecord | EpochRecord) -> None:
+        """A step moves the bar, an epoch makes a line."""
+        if isinstance(record, StepRecord):
+            if not self._is_quiet and sys.stderr.isatty():
+                self._move(record)
+            return
+        self._close()
+        metrics, timing = record.metrics, record.timing
+        shown = ", ".join(f"{key} {value:.4g}" for key, value in metrics.items() if "/" in key)
+        self.say(
+            f"epoch {metrics['epoch']}/{self._epochs}: {shown} ({timing['images_per_second']:.0f} images/s)"
+        )
+
+    def finish(self, result: Result) -> None:
+        """Says how the run ended."""
+        if result.status == FINISHED:
+            scores = ", ".join(
+                f"{key} {value:.2f} %" for key, value in result.metrics.items() if key.startswith("val/")
+            )
+            self.say(f"finished in {result.seconds:.0f} s: {scores}")
+        self.say(f"result: {self._log.parent / 'result.json'}")
+
+    def _move(self, record: StepRecord) -> None:
+        if self._bar is None:
+            description = f"epoch {record.epoch}/{self._epochs}"
+            self._bar = tqdm(
+                total=record.num_steps, desc=description, unit="step", leave=False, dynamic_ncols=True
+            )
+        self._bar.update()
+        if record.step % 10 == 0:
+            self._bar.set_postfix(loss=f"{record.loss:.3f}", refresh=False)
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+def not_stated(run: RunConfig) -> list[str]:
+    """The options that the paper leaves open, with the values that this run has for them."""
+    options = [f"norm.eps={run.norm.eps:g}"]
+    if run.norm.momentum is not None:
+        options.append(f"norm.momentum={run.norm.momentum:g}")
+        options.append("statistics of evaluation (all three are measured; val/top1_error has worker 0's)")
+    options += [
+        f"model.classifier_std={run.model.classifier_std:g}",
+        f"model.init_mode={run.model.init_mode}",
+        f"recipe.warmup_epochs={run.recipe.warmup_epochs}",
+    ]
+    return options

@@ -1,0 +1,276 @@
+"""From a run to a training process: its directory, its spec, its threads, its signals and its exit code.
+
+The training process is a child, so the parent stays free of torch and works under every Hydra launcher.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from gnexp.config import RunConfig, from_dict, to_dict
+from gnexp.experiments.result import DIVERGED, Result, load_result
+from gnexp.files import write_json, write_text
+from gnexp.keys import did_you_mean
+
+SPEC_FORMAT = 1
+ERROR_FILE = "error.txt"  # what a failed training process said last; gone once the run is started again
+EXIT_DONE, EXIT_FAILED, EXIT_USER_ERROR, EXIT_INTERRUPTED = 0, 1, 2, 130
+WORKER = (sys.executable, "-m", "gnexp.worker")
+_CGROUP_CPU = Path("/sys/fs/cgroup/cpu.max")
+_FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What became of a run that was to be started."""
+
+    exit_code: int
+    run_dir: Path
+    message: str = ""  # of a failure in quiet mode, and of a run that was finished before
+    stopped_by: int | None = None  # the signal that we were sent and passed on
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """How a training process ended: its exit code, what came through pipes, and a signal that we passed on."""
+
+    exit_code: int
+    out: bytes = b""
+    errors: bytes = b""
+    stopped_by: int | None = None
+
+
+def num_cores() -> int:
+    """Cores that this process may use: its affinity, and the share that a container grants."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = _CGROUP_CPU.read_text().split()
+        return max(1, min(cores, int(quota) // int(period)))
+    except (OSError, ValueError):  # no Linux container, or "max": no limit
+        return cores
+
+
+def will_use_cuda(device: str) -> bool:
+    """Whether a device setting leads to a CUDA device, judged without importing torch."""
+    if device == "auto":
+        return os.environ.get("CUDA_VISIBLE_DEVICES") not in ("", "-1") and Path("/dev/nvidiactl").exists()
+    return device.startswith("cuda")
+
+
+def find_run_dir(runs_dir: Path, run: RunConfig) -> Path:
+    """A run's directory: the one that bears its id, or the name that a new one gets."""
+    own = runs_dir / f"{run.run_id}-{run.label}"
+    if own.is_dir() or not runs_dir.is_dir():
+        return own
+    # A label holds names that are no science; a run begun under another label is still the same run.
+    return next((p for p in sorted(runs_dir.glob(f"{run.run_id}-*")) if p.is_dir()), own)
+
+
+def finished(run_dir: Path) -> Result | None:
+    """The result in a run's directory, or None while there is none.
+
+    Raises:
+        ValueError: result.json is there but torn.
+    """
+    path = run_dir / "result.json"
+    return load_result(path) if path.exists() else None
+
+
+def headline(result: Result) -> str:
+    """A result in a few words: "17.1 % error", or "diverged"."""
+    if result.status == DIVERGED:
+        return "diverged"
+    error = next((v for k, v in sorted(result.metrics.items()) if k.startswith("val/top1_error")), None)
+    return result.status if error is None else f"{error:.1f} % error"
+
+
+def write_spec(run: RunConfig, run_dir: Path) -> Path:
+    """Writes spec.json, what the training process reads.
+
+    Raises:
+        ValueError: the directory holds another run, or cannot be written.
+    """
+    spec = run_dir / "spec.json"
+    try:
+        if spec.exists() and (other := _spec_id(spec)) not in (None, run.run_id):
+            raise ValueError(f"{spec} describes run {other}, not {run.run_id}: move {run_dir} away")
+        write_json(
+            spec, {"format": SPEC_FORMAT, "run_id": run.run_id, "label": run.label, "config": to_dict(run)}
+        )
+        (run_dir / ERROR_FILE).unlink(missing_ok=True)
+    except OSError as error:
+        raise ValueError(unwritable(run_dir, error)) from None
+    return spec
+
+
+def _spec_id(spec: Path) -> str | None:
+    """The run_id of what a spec says; None where it is torn, since it is then written anew."""
+    try:
+        return from_dict(json.loads(spec.read_text())["config"]).run_id
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+def unwritable(place: Path, error: OSError) -> str:
+    """The line about a directory that cannot be written."""
+    return f"cannot write to {place} ({error.strerror or error}); free it or choose another with runs_dir=..."
+
+
+def launch(run: RunConfig, runs_dir: Path, *, quiet: bool) -> Outcome:
+    """Trains a run in a child process, or says that it is finished already.
+
+    Args:
+        run: the run; threads=None takes every core.
+        runs_dir: where run directories lie.
+        quiet: keep the child off the terminal, as one of many in a sweep.
+
+    Raises:
+        ValueError: the run's directory cannot be used.
+    """
+    run_dir = find_run_dir(runs_dir, run)
+    if result := finished(run_dir):
+        return Outcome(
+            exit_code=EXIT_DONE, run_dir=run_dir, message=f"already finished: {headline(result)} in {run_dir}"
+        )
+    if run.threads is None:
+        run = dataclasses.replace(run, threads=num_cores())
+    spec = write_spec(run, run_dir)
+    env = dict(os.environ)
+    # Read by OpenMP and MKL while they are imported, before the worker could set anything.
+    env.update(OMP_NUM_THREADS=str(run.threads), MKL_NUM_THREADS=str(run.threads))
+    if not quiet:
+        ended = start_worker([str(spec)], env)
+        return Outcome(exit_code=ended.exit_code, run_dir=run_dir)
+    env["GNEXP_QUIET"] = "1"
+    with (run_dir / "log.txt").open("ab") as log:
+        ended = start_worker([str(spec)], env, stdout=log, stderr=subprocess.PIPE)
+        log.write(ended.errors)
+    if ended.exit_code == EXIT_DONE or ended.stopped_by is not None:
+        return Outcome(exit_code=ended.exit_code, run_dir=run_dir, stopped_by=ended.stopped_by)
+    said = ended.errors.decode(errors="replace")
+    message = _last_line(said) or f"the training process left with exit code {ended.exit_code}"
+    with contextlib.suppress(OSError):  # a full disk is why it failed, perhaps; the message still travels
+        write_text(run_dir / ERROR_FILE, message + "\n")
+    return Outcome(exit_code=ended.exit_code, run_dir=run_dir, message=message)
+
+
+def start_worker(
+    arguments: Sequence[str], env: dict[str, str], *, stdout: Any = None, stderr: Any = None
+) -> Ended:
+    """Runs `python -m gnexp.worker` to its end and passes signals on to it.
+
+    Args:
+        arguments: of the worker.
+        env: its environment.
+        stdout: a file or subprocess.PIPE; None is the terminal.
+        stderr: likewise.
+    """
+    with _passing_signals() as relay:
+        # A process group of its own: the terminal's Ctrl-C reaches the child through us alone, hence exactly once.
+        child = subprocess.Popen(
+            [*WORKER, *arguments], env=env, process_group=0, stdout=stdout, stderr=stderr
+        )
+        relay.attach(child)
+        out, errors = child.communicate()
+    killed = _killed_by(child.returncode) if relay.passed is None else ""
+    if killed and stderr is None:
+        print(f"gnexp: {killed}", file=sys.stderr)
+    return Ended(
+        exit_code=_exit_code(child.returncode),
+        out=out or b"",
+        errors=(errors or b"") + killed.encode(),
+        stopped_by=relay.passed,
+    )
+
+
+class _Relay:
+    """Hands the signals we get to a child; those that come before there is one wait for it."""
+
+    def __init__(self) -> None:
+        self.passed: int | None = None
+        self._child: subprocess.Popen[bytes] | None = None
+
+    def attach(self, child: subprocess.Popen[bytes]) -> None:
+        self._child = child
+        if self.passed is not None:
+            child.send_signal(self.passed)
+
+    def forward(self, number: int, frame: FrameType | None) -> None:
+        self.passed = number
+        if self._child is not None:
+            self._child.send_signal(number)
+
+    def pause(self, number: int, frame: FrameType | None) -> None:
+        if self._child is not None:
+            self._child.send_signal(signal.SIGSTOP)
+        os.kill(os.getpid(), signal.SIGSTOP)  # here we sleep until the shell's fg or bg
+        if self._child is not None:
+            self._child.send_signal(signal.SIGCONT)
+
+
+@contextlib.contextmanager
+def _passing_signals() -> Iterator[_Relay]:
+    relay = _Relay()
+    if threading.current_thread() is not threading.main_thread():
+        yield relay  # Python lets only the main thread handle signals
+        return
+    before = {number: signal.signal(number, relay.forward) for number in _FORWARDED}
+    before[signal.SIGTSTP] = signal.signal(signal.SIGTSTP, relay.pause)
+    try:
+        yield relay
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _exit_code(returncode: int) -> int:
+    """The child's exit code as a shell would give it; being killed is a failure unless it was Ctrl-C or SIGTERM."""
+    if returncode >= 0:
+        return returncode
+    return 128 - returncode if -returncode in (signal.SIGINT, signal.SIGTERM) else EXIT_FAILED
+
+
+def _killed_by(returncode: int) -> str:
+    """A line on a child that a signal ended, Ctrl-C aside."""
+    if returncode >= 0 or -returncode == signal.SIGINT:
+        return ""
+    name = signal.Signals(-returncode).name
+    hint = "; was memory short?" if name == "SIGKILL" else ""
+    return f"the training process was ended by {name}{hint}"
+
+
+def _last_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1].removeprefix("gnexp: ").removeprefix("error: ") if lines else ""
+
+
+def named_run_dir(name: str, runs_dir: Path) -> Path:
+    """The run directory that a person named by its path, its id, or the start of its id.
+
+    Raises:
+        ValueError: there is none, or more than one.
+    """
+    if (Path(name) / "spec.json").is_file():
+        return Path(name)
+    dirs = sorted(path.parent for path in runs_dir.glob("*/spec.json"))
+    found = [path for path in dirs if path.name.startswith(name)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise ValueError(
+            f"{name} is the start of {len(found)} runs: {', '.join(path.name for path in found[:5])}"
+        )
+    ids = [path.name.split("-")[0] for path in dirs]
+    raise ValueError(f"no run {name} in {runs_dir} ({len(ids)} runs there){did_you_mean(name, ids)}")

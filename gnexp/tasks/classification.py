@@ -1,0 +1,54 @@
+"""Image classification: cross-entropy, and top-1 error in percent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from gnexp.config import RunConfig
+from gnexp.data.dataset import Batch
+from gnexp.models import build_model
+from gnexp.nn.norms import norm_factory
+
+
+class Classification:
+    """The task of Tables 1 to 3."""
+
+    score = "top1_error"
+
+    def build_model(self, run: RunConfig, generator: torch.Generator) -> nn.Module:
+        """The initialised classifier for the run's images and classes."""
+        return build_model(
+            run.model,
+            norm_factory(run.norm, run.workers),
+            channels=run.data.channels,
+            num_classes=run.data.num_classes,
+            generator=generator,
+        )
+
+    def example_images(self, run: RunConfig) -> torch.Tensor:
+        """(total_batch, channels, image_size, image_size) on the meta device."""
+        size = run.data.image_size
+        return torch.zeros(run.total_batch, run.data.channels, size, size, device="meta")
+
+    def step(self, model: nn.Module, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mean cross-entropy, and how many images are wrong."""
+        logits = model(batch.images)
+        return F.cross_entropy(logits, batch.labels), num_wrong(logits, batch.labels)
+
+    @torch.no_grad()
+    def evaluate(self, model: nn.Module, batches: Iterator[Batch]) -> float:
+        """Top-1 error over all batches, in percent."""
+        wrong, count = 0, 0
+        for batch in batches:
+            wrong += int(num_wrong(model(batch.images), batch.labels))
+            count += len(batch.labels)
+        return 100 * wrong / count
+
+
+def num_wrong(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """How many of (N, classes) logits have their largest value elsewhere than at the (N,) labels."""
+    return (logits.detach().argmax(1) != labels).sum()

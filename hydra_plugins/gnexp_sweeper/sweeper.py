@@ -1,0 +1,96 @@
+"""The sweeper behind `gnexp sweep`: hands gnexp.sweep's jobs to whatever Hydra launcher was chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+ConfigStore.instance().store(
+    group="hydra/sweeper", name="gnexp", node={"_target_": "hydra_plugins.gnexp_sweeper.sweeper.GnexpSweeper"}
+)
+
+
+class GnexpSweeper(Sweeper):
+    """Skips what is finished, runs the rest side by side, and leaves with exit code 1 if any failed."""
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        self.config = config
+        self.hydra_context = hydra_context
+        self.task_function = task_function
+
+    def sweep(self, arguments: list[str]) -> Any:
+        """Runs the sweep.
+
+        Raises:
+            ValueError: a mistake of the user, before anything is started.
+            SystemExit: with the exit code, once the sweep is over.
+        """
+        # Hydra imports every plugin at each start, so what only a sweep needs is imported here.
+        from gnexp import compose, sweep
+        from gnexp.keys import spell
+
+        assert self.config is not None and self.hydra_context is not None
+        sources = self.config.hydra.runtime.config_sources
+        composer = compose.Composer(
+            [f"{s.schema}://{s.path}" for s in sources if s.provider not in ("hydra", "main", "schema")]
+        )
+        name, scale = compose.question(arguments)
+        expansion = composer.expand(name, scale, arguments, seeds=self.config.seeds)
+        runs_dir = Path(self.config.runs_dir)
+        plan = sweep.make_plan(expansion, runs_dir, Path(self.config.results_dir))
+        if self.config.dry_run:
+            print(sweep.describe(plan))
+            raise SystemExit(0)
+        todo = [item for item in plan if item.done_in is None]
+        side_by_side, threads = self._share([item.run.device for item in todo])
+        jobs = []
+        for item in todo:
+            own = [f"seed={item.run.seed}", f"runs_dir={spell(str(runs_dir))}"]
+            if item.run.threads is None and threads is not None:
+                own.append(f"threads={threads}")
+            jobs.append(composer.flatten([*item.cell.overrides, *own]))
+        launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=self.hydra_context, task_function=self.task_function, config=self.config
+        )
+
+        def launch() -> dict[str, str]:
+            return _failures(todo, launcher.launch(jobs, initial_job_idx=0))
+
+        raise SystemExit(sweep.run_plan(plan, runs_dir, launch, side_by_side))
+
+    def _share(self, devices: Sequence[str]) -> tuple[int, int | None]:
+        """How many runs go side by side, and the threads of each; None leaves the threads to where the run starts."""
+        from gnexp.launch import num_cores, will_use_cuda
+
+        assert self.config is not None
+        launcher = self.config.hydra.launcher
+        kind = OmegaConf.select(self.config, "hydra.runtime.choices.hydra/launcher") or str(launcher._target_)
+        if "basic" in kind.lower():
+            return 1, None
+        if "joblib" not in kind.lower():
+            return max(1, len(devices)), None  # a cluster: each run has a machine's cores to itself
+        jobs = int(launcher.n_jobs)
+        if any(will_use_cuda(device) for device in devices) and jobs == -1:
+            jobs = 1  # one run has the GPU to itself unless the user asks for more
+            with open_dict(launcher):
+                launcher.n_jobs = jobs
+        side_by_side = jobs if jobs > 0 else max(1, num_cores() + 1 + jobs)
+        return side_by_side, max(1, num_cores() // side_by_side)
+
+
+def _failures(todo: Sequence[Any], returns: Sequence[JobReturn]) -> dict[str, str]:
+    """run_id -> what a job raised on its way, for those that never came as far as a training process."""
+    failed: dict[str, str] = {}
+    for item, job in zip(todo, returns, strict=False):
+        if job.status is JobStatus.FAILED:
+            error = job._return_value
+            failed[item.run.run_id] = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    return failed

@@ -1,0 +1,90 @@
+"""Every file under conf/ builds: at paper scale on the meta device, at smoke scale for two real steps."""
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from gnexp.compose import Composer
+from gnexp.config import RunConfig
+from gnexp.data import build_dataset
+from gnexp.engine.state import build, check_shapes
+from gnexp.engine.train import StepRecord, train
+from gnexp.keys import group_options
+from gnexp.tasks import build_task
+
+COMPOSER = Composer()
+CPU = torch.device("cpu")
+
+
+def runs_of(experiment: str, scale: str) -> list[RunConfig]:
+    return [cell.runs[0] for cell in COMPOSER.expand(experiment, scale).cells]
+
+
+def two_steps(run: RunConfig) -> None:
+    state = build(run, CPU)
+    before = {name: value.clone() for name, value in state.model.state_dict().items()}
+    records = list(itertools.islice((r for r in train(state) if isinstance(r, StepRecord)), 2))
+    assert [record.step for record in records] == [1, 2]
+    changed = [
+        name for name, value in state.model.state_dict().items() if not torch.equal(value, before[name])
+    ]
+    assert "fc.weight" in changed and "conv1.weight" in changed
+
+
+@pytest.mark.parametrize("scale", ["paper", "small"])
+@pytest.mark.parametrize("experiment", group_options("experiment"))
+def test_every_cell_of_every_experiment_has_shapes_that_work(experiment: str, scale: str) -> None:
+    for run in runs_of(experiment, scale):
+        check_shapes(run, build_task(run.task))
+
+
+@pytest.mark.parametrize("experiment", group_options("experiment"))
+def test_every_cell_of_every_experiment_trains_at_smoke_scale(experiment: str) -> None:
+    for run in runs_of(experiment, "smoke"):
+        two_steps(run)
+
+
+@pytest.mark.parametrize("norm", group_options("norm"))
+def test_every_norm_trains_in_every_memory_format(norm: str) -> None:
+    for memory_format in ("contiguous", "channels_last"):
+        overrides = [f"norm={norm}", "scale=smoke", "batch=4", f"memory_format={memory_format}"]
+        two_steps(COMPOSER.run(overrides))
+
+
+@pytest.mark.parametrize("model", group_options("model"))
+@pytest.mark.parametrize("norm", group_options("norm"))
+def test_every_norm_fits_every_model(model: str, norm: str) -> None:
+    run = COMPOSER.run([f"model={model}", f"norm={norm}", "data.image_size=64", "data.sha256=null"])
+    check_shapes(run, build_task(run.task))
+
+
+@pytest.mark.parametrize("data", group_options("data"))
+def test_every_data_set_gives_what_its_file_says(data: str, tmp_path: Path) -> None:
+    """Embedded ones whole, which also checks the sha256 of what they make; folders with a few images of their own."""
+    overrides = [f"data={data}"]
+    config = COMPOSER.run(overrides).data
+    if config.kind == "imagefolder":
+        rng = np.random.default_rng(0)
+        for place in ("train/a", "train/b", "val/a", "val/b"):
+            (tmp_path / place).mkdir(parents=True)
+            for index in range(2):
+                pixels = rng.integers(0, 256, (70, 90, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(tmp_path / place / f"{index}.jpg")
+        overrides += [f"data.root={tmp_path}", "data.num_classes=2", "data.loader_workers=0"]
+        config = COMPOSER.run(overrides).data
+    dataset = build_dataset(config, CPU)
+    assert config.num_train in (None, dataset.num_train)
+    for batches in (dataset.train_batches(0, 0, [np.arange(4)]), dataset.val_batches([np.arange(4)])):
+        (batch,) = batches
+        assert batch.images.shape == (4, config.channels, config.image_size, config.image_size)
+        assert batch.images.dtype == torch.float32 and bool(batch.images.isfinite().all())
+        assert batch.labels.shape == (4,) and int(batch.labels.max()) < config.num_classes
+    if config.kind != "imagefolder":
+        many = torch.cat([b.images for b in dataset.train_batches(0, 0, [np.arange(2000)])])
+        assert abs(float(many.mean())) < 0.1 and 0.6 < float(many.std()) < 1.2, (
+            "mean and std are not the data's"
+        )

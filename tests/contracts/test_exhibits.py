@@ -1,0 +1,112 @@
+"""Every exhibit under conf/exhibit: it parses, its experiments exist, its cells are runs, its facts agree."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gnexp import compose
+from gnexp.experiments.report.cells import cell_key
+from gnexp.experiments.report.exhibit import Exhibit, Key, parse_exhibit
+from gnexp.keys import conf_dir
+
+FILES = sorted((conf_dir() / "exhibit").glob("*.yaml"))
+
+
+def load(path: Path) -> dict[str, Any]:
+    (values,) = compose.load_exhibits([path.stem])
+    return values
+
+
+def cells(names: tuple[str, ...], scale: str) -> set[Key]:
+    return {cell_key(cell) for name in names for cell in compose.expand(name, scale).cells}
+
+
+@pytest.fixture(params=FILES, ids=lambda path: path.stem)
+def path(request: pytest.FixtureRequest) -> Path:
+    found: Path = request.param
+    return found
+
+
+@pytest.fixture
+def exhibit(path: Path) -> Exhibit:
+    return parse_exhibit(load(path))
+
+
+def test_is_named_by_its_file_and_says_what_it_is(path: Path, exhibit: Exhibit) -> None:
+    assert exhibit.id == path.stem
+    assert path.read_text().startswith(f"# {exhibit.name}: ")
+    assert exhibit.source
+
+
+@pytest.mark.parametrize("scale", ["small", "paper"])
+def test_its_cells_are_cells_of_its_experiments(exhibit: Exhibit, scale: str) -> None:
+    known = cells(exhibit.experiments, scale)
+    named = {key for contrast in exhibit.contrasts for key in (contrast.of, contrast.minus)}
+    named |= {*exhibit.eval_stats_cells, *exhibit.paper}
+    named |= {exhibit.reference} if exhibit.reference else set()
+    assert named <= known
+
+
+@pytest.mark.parametrize("name", [f.stem for f in FILES if load(f).get("control")])
+def test_its_control_asks_the_same_cells_of_other_runs(name: str) -> None:
+    exhibit = parse_exhibit(load(conf_dir() / "exhibit" / f"{name}.yaml"))
+    assert exhibit.control is not None
+    assert cells((exhibit.control,), "small") == cells(exhibit.experiments, "small")
+    ours, control = (
+        {run.run_id for cell in compose.expand(name, "small").cells for run in cell.runs}
+        for name in (exhibit.experiments[0], exhibit.control)
+    )
+    assert not ours & control
+
+
+def test_an_unknown_key_is_refused_by_name(path: Path) -> None:
+    with pytest.raises(ValueError, match=rf"exhibit {path.stem}: unknown key papper"):
+        parse_exhibit({**load(path), "papper": {}})
+
+
+@pytest.mark.parametrize("key", ["title", "kind", "verified", "experiments", "source"])
+def test_a_lacking_key_is_refused_by_name(path: Path, key: str) -> None:
+    values = load(path)
+    del values[key]
+    with pytest.raises(ValueError, match=rf"exhibit {path.stem}: .*{key}"):
+        parse_exhibit(values)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"eval_stats": "best"},
+        {"kind": "picture"},
+        {"verified": "surely"},
+        {"experiments": "norms"},
+        {"paper": [1]},
+        {"paper": {"bn": {"x": 1.0}}},
+        {"reference": {"norm": "bn"}},
+        {"contrasts": [{"of": {"norm": "bn", "batch": 2}}]},
+        {"contrasts": [{"plus": 1}]},
+    ],
+)
+def test_a_wrong_value_is_refused_by_name(path: Path, change: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=f"exhibit {path.stem}: "):
+        parse_exhibit({**load(path), **change})
+
+
+def test_exhibits_agree_where_they_show_the_same_cell() -> None:
+    found: dict[Key, set[float]] = {}
+    for file in FILES:
+        for key, error in parse_exhibit(load(file)).paper.items():
+            found.setdefault(key, set()).add(error)
+    assert all(len(errors) == 1 for errors in found.values())
+    # The values that the paper's prose repeats (Sections 1 and 4.1).
+    assert (found["gn", 32], found["bn", 2], found["bn", 4], found["gn", 4]) == (
+        {24.1},
+        {34.7},
+        {27.3},
+        {24.2},
+    )
+
+
+def test_each_has_its_own_place() -> None:
+    orders = [parse_exhibit(load(file)).order for file in FILES]
+    assert sorted(orders) == list(range(1, len(FILES) + 1))

@@ -1,0 +1,121 @@
+"""Reading, crops and evaluation's resize, against Pillow and torchvision."""
+
+import numpy as np
+import pytest
+from PIL import Image
+from torchvision.transforms import InterpolationMode
+from torchvision.transforms import functional as tv
+
+from gnexp.data.decode import NUM_CROP_DRAWS, center_crop, crop_box, random_crop, read_image
+from gnexp.ops import keyed
+
+AREA, ASPECT = (0.08, 1.0), (3 / 4, 4 / 3)
+
+
+def _picture(width, height, mode="RGB"):
+    """A smooth pattern, of different phase in each channel."""
+    y, x = np.mgrid[:height, :width]
+    waves = [np.sin(x / (5 + c) + y / (9 - 2 * c) + c) for c in range(3)]
+    image = Image.fromarray(np.uint8(127.5 + 127.5 * np.stack(waves, axis=2)), "RGB")
+    return image.convert(mode)
+
+
+def _boxes(num, width, height):
+    draws = keyed.uniform(0, "test", 0, np.arange(num), NUM_CROP_DRAWS - 1)
+    return np.array([crop_box(width, height, row, AREA, ASPECT) for row in draws])
+
+
+@pytest.mark.parametrize("size", [(500, 375), (375, 500), (64, 64), (900, 100), (1, 1), (3, 40)])
+def test_boxes_lie_in_the_image(size):
+    width, height = size
+    left, top, right, bottom = _boxes(300, width, height).T
+    assert (left >= 0).all() and (top >= 0).all()
+    assert (right <= width).all() and (bottom <= height).all()
+    assert (right > left).all() and (bottom > top).all()
+
+
+def test_boxes_have_the_papers_areas_and_aspects():
+    width, height = 2000, 2000  # large, so that rounding to whole pixels does not show
+    left, top, right, bottom = _boxes(8000, width, height).T
+    area = (right - left) * (bottom - top) / (width * height)
+    aspect = (right - left) / (bottom - top)
+    assert AREA[0] * 0.999 < area.min() and area.max() <= 1
+    assert ASPECT[0] * 0.999 < aspect.min() and aspect.max() < ASPECT[1] * 1.001
+    # Below 3/4 every aspect fits a square at once, so areas there are uniform and log-aspects too.
+    fits = area < 0.7
+    np.testing.assert_allclose(np.quantile(area[fits], [0.25, 0.5, 0.75]), [0.235, 0.39, 0.545], atol=0.02)
+    log_aspect = np.log(aspect[fits]) / np.log(4 / 3)
+    np.testing.assert_allclose(np.quantile(log_aspect, [0.25, 0.5, 0.75]), [-0.5, 0, 0.5], atol=0.04)
+    # Corners are uniform over the places where the box fits.
+    for start, room in ((left, width - (right - left)), (top, height - (bottom - top))):
+        np.testing.assert_allclose(
+            np.quantile(start[fits] / room[fits], [0.25, 0.5, 0.75]), [0.25, 0.5, 0.75], atol=0.03
+        )
+
+
+def test_a_try_that_does_not_fit_is_followed_by_the_next():
+    draws = np.full(NUM_CROP_DRAWS - 1, 0.5)
+    draws[:4] = [1.0, 1.0, 0.0, 0.5]  # the whole area at 4/3: too wide for a square; then 8 % of it, square
+    assert crop_box(100, 100, draws, AREA, ASPECT) == (36, 36, 64, 64)
+
+
+def test_ten_tries_that_do_not_fit_give_the_centred_square():
+    draws = np.full(NUM_CROP_DRAWS - 1, 1.0 - 2**-53)
+    assert crop_box(301, 100, draws, AREA, ASPECT) == (100, 0, 200, 100)
+    assert crop_box(100, 301, draws, AREA, ASPECT) == (0, 100, 100, 200)
+
+
+@pytest.mark.parametrize("flip", [True, False])
+def test_random_crop_equals_torchvision_on_the_same_box(flip):
+    image = _picture(90, 70)
+    draws = keyed.uniform(0, "test", 0, np.arange(20), NUM_CROP_DRAWS)
+    for row in draws:
+        left, top, right, bottom = crop_box(90, 70, row[1:], AREA, ASPECT)
+        expected = tv.resized_crop(
+            image, top, left, bottom - top, right - left, [32, 32], InterpolationMode.BICUBIC
+        )
+        if flip and row[0] < 0.5:
+            expected = tv.hflip(expected)
+        got = random_crop(image, row, area=AREA, aspect=ASPECT, flip=flip, size=32)
+        assert np.array_equal(got, np.asarray(expected).transpose(2, 0, 1))
+    assert 0 < (draws[:, 0] < 0.5).sum() < 20
+
+
+@pytest.mark.parametrize("size", [(500, 375), (333, 500), (256, 256), (300, 301), (100, 90), (257, 1000)])
+def test_center_crop_equals_torchvision(size):
+    image = _picture(*size)
+    for shorter_side, crop in ((256, 224), (64, 63), (40, 40)):
+        resized = tv.resize(image, [shorter_side], InterpolationMode.BICUBIC)
+        expected = np.asarray(tv.center_crop(resized, [crop, crop])).transpose(2, 0, 1)
+        assert np.array_equal(center_crop(image, shorter_side, crop), expected)
+
+
+@pytest.mark.parametrize(
+    ("mode", "suffix"),
+    [("RGB", "jpg"), ("L", "jpg"), ("CMYK", "jpg"), ("RGBA", "png"), ("P", "png"), ("1", "png")],
+)
+def test_every_8_bit_mode_becomes_rgb(tmp_path, mode, suffix):
+    path = tmp_path / f"image.{suffix}"
+    _picture(40, 30, mode).save(path)
+    image = read_image(str(path))
+    assert image.mode == "RGB" and image.size == (40, 30)
+    assert np.array_equal(image, Image.open(path).convert("RGB"))
+
+
+def test_an_unreadable_image_is_one_clear_line(tmp_path):
+    text, cut, deep, gone = (tmp_path / name for name in ("text.jpg", "cut.jpg", "deep.png", "gone.jpg"))
+    text.write_text("no image")
+    _picture(64, 64).save(cut)
+    cut.write_bytes(cut.read_bytes()[:-600])
+    Image.fromarray(np.full((8, 8), 40_000, dtype=np.uint16)).save(deep)
+    for path, reason in (
+        (text, "not an image that Pillow knows"),
+        (cut, "truncated"),
+        (deep, "not 8-bit"),
+        (gone, "No such file"),
+    ):
+        with pytest.raises(ValueError, match=reason) as caught:
+            read_image(str(path))
+        line = str(caught.value)
+        assert line.startswith(f"cannot read the image {path}: ") and line.endswith("; mend or remove it")
+        assert "\n" not in line

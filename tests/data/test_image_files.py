@@ -1,0 +1,97 @@
+"""The list of a split's files: order, compactness, fingerprint, and what it refuses."""
+
+import os
+
+import numpy as np
+import pytest
+
+from gnexp.data.image_files import scan_images
+
+
+def _make(root, tree):
+    for name, size in tree.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x" * size)
+    return str(root)
+
+
+TREE = {"b/2.JPEG": 5, "b/10.jpg": 6, "a/é x.png": 7, "a-b/1.webp": 8, "b/1.bmp": 9}
+
+
+def test_files_are_sorted_by_class_and_name(tmp_path):
+    others = {
+        "a/notes.txt": 1,
+        "a/.hidden.png": 1,
+        ".cache/1.png": 1,
+        "stray.png": 1,
+        "a/folder.png/1.png": 1,
+    }
+    folder = _make(tmp_path, TREE | others)
+    files = scan_images(folder)
+    assert files.classes == (b"a", b"a-b", b"b")
+    assert [os.path.relpath(files.path(i), folder) for i in range(len(files.labels))] == [
+        "a/é x.png",
+        "a-b/1.webp",
+        "b/1.bmp",
+        "b/10.jpg",
+        "b/2.JPEG",
+    ]
+    assert files.labels.tolist() == [0, 1, 2, 2, 2]
+
+
+def test_links_to_folders_and_files_are_followed(tmp_path):
+    _make(tmp_path / "real", {"1.png": 3})
+    (tmp_path / "split").mkdir()
+    (tmp_path / "split" / "a").symlink_to(tmp_path / "real")
+    assert len(scan_images(str(tmp_path / "split")).labels) == 1
+
+
+def test_digest_is_of_names_and_sizes_alone(tmp_path):
+    digest = scan_images(_make(tmp_path / "one", TREE)).digest
+    again = scan_images(_make(tmp_path / "two", dict(reversed(TREE.items())) | {"a/notes.txt": 1}))
+    assert again.digest == digest
+    for change in ({"b/1.bmp": 10}, {"b/3.jpg": 9}, {"c/1.bmp": 9}):
+        assert scan_images(_make(tmp_path / str(change), TREE | change)).digest != digest
+
+
+def test_first_takes_classes_evenly(tmp_path):
+    tree = {f"{name}/{i}.png": 1 for name, num in (("a", 5), ("b", 2), ("c", 4)) for i in range(num)}
+    folder = _make(tmp_path, tree)
+    files = scan_images(folder)
+    assert files.first(None, "data.num_train") is files
+    for num, counts in ((1, [1, 0, 0]), (3, [1, 1, 1]), (7, [3, 2, 2]), (8, [3, 2, 3]), (11, [5, 2, 4])):
+        chosen = files.first(num, "data.num_train")
+        assert np.bincount(chosen.labels, minlength=3).tolist() == counts
+        names = [os.path.relpath(chosen.path(i), folder) for i in range(num)]
+        assert names == [
+            f"{name}/{i}.png" for name, count in zip("abc", counts, strict=True) for i in range(count)
+        ]
+    for num in (0, 12):
+        with pytest.raises(ValueError, match=f"data.num_train must be between 1 and 11, got {num}"):
+            files.first(num, "data.num_train")
+
+
+@pytest.mark.parametrize(
+    ("tree", "line"),
+    [
+        ({"1.png": 1}, "must hold one folder per class, got none; move each image to"),
+        ({"a/1.png": 1, "b/notes.txt": 1}, "every class needs an image, got none directly in .*/b "),
+        ({"a/1.png": 1, "b/images/1.png": 1}, "every class needs an image, got none directly in .*/b "),
+    ],
+)
+def test_bad_folders_are_one_clear_line(tmp_path, tree, line):
+    with pytest.raises(ValueError, match=line) as caught:
+        scan_images(_make(tmp_path, tree))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_folder_and_a_dangling_link_are_one_clear_line(tmp_path):
+    with pytest.raises(ValueError, match=r"cannot list the folder .*: No such file or directory"):
+        scan_images(str(tmp_path / "gone"))
+    _make(tmp_path, {"a/1.png": 1})
+    (tmp_path / "a" / "2.png").symlink_to(tmp_path / "gone.png")
+    with pytest.raises(
+        ValueError, match=r"cannot read .*/a/2.png: No such file or directory; mend or remove it"
+    ):
+        scan_images(str(tmp_path))

@@ -1,0 +1,61 @@
+"""The learning-rate rule and schedules, and what weight decay falls on."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from gnexp.config import NormConfig, RecipeConfig, RunConfig
+from gnexp.engine.optimizer import build_optimizer, lr_at
+from gnexp.tasks.classification import Classification
+
+PAPER = RecipeConfig(
+    name="imagenet", epochs=100, schedule="step", milestones=(30, 60, 90), drop_factor=0.1, report_epochs=5
+)
+
+
+@pytest.mark.parametrize("batch", [32, 16, 8, 4, 2])
+def test_initial_lr_is_the_papers(batch: int) -> None:
+    """0.1 * N / 32 for N images per worker at 8 workers (Section 4.1)."""
+    assert RunConfig(recipe=PAPER, batch=batch, workers=8).lr == pytest.approx(0.1 * batch / 32)
+
+
+def test_step_schedule_drops_after_epochs_30_60_and_90() -> None:
+    run = RunConfig(recipe=PAPER)
+    found = [lr_at(run, epoch, 0, 10) for epoch in (0, 29, 30, 59, 60, 89, 90, 99)]
+    assert found == pytest.approx([0.1, 0.1, 0.01, 0.01, 0.001, 0.001, 0.0001, 0.0001])
+
+
+def test_linear_schedule_ends_at_zero_and_counts_steps() -> None:
+    run = RunConfig(recipe=RecipeConfig(epochs=4, base_lr=0.4), batch=32, workers=4)
+    found = [lr_at(run, epoch, step, 2) for epoch in range(4) for step in range(2)]
+    assert found == pytest.approx([0.2 * (8 - i) / 8 for i in range(8)])
+
+
+def test_warmup_rises_to_the_initial_lr() -> None:
+    run = RunConfig(recipe=dataclasses.replace(PAPER, warmup_epochs=2))
+    assert [lr_at(run, e, s, 2) for e in (0, 1) for s in (0, 1)] == pytest.approx([0.025, 0.05, 0.075, 0.1])
+    assert lr_at(run, 2, 0, 2) == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(("norm_weight_decay", "expected"), [(None, 1e-4), (0.0, 0.0)])
+def test_weight_decay_falls_on_gamma_and_beta_unless_told_otherwise(
+    norm_weight_decay: float | None, expected: float
+) -> None:
+    recipe = RecipeConfig(norm_weight_decay=norm_weight_decay)
+    run = RunConfig(recipe=recipe, norm=NormConfig(kind="bn", momentum=0.1))
+    model = Classification().build_model(run, torch.Generator())
+    optimizer = build_optimizer(model, run)
+    decay = {id(p): group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
+    names = dict(model.named_parameters())
+    assert len(decay) == len(names)
+    for name, parameter in names.items():
+        is_norm = "bn" in name or "downsample.1" in name
+        assert decay[id(parameter)] == (expected if is_norm else 1e-4), name
+
+
+def test_sgd_is_the_papers() -> None:
+    run = RunConfig(recipe=PAPER)
+    (first, second) = build_optimizer(Classification().build_model(run, torch.Generator()), run).param_groups
+    for group in (first, second):
+        assert (group["momentum"], group["nesterov"], group["dampening"], group["lr"]) == (0.9, True, 0, 0.1)

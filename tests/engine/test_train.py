@@ -1,0 +1,158 @@
+"""The loop: what it yields, that it repeats and resumes exactly, and that it stops before a bad update."""
+
+import copy
+import dataclasses
+
+import pytest
+import torch
+
+from gnexp.config import DataConfig, ModelConfig, NormConfig, RecipeConfig, RunConfig
+from gnexp.engine.state import State, build
+from gnexp.engine.train import DivergedError, EpochRecord, StepRecord, train
+
+CPU = torch.device("cpu")
+BN = NormConfig(kind="bn", momentum=0.1)
+SMOKE = RunConfig(
+    norm=BN,
+    data=DataConfig(exposure=1.0, clutter=0, num_train=100, num_val=50, shift=1),
+    recipe=RecipeConfig(epochs=3, base_lr=0.4, report_epochs=2),
+    batch=4,
+    workers=4,
+)
+
+
+def epochs(state: State) -> list[dict[str, float | int]]:
+    return [record.metrics for record in train(state) if isinstance(record, EpochRecord)]
+
+
+def weights(state: State) -> dict[str, torch.Tensor]:
+    return copy.deepcopy(state.model.state_dict())
+
+
+def assert_equal(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> None:
+    assert first.keys() == second.keys()
+    for name, value in first.items():
+        assert torch.equal(value, second[name]), name
+
+
+def test_records() -> None:
+    records = list(train(build(SMOKE, CPU)))
+    steps = [r for r in records if isinstance(r, StepRecord)]
+    assert [(r.epoch, r.step) for r in steps] == [(e, s) for e in (1, 2, 3) for s in range(1, 7)]
+    assert [type(r) for r in records[:7]] == [StepRecord] * 6 + [EpochRecord]
+    first, second, third = [r.metrics for r in records if isinstance(r, EpochRecord)]
+    assert set(first) == {"epoch", "lr", "train/loss", "train/top1_error", "val/top1_error"}
+    # All three statistics at each reported epoch.
+    assert set(second) == set(third) == {*first, "val/top1_error_mean", "val/top1_error_precise"}
+    assert first["train/loss"] == pytest.approx(sum(r.loss for r in steps[:6]) / 6)
+
+
+def test_a_run_repeats_bit_for_bit_and_uses_no_global_randomness() -> None:
+    first, second = build(SMOKE, CPU), build(SMOKE, CPU)
+    records = epochs(first)
+    torch.manual_seed(12345)
+    before = torch.get_rng_state()
+    assert epochs(second) == records
+    assert torch.equal(before, torch.get_rng_state())
+    assert_equal(weights(first), weights(second))
+
+
+def test_resume_equals_the_uninterrupted_run() -> None:
+    whole = build(SMOKE, CPU)
+    expected = epochs(whole)
+    interrupted = build(SMOKE, CPU)
+    for record in train(interrupted):
+        if isinstance(record, EpochRecord):
+            break
+    saved = copy.deepcopy(interrupted.state_dict())
+    resumed = build(SMOKE, CPU)
+    resumed.load_state_dict(saved)
+    assert epochs(resumed) == expected[1:]
+    assert_equal(weights(whole), weights(resumed))
+
+
+def test_it_learns() -> None:
+    data = dataclasses.replace(SMOKE.data, num_train=640, exposure=0.0)
+    run = dataclasses.replace(
+        SMOKE, data=data, norm=NormConfig(num_groups=8), recipe=RecipeConfig(epochs=6, base_lr=0.8)
+    )
+    last = epochs(build(run, CPU))[-1]
+    assert last["val/top1_error"] < 60  # 90 is chance
+
+
+def test_another_seed_is_another_run() -> None:
+    first = epochs(build(SMOKE, CPU))[0]["train/loss"]
+    assert first != epochs(build(dataclasses.replace(SMOKE, seed=1), CPU))[0]["train/loss"]
+
+
+@pytest.mark.parametrize("norm", [BN, NormConfig(num_groups=4)], ids=["bn", "gn"])
+def test_virtual_workers_train_as_separate_workers_with_averaged_gradients(norm: NormConfig) -> None:
+    """One step in float64: the whole batch at once, against one model per worker and the mean of their gradients."""
+    run = dataclasses.replace(SMOKE, norm=norm, recipe=RecipeConfig(base_lr=0.4, weight_decay=0.0))
+    state = build(run, CPU)
+    state.model.double()
+    batch = next(state.dataset.train_batches(0, 0, [torch.arange(run.total_batch).numpy()]))
+    alone = build(dataclasses.replace(run, workers=1), CPU)
+    images = batch.images.double()
+    loss = torch.nn.functional.cross_entropy(state.model(images), batch.labels)
+    loss.backward()
+    summed = {name: torch.zeros_like(p) for name, p in state.model.named_parameters()}
+    for worker in range(run.workers):
+        model = copy.deepcopy(alone.model).double()
+        own = torch.nn.functional.cross_entropy(
+            model(images[worker :: run.workers]), batch.labels[worker :: run.workers]
+        )
+        own.backward()
+        for name, parameter in model.named_parameters():
+            summed[name] += parameter.grad / run.workers
+        for name, buffer in model.named_buffers():
+            if "running" in name:
+                theirs = state.model.get_buffer(name)[worker]
+                torch.testing.assert_close(theirs, buffer[0], rtol=0, atol=1e-10)
+    for name, parameter in state.model.named_parameters():
+        torch.testing.assert_close(parameter.grad, summed[name], rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("norm", [BN, NormConfig(num_groups=8)], ids=["bn", "gn"])
+def test_memory_format_changes_nothing_but_rounding(norm: NormConfig) -> None:
+    run = dataclasses.replace(SMOKE, norm=norm, recipe=RecipeConfig(epochs=1, base_lr=0.1))
+    first = epochs(build(run, CPU))[0]
+    second = epochs(build(dataclasses.replace(run, memory_format="channels_last"), CPU))[0]
+    assert second["train/loss"] == pytest.approx(first["train/loss"], rel=1e-4)
+
+
+def test_a_non_finite_loss_stops_before_the_update() -> None:
+    run = dataclasses.replace(SMOKE, norm=NormConfig(kind="none"), recipe=RecipeConfig(epochs=3, base_lr=1e6))
+    state = build(run, CPU)
+    before = weights(state)
+
+    def remember() -> None:
+        nonlocal before
+        for _ in train(state):
+            before = weights(state)
+
+    with pytest.raises(DivergedError, match=r"the loss became (nan|inf) in epoch \d, step \d of 6"):
+        remember()
+    # The last update that happened was the one before the bad loss.
+    assert_equal(before, weights(state))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"norm": NormConfig(num_groups=5)}, "layer bn1: .*got C=16 and G=5"),
+        (
+            {
+                "batch": 1,
+                "workers": 2,
+                "data": DataConfig(image_size=32),
+                "model": ModelConfig(blocks=(1,) * 5, widths=(16, 16, 16, 16, 16), stem_stride=2),
+            },
+            "layer5.*more than one value per channel",
+        ),
+        ({"batch": 64}, "at least batch \\* workers = 256 images, data=fashion_scenes has 100"),
+    ],
+)
+def test_what_cannot_be_trained_says_so_before_training(change: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        build(dataclasses.replace(SMOKE, **change), CPU)  # type: ignore[arg-type]

@@ -1,0 +1,59 @@
+"""The list of deviations forgets nothing."""
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from gnexp.config import DataConfig, ModelConfig, NormConfig, RecipeConfig, RunConfig
+from gnexp.experiments.report.deviations import list_deviations
+
+RUN = RunConfig(recipe=RecipeConfig(schedule="step", milestones=(3,), drop_factor=0.1))
+# A second value for every field of science; a new field fails the test below until it has one.
+OTHER: dict[str, dict[str, Any]] = {
+    "norm": {"num_groups": 4, "eps": 1e-3},
+    "model": {
+        "kind": "vgg", "block": "bottleneck", "blocks": (2, 1, 1, 1), "widths": (8, 8, 8, 8), "stem": "conv7x7_pool",
+        "stem_stride": 1, "zero_init_last": False, "init_mode": "fan_in", "classifier_std": 0.1,
+    },
+    "data": {
+        "name": "x", "kind": "x", "image_size": 64, "num_classes": 5, "num_train": 7, "num_val": 7,
+        "val_source": "train", "mean": (0.1,), "std": (0.1,), "flip": False, "shift": 2, "exposure": 0.5, "clutter": 3,
+        "crop_area": (0.1, 1.0), "crop_aspect": (0.5, 2.0), "jitter": 0.4, "lighting": 0.1, "eval_resize": 256,
+        "sha256": "00",
+    },
+    "recipe": {
+        "version": 2, "epochs": 9, "base_lr": 0.2, "base_total_batch": 64, "milestones": (4,), "drop_factor": 0.2,
+        "warmup_epochs": 1, "momentum": 0.8, "nesterov": False, "weight_decay": 0.1, "norm_weight_decay": 0.0,
+        "report_epochs": 2, "precise_images": 10,
+    },
+}  # fmt: skip
+# Cannot change alone: they come with a norm's kind, with the number of channels, with the other kind of schedule.
+EXCUSED = {"norm.kind", "norm.channels_per_group", "norm.momentum", "data.channels", "recipe.schedule"}
+
+
+@pytest.mark.parametrize(("part", "field"), [(part, field) for part in OTHER for field in OTHER[part]])
+def test_any_one_difference_is_told_once(part: str, field: str) -> None:
+    changed = dataclasses.replace(getattr(RUN, part), **{field: OTHER[part][field]})
+    (sentence,) = list_deviations(dataclasses.replace(RUN, **{part: changed}), RUN)
+    assert sentence[0].isupper() and "; paper scale: " in sentence
+
+
+@pytest.mark.parametrize("config", [NormConfig, ModelConfig, DataConfig, RecipeConfig])
+def test_every_field_of_science_is_tried_above(config: type) -> None:
+    part = config.__name__.removesuffix("Config").lower()
+    fields = {f.name for f in dataclasses.fields(config) if f.metadata["part"] == "science"}
+    excused = {name.partition(".")[2] for name in EXCUSED if name.startswith(f"{part}.")}
+    assert fields - excused == set(OTHER[part])
+
+
+def test_equal_runs_have_none_and_workers_are_told() -> None:
+    assert list_deviations(RUN, dataclasses.replace(RUN, seed=5)) == []
+    assert list_deviations(dataclasses.replace(RUN, workers=4), RUN) == ["Workers: 4; paper scale: 8."]
+
+
+def test_what_follows_from_other_data_is_not_told_twice() -> None:
+    other = dataclasses.replace(
+        RUN.data, name="x", mean=(0.1,), std=(0.1,), val_source="train", image_size=64
+    )
+    assert len(list_deviations(dataclasses.replace(RUN, data=other), RUN)) == 1

@@ -1,0 +1,165 @@
+"""One run from spec to result: its files, its resume, and what it refuses."""
+
+import json
+import statistics
+from pathlib import Path
+
+import pytest
+import torch
+
+from gnexp.config import NormConfig, RecipeConfig, science
+from gnexp.engine.checkpoint import load_checkpoint, save_checkpoint
+from gnexp.engine.train import EpochRecord
+from gnexp.experiments import run as run_module
+from gnexp.experiments.lock import locked
+from gnexp.experiments.result import load_result
+from gnexp.experiments.run import Spec, evaluate_run, load_spec, train_run
+from gnexp.experiments.screen import Screen, not_stated
+from tests.experiments.runs import SMOKE, write_spec
+
+
+def train_spec(path: Path) -> Spec:
+    spec = load_spec(path)
+    train_run(spec, Screen(spec.directory / "log.txt"))
+    return spec
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return train_spec(write_spec(tmp_path_factory.mktemp("runs"))).directory
+
+
+def lines(path: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_the_directory_holds_what_it_should(finished: Path) -> None:
+    names = {path.name for path in finished.iterdir()}
+    assert names >= {
+        "spec.json", "env.json", "metrics.jsonl", "timing.jsonl", "checkpoint.pt", "weights.pt", "log.txt",
+        "result.json",
+    }  # fmt: skip
+    assert len(list((finished / "tensorboard").iterdir())) == 1
+    assert not [name for name in names if name.endswith(".tmp")]
+    assert [line["epoch"] for line in lines(finished / "metrics.jsonl")] == [1, 2, 3]
+    assert all(line["images_per_second"] > 0 for line in lines(finished / "timing.jsonl"))
+
+
+def test_the_result_says_what_ran(finished: Path) -> None:
+    result = load_result(finished / "result.json")
+    assert (result.run_id, result.status, result.scale) == (SMOKE.run_id, "finished", "smoke")
+    assert result.science == science(SMOKE)
+    assert result.series == lines(finished / "metrics.jsonl")
+    # The median over the last report_epochs epochs, each metric for itself.
+    for key in ("train/loss", "val/top1_error", "val/top1_error_mean", "val/top1_error_precise"):
+        assert result.metrics[key] == statistics.median([result.series[1][key], result.series[2][key]])
+    assert "lr" not in result.metrics and "epoch" not in result.metrics
+    (segment,) = result.env
+    assert {"commit", "dirty", "torch", "host", "device", "threads", "started", "processor"} <= set(segment)
+
+
+def test_tensorboard_can_read_the_events(finished: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(finished / "tensorboard"))
+    events.Reload()
+    found = [(event.step, event.value) for event in events.Scalars("val/top1_error")]
+    expected = [(line["epoch"], line["val/top1_error"]) for line in lines(finished / "metrics.jsonl")]
+    assert found == [(step, pytest.approx(value)) for step, value in expected]
+
+
+def test_a_finished_run_is_not_run_again(finished: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in finished.iterdir() if path.name != ".lock"}
+    train_spec(finished / "spec.json")
+    assert before == {path: path.stat().st_mtime_ns for path in finished.iterdir() if path.name != ".lock"}
+
+
+@pytest.mark.parametrize("stop_after", [1, 2])
+def test_an_interrupted_run_goes_on_and_ends_equal(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_after: int
+) -> None:
+    path = write_spec(tmp_path)
+    spec = load_spec(path)
+    real_train = run_module.train
+
+    def interrupted(state):  # type: ignore[no-untyped-def]
+        for record in real_train(state):
+            yield record
+            if isinstance(record, EpochRecord) and record.metrics["epoch"] == stop_after:
+                raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run_module, "train", interrupted)
+        screen = Screen(spec.directory / "log.txt")
+        with pytest.raises(KeyboardInterrupt):
+            train_run(spec, screen)
+    # What a kill between the record and the checkpoint would leave: a line too many, and half a line.
+    with open(spec.directory / "metrics.jsonl", "a") as file:
+        file.write('{"epoch": 9, "lr": 1}\n{"epoch": 10, "l')
+    train_spec(path)
+    assert (spec.directory / "metrics.jsonl").read_bytes() == (finished / "metrics.jsonl").read_bytes()
+    expected = load_checkpoint(finished / "weights.pt", torch.device("cpu"))["model"]
+    found = load_checkpoint(spec.directory / "weights.pt", torch.device("cpu"))["model"]
+    assert all(torch.equal(value, found[name]) for name, value in expected.items())
+    assert len(load_result(spec.directory / "result.json").env) == 2
+    assert f"goes on from the checkpoint of epoch {stop_after}" in (spec.directory / "log.txt").read_text()
+
+
+def test_divergence_is_a_result(tmp_path: Path) -> None:
+    spec = train_spec(
+        write_spec(tmp_path, norm=NormConfig(kind="none"), recipe=RecipeConfig(epochs=4, base_lr=1e5))
+    )
+    result = load_result(spec.directory / "result.json")
+    assert result.status == "diverged" and result.metrics == {} and len(result.series) < 4
+    assert "diverged: the loss became" in (spec.directory / "log.txt").read_text()
+
+
+def test_evaluation_gives_the_reported_errors_again(finished: Path) -> None:
+    series = lines(finished / "metrics.jsonl")
+    found = evaluate_run(load_spec(finished / "spec.json"), ["worker0", "mean", "precise"])
+    assert found["worker0"] == series[-1]["val/top1_error"]
+    assert found["mean"] == series[-1]["val/top1_error_mean"]
+    assert found["precise"] == series[-1]["val/top1_error_precise"]
+
+
+def test_evaluation_of_an_unfinished_run(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="has no final weights; finish the run"):
+        evaluate_run(load_spec(write_spec(tmp_path)), ["worker0"])
+
+
+def test_a_second_writer_is_refused(tmp_path: Path) -> None:
+    path = write_spec(tmp_path)
+    with locked(path.parent), pytest.raises(ValueError, match=r"is being written by pid \d+ on"):
+        train_spec(path)
+
+
+def test_a_spec_that_is_not_its_own(tmp_path: Path) -> None:
+    path = write_spec(tmp_path)
+    path.write_text(path.read_text().replace('"batch": 4', '"batch": 2'))
+    with pytest.raises(ValueError, match="says run_id .* its config makes"):
+        load_spec(path)
+    path.write_text("{")
+    with pytest.raises(ValueError, match="is not a run's spec"):
+        load_spec(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"run_id": "000000000000"}, "belongs to run 000000000000"),
+        ({"data": "0" * 64}, "have changed since .* was written"),
+    ],
+)
+def test_a_checkpoint_of_something_else(tmp_path: Path, change: dict[str, str], message: str) -> None:
+    path = write_spec(tmp_path)
+    saved = {"run_id": SMOKE.run_id, "data": "0" * 64, "state": {}}
+    save_checkpoint(path.parent / "checkpoint.pt", {**saved, **change})
+    with pytest.raises(ValueError, match=message):
+        train_spec(path)
+
+
+def test_what_the_paper_leaves_open_is_printed(finished: Path) -> None:
+    log = (finished / "log.txt").read_text()
+    for option in not_stated(SMOKE):
+        assert option in log
+    assert any(option == "norm.momentum=0.1" for option in not_stated(SMOKE))

@@ -1,0 +1,39 @@
+"""What a person sees, and what only the log gets."""
+
+from pathlib import Path
+
+import pytest
+
+from gnexp.engine.train import EpochRecord, StepRecord
+from gnexp.experiments.screen import Screen, not_stated
+from tests.experiments.runs import SMOKE
+
+RECORD = EpochRecord(
+    metrics={"epoch": 1, "lr": 0.1, "train/loss": 2.0, "val/top1_error": 12.348},
+    timing={"epoch": 1, "train_seconds": 1.0, "eval_seconds": 1.0, "images_per_second": 1234.0},
+)
+
+
+def test_an_epoch_is_a_line_on_the_screen_and_in_the_log(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    screen = Screen(tmp_path / "log.txt")
+    screen.show(StepRecord(epoch=1, step=1, num_steps=2, loss=2.0))
+    screen.show(RECORD)
+    out = capsys.readouterr().out
+    assert out == "epoch 1/0: train/loss 2, val/top1_error 12.35 (1234 images/s)\n"
+    assert out.strip() in (tmp_path / "log.txt").read_text()
+
+
+def test_quiet_means_the_log_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GNEXP_QUIET", "1")
+    Screen(tmp_path / "log.txt").show(RECORD)
+    captured = capsys.readouterr()
+    assert captured.out == "" and captured.err == ""
+    assert "images/s" in (tmp_path / "log.txt").read_text()
+
+
+def test_the_options_that_the_paper_leaves_open() -> None:
+    assert not_stated(SMOKE)[:2] == ["norm.eps=1e-05", "norm.momentum=0.1"]

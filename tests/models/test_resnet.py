@@ -1,0 +1,112 @@
+"""ResNets against torchvision's: the same keys, and with its weights the same outputs."""
+
+import pytest
+import torch
+import torchvision
+
+from gnexp.config import ModelConfig, NormConfig
+from gnexp.models import build_model
+from gnexp.nn.norms import BatchNormAct, norm_factory
+
+RESNET50 = ModelConfig(
+    name="resnet50", block="bottleneck", blocks=(3, 4, 6, 3), widths=(64, 128, 256, 512), stem="conv7x7_pool"
+)
+
+
+def build(config: ModelConfig, norm: NormConfig, seed: int = 0, *, workers: int = 1) -> torch.nn.Module:
+    generator = torch.Generator().manual_seed(seed)
+    return build_model(config, norm_factory(norm, workers), channels=3, num_classes=1000, generator=generator)
+
+
+BN = NormConfig(kind="bn", momentum=0.1)
+GN = NormConfig(kind="gn", num_groups=8)
+
+
+@pytest.fixture(scope="module")
+def torchvision_resnet50() -> torch.nn.Module:
+    theirs = torchvision.models.resnet50(weights=None)
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        # Fresh running statistics are 0 and 1 and would hide a mixed-up key.
+        for name, value in theirs.state_dict().items():
+            if "running_mean" in name or name.endswith("bias"):
+                value.normal_(0, 0.1, generator=generator)
+            elif "running_var" in name:
+                value.uniform_(0.5, 2, generator=generator)
+    return theirs
+
+
+def test_resnet50_has_torchvisions_keys(torchvision_resnet50: torch.nn.Module) -> None:
+    expected = {name: value.shape for name, value in torchvision_resnet50.state_dict().items()}
+    found = build(RESNET50, BN).state_dict()
+    assert list(found) == list(expected)
+    for name, shape in expected.items():
+        assert found[name].shape[-len(shape) :] == shape if len(shape) else found[name].shape == shape, name
+
+
+@pytest.mark.parametrize("workers", [1, 8])
+def test_resnet50_gives_torchvisions_outputs(torchvision_resnet50: torch.nn.Module, workers: int) -> None:
+    ours = build(RESNET50, BN, workers=workers)
+    ours.load_state_dict(torchvision_resnet50.state_dict())
+    x = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(2))
+    with torch.no_grad():
+        expected = torchvision_resnet50.eval()(x)
+        torch.testing.assert_close(ours.eval()(x), expected, rtol=0, atol=1e-5)
+
+
+def test_resnet50_with_groups_gives_torchvisions_outputs() -> None:
+    def group_norm(channels: int) -> torch.nn.GroupNorm:
+        return torch.nn.GroupNorm(32, channels)
+
+    theirs = torchvision.models.resnet50(weights=None, norm_layer=group_norm)
+    ours = build(RESNET50, NormConfig(kind="gn", num_groups=32))
+    ours.load_state_dict(theirs.state_dict())
+    x = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(2))
+    with torch.no_grad():
+        torch.testing.assert_close(ours(x), theirs(x), rtol=0, atol=1e-5)
+
+
+def test_thin_resnet_ends_in_a_2x2_map() -> None:
+    model = build(ModelConfig(), GN)
+    maps: list[torch.Size] = []
+    model.layer4.register_forward_hook(lambda module, inputs, output: maps.append(output.shape))
+    assert model(torch.zeros(1, 3, 32, 32)).shape == (1, 1000)
+    assert maps == [torch.Size([1, 128, 2, 2])]
+
+
+def test_initialisation() -> None:
+    """He, fan out; gamma 0 in each block's last norm and 1 elsewhere; beta 0; classifier N(0, 0.01)."""
+    model = build(RESNET50, GN)
+    weight = model.get_submodule("layer3.0.conv2").weight
+    assert float(weight.detach().std()) == pytest.approx((2 / (256 * 9)) ** 0.5, rel=0.01)
+    assert float(model.fc.weight.detach().std()) == pytest.approx(0.01, rel=0.01)
+    for name, parameter in model.named_parameters():
+        if "bn" in name or "downsample.1" in name:
+            gamma = 0.0 if name.startswith("layer") and "bn3" in name else 1.0
+            assert parameter.unique().tolist() == [gamma if name.endswith("weight") else 0.0], name
+    assert model.fc.bias.unique().tolist() == [0.0]
+
+
+def test_the_seed_fixes_the_weights_whatever_the_norm() -> None:
+    first, again, other_norm, other_seed = (
+        build(ModelConfig(), GN).state_dict(),
+        build(ModelConfig(), GN).state_dict(),
+        build(ModelConfig(), BN).state_dict(),
+        build(ModelConfig(), GN, seed=1).state_dict(),
+    )
+    for name in ("conv1.weight", "layer4.0.conv2.weight", "fc.weight"):
+        assert torch.equal(first[name], again[name]) and torch.equal(first[name], other_norm[name])
+        assert not torch.equal(first[name], other_seed[name])
+
+
+def test_every_worker_has_its_statistics() -> None:
+    model = build(ModelConfig(), BN, workers=4)
+    norms = [module for module in model.modules() if isinstance(module, BatchNormAct)]
+    assert len(norms) == 12 and all(norm.running_mean.shape == (4, norm.channels) for norm in norms)
+
+
+def test_impossible_grouping_names_the_layer() -> None:
+    with pytest.raises(ValueError, match=r"layer bn1: .*got C=16 and G=32; possible: 1, 2, 4, 8, 16"):
+        build(ModelConfig(), NormConfig(kind="gn", num_groups=32))
+    with pytest.raises(ValueError, match="model.kind must be one of resnet, got vit"):
+        build(ModelConfig(kind="vit"), GN)

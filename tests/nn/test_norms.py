@@ -1,0 +1,246 @@
+"""Contracts that hold for every norm under conf/norm, and what only batch or group normalization promises."""
+
+import copy
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from torch import nn
+
+from gnexp.config import NormConfig
+from gnexp.nn.norms import BatchNormAct, GroupNormAct, NormAct, name_norms, norm_factory
+from gnexp.ops import reference
+
+CONF = Path(__file__).parents[2] / "conf"
+NORM_FILES = sorted((CONF / "norm").glob("*.yaml"))
+SHAPES = [(6, 8), (6, 8, 5), (6, 8, 4, 3), (6, 8, 2, 3, 2)]
+
+
+def make(path: Path, channels: int = 8, *, workers: int = 1, relu: bool = False, seed: int = 0) -> NormAct:
+    config = NormConfig(**yaml.safe_load(path.read_text()))
+    if config.kind == "gn" and config.num_groups is None and config.channels_per_group is None:
+        config = NormConfig(kind="gn", num_groups=2)
+    norm = norm_factory(config, workers)(channels, relu=relu).double()
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in norm.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=generator))
+    return norm
+
+
+def randn(*shape: int, seed: int = 1) -> torch.Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def is_instance_norm_of_vectors(path: Path, shape: tuple[int, ...]) -> bool:
+    return path.stem == "in" and len(shape) == 2
+
+
+all_norms = pytest.mark.parametrize("path", NORM_FILES, ids=lambda path: path.stem)
+
+
+@all_norms
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_gradcheck(path: Path, shape: tuple[int, ...]) -> None:
+    if is_instance_norm_of_vectors(path, shape):
+        pytest.skip("one value per channel; its error has a test of its own")
+    norm = make(path)
+    parameters = dict(norm.named_parameters())
+
+    def call(x: torch.Tensor, residual: torch.Tensor, *values: torch.Tensor) -> torch.Tensor:
+        return torch.func.functional_call(norm, dict(zip(parameters, values, strict=True)), (x, residual))
+
+    inputs = [randn(*shape), randn(*shape, seed=2), *(p.detach().clone() for p in parameters.values())]
+    assert torch.autograd.gradcheck(call, [value.requires_grad_() for value in inputs])
+
+
+@all_norms
+def test_batch_independence(path: Path) -> None:
+    norm, x = make(path), randn(6, 8, 4, 3)
+    alone = norm(x[2:3]) if path.stem != "bn" else norm(x[2:4])[:1]
+    difference = float((norm(x)[2:3] - alone).detach().abs().max())
+    if path.stem == "bn":
+        assert difference > 1e-3, "batch normalization must depend on its batch in training"
+    else:
+        assert difference < 1e-12
+
+
+@all_norms
+def test_residual_and_relu(path: Path) -> None:
+    plain, with_relu = make(path), make(path, relu=True)
+    x, residual = randn(6, 8, 4, 3), randn(6, 8, 4, 3, seed=2)
+    before = residual.clone()
+    torch.testing.assert_close(with_relu(x, residual=residual), (plain(x) + residual).relu(), rtol=0, atol=0)
+    assert torch.equal(residual, before), "the residual belongs to the caller"
+
+
+@all_norms
+def test_large_mean(path: Path) -> None:
+    x = randn(6, 8, 16, 16)
+    expected = make(path)(x)
+    shifted = make(path)(x + 1e3)
+    if path.stem == "none":
+        expected = expected + 1e3
+    # float64 keeps 16 digits and the mean takes three of them
+    torch.testing.assert_close(shifted, expected, rtol=0, atol=1e-9)
+
+
+@all_norms
+@pytest.mark.parametrize(
+    "memory_format", [torch.contiguous_format, torch.channels_last], ids=["nchw", "nhwc"]
+)
+def test_large_mean_in_float32(path: Path, memory_format: torch.memory_format) -> None:
+    """mean/std 1e3 in single precision; torch's native channels_last group norm fails this by a wide margin."""
+    if path.stem == "none":
+        pytest.skip("nothing is normalized")
+    x = randn(4, 8, 16, 16) + 1e3
+    expected = make(path)(x)
+    found = make(path).float()(x.float().contiguous(memory_format=memory_format))
+    torch.testing.assert_close(found.double(), expected, rtol=0, atol=2e-3)
+
+
+@all_norms
+def test_memory_format_is_kept(path: Path) -> None:
+    x = randn(6, 8, 4, 3).contiguous(memory_format=torch.channels_last)
+    norm = make(path)
+    y = norm(x)
+    assert y.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(y, make(path)(x.contiguous()), rtol=0, atol=1e-12)
+
+
+@all_norms
+def test_state_dict_round_trip(path: Path) -> None:
+    norm, other = make(path, workers=2), make(path, workers=2, seed=9)
+    x = randn(6, 8, 4, 3)
+    norm(x)
+    other.load_state_dict(norm.state_dict())
+    torch.testing.assert_close(other.eval()(x), norm.eval()(x), rtol=0, atol=0)
+
+
+@all_norms
+def test_repr_says_what_it_is(path: Path) -> None:
+    text = repr(make(path))
+    assert "8" in text and "relu=False" in text
+    assert {
+        "bn": "momentum=0.1",
+        "gn": "num_groups=2",
+        "ln": "num_groups=1",
+        "in": "num_groups=8",
+        "none": "NoNorm",
+    }[path.stem] in text
+
+
+@pytest.mark.parametrize("groups", [1, 2, 4, 8])
+def test_group_norm_equals_the_reference(groups: int) -> None:
+    norm = make(CONF / "norm" / "gn.yaml")
+    assert isinstance(norm, GroupNormAct)
+    norm.num_groups = groups
+    x = randn(6, 8, 4, 3)
+    expected = reference.group_norm(x, groups, norm.weight, norm.bias, norm.eps)
+    torch.testing.assert_close(norm(x), expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "memory_format", [torch.contiguous_format, torch.channels_last], ids=["nchw", "nhwc"]
+)
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_virtual_workers_equal_separate_batch_norms(workers: int, memory_format: torch.memory_format) -> None:
+    """V virtual workers against V passes through nn.BatchNorm2d: outputs, gradients, every running statistic."""
+    norm = norm_factory(NormConfig(kind="bn", momentum=0.1), workers)(5, relu=False).double()
+    weight, bias = randn(5), randn(5, seed=2)
+    with torch.no_grad():
+        norm.weight.copy_(weight)
+        norm.bias.copy_(bias)
+    separate = []
+    for _ in range(workers):
+        theirs = nn.BatchNorm2d(5, momentum=0.1).double()
+        with torch.no_grad():
+            theirs.weight.copy_(weight)
+            theirs.bias.copy_(bias)
+        separate.append(theirs)
+    for step in range(3):
+        x = (randn(workers * 3, 5, 4, 4, seed=10 + step) * 3 + 1).contiguous(memory_format=memory_format)
+        ours_in, upstream = x.clone().requires_grad_(), randn(*x.shape, seed=20 + step)
+        norm.zero_grad()
+        y = norm(ours_in)
+        # The loss is a mean over the total batch: each worker's own mean, averaged.
+        (y * upstream).sum().div(len(x)).backward()
+        gradients = []
+        for worker, theirs in enumerate(separate):
+            theirs.zero_grad()
+            own = x[worker::workers].contiguous().requires_grad_()
+            out = theirs(own)
+            (out * upstream[worker::workers]).sum().div(len(own)).backward()
+            torch.testing.assert_close(y[worker::workers], out, rtol=0, atol=1e-10)
+            assert own.grad is not None and ours_in.grad is not None
+            torch.testing.assert_close(ours_in.grad[worker::workers] * workers, own.grad, rtol=0, atol=1e-10)
+            torch.testing.assert_close(norm.running_mean[worker], theirs.running_mean, rtol=0, atol=1e-10)
+            torch.testing.assert_close(norm.running_var[worker], theirs.running_var, rtol=0, atol=1e-10)
+            gradients.append((theirs.weight.grad, theirs.bias.grad))
+        for ours, index in ((norm.weight.grad, 0), (norm.bias.grad, 1)):
+            averaged = torch.stack([pair[index] for pair in gradients]).mean(0)
+            torch.testing.assert_close(ours, averaged, rtol=0, atol=1e-10)
+
+
+def test_evaluation_uses_the_named_statistics() -> None:
+    norm = norm_factory(NormConfig(kind="bn", momentum=1.0), 2)(3, relu=False).double()
+    norm(randn(8, 3, 4, 4))
+    norm.eval()
+    x = randn(5, 3, 4, 4, seed=3)
+    for stats, mean, var in (
+        ("worker0", norm.running_mean[0], norm.running_var[0]),
+        ("mean", norm.running_mean.mean(0), norm.running_var.mean(0)),
+    ):
+        norm.eval_stats = stats
+        expected = nn.functional.batch_norm(x, mean, var, norm.weight, norm.bias, False, 0.0, norm.eps)
+        torch.testing.assert_close(norm(x), expected)
+
+
+def test_weights_of_one_worker_serve_all() -> None:
+    theirs = nn.BatchNorm2d(3)
+    theirs(torch.randn(4, 3, 5, 5, generator=torch.Generator().manual_seed(0)))
+    norm = norm_factory(NormConfig(kind="bn", momentum=0.1), 4)(3)
+    norm.load_state_dict(theirs.state_dict())
+    for worker in range(4):
+        assert torch.equal(norm.running_mean[worker], theirs.running_mean)
+        assert torch.equal(norm.running_var[worker], theirs.running_var)
+
+
+def test_loading_leaves_the_given_state_dict_alone() -> None:
+    state = nn.BatchNorm2d(3).state_dict()
+    norm_factory(NormConfig(kind="bn", momentum=0.1), 4)(3).load_state_dict(copy.copy(state))
+    assert state["running_mean"].shape == (3,)
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        (NormConfig(kind="gn", num_groups=3), "got C=8 and G=3"),
+        (NormConfig(kind="gn", channels_per_group=3), "got C=8 and C/G=3"),
+        (NormConfig(kind="gn", num_groups=16), "got C=8 and G=16"),
+    ],
+)
+def test_impossible_groupings(config: NormConfig, expected: str) -> None:
+    with pytest.raises(ValueError, match="evenly") as caught:
+        name_norms(nn.Sequential(norm_factory(config, 1)(8)))
+    message = str(caught.value)
+    assert (
+        message.startswith("layer 0: ") and expected in message and message.endswith("possible: 1, 2, 4, 8")
+    )
+
+
+def test_one_value_alone_is_an_error() -> None:
+    batch_norm = norm_factory(NormConfig(kind="bn", momentum=0.1), 4)(8)
+    assert isinstance(batch_norm, BatchNormAct)
+    with pytest.raises(ValueError, match="more than one value per channel and worker.*raise batch"):
+        batch_norm(torch.zeros(4, 8, 1, 1))
+    with pytest.raises(ValueError, match="multiple of workers=4, got 6"):
+        batch_norm(torch.zeros(6, 8, 2, 2))
+    with pytest.raises(ValueError, match="one value per group"):
+        norm_factory(NormConfig(kind="gn", channels_per_group=1), 1)(8)(torch.zeros(4, 8, 1, 1))
+
+
+def test_unknown_kind() -> None:
+    with pytest.raises(ValueError, match="norm.kind must be one of gn, bn, none, got wn"):
+        norm_factory(NormConfig(kind="wn"), 1)

@@ -1,0 +1,236 @@
+"""The command itself: help, errors, exit codes, what it imports, and completion in a real bash."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import gnexp
+from gnexp import cli, launch
+from gnexp.completion import script
+from gnexp.config import RunConfig
+from gnexp.keys import GROUPS, group_options
+
+ROOT = Path(__file__).parents[1]
+FAKE = str(Path(__file__).with_name("fake_worker.py"))
+ENV = os.environ | {"PYTHONPATH": str(ROOT)}
+
+
+def gnexp_process(*words, cwd):
+    return subprocess.run(
+        [sys.executable, "-m", "gnexp", *words], cwd=cwd, env=ENV, capture_output=True, text=True, timeout=120
+    )
+
+
+def test_help_lists_every_verb(capsys):
+    assert cli.main(["--help"]) == 0
+    shown = capsys.readouterr().out
+    for verb in cli._VERB_HELP:
+        assert f"gnexp {verb}" in shown
+
+
+@pytest.mark.parametrize("verb", list(cli._VERB_HELP))
+def test_every_verb_has_help_that_fits_a_screen(capsys, verb):
+    assert cli.main([verb, "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith(f"gnexp {verb}")
+    assert len(shown.splitlines()) <= 30
+    assert max(len(line) for line in shown.splitlines()) <= 112
+
+
+def test_no_verb_is_a_mistake(capsys):
+    assert cli.main([]) == 2
+    assert "gnexp train" in capsys.readouterr().out
+
+
+def test_version(capsys):
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"gnexp {gnexp.__version__}\n"
+
+
+def test_help_imports_next_to_nothing():
+    code = (
+        "import sys; from gnexp.cli import main; main(['train', '--help']); "
+        "print([m for m in ('hydra', 'omegaconf', 'torch', 'numpy', 'dataclasses') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env=ENV, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_cfg_job_prints_the_config_without_torch_and_leaves_no_files(tmp_path):
+    code = (
+        "import sys; from gnexp.cli import main\n"
+        "code = main(['train', 'experiment=norms', 'scale=smoke', 'norm=bn', '--cfg', 'job'])\n"
+        "assert not {'torch', 'torchvision'} & set(sys.modules)\n"
+        "sys.exit(code)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env=ENV, cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "batch: 4\n" in done.stdout  # of the experiment's block for smoke
+    assert "  kind: bn\n" in done.stdout
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            "trian",
+            "unknown verb 'trian': choose from train, sweep, report, eval, completion; did you mean train?",
+        ),
+        ("train batc=2", "unknown key batc; did you mean batch?"),
+        ("train norm=gm", "unknown norm 'gm': choose from bn, gn, in, ln, none; did you mean gn?"),
+        ("train norm.num_group=3", "unknown key norm.num_group; did you mean norm.num_groups?"),
+        ("train batch=two", "batch: Value 'two' of type 'str' could not be converted to Integer"),
+        ("train batch=0", "batch must be at least 1 image per worker, got 0"),
+        ("train +foo=1", "'+foo=1': keys cannot be added or removed, only set; write key=value"),
+        ("train norm.num_groups=2 norm.channels_per_group=2", "not both: got 2 and 2"),
+        ("train norm=gn,bn", "`gnexp sweep` makes one run of each"),
+        ("train --foo", "unrecognized arguments: --foo"),
+        ("train --multirun", "leave out --run and --multirun"),
+        ("train --config-dir /nowhere", "there is no config directory /nowhere"),
+        ("sweep experiment=batchsize", "did you mean batch_size?"),
+        ("sweep seeds=1 dry_run=perhaps", "dry_run: Value 'perhaps'"),
+        (
+            "report exhbit=table2",
+            "unknown key exhbit: known are exhibit, overwrite, runs_dir, results_dir; did you",
+        ),
+        ("report exhibit=tabel2", "unknown exhibit 'tabel2'"),
+        ("report overwrite=maybe", "overwrite must be true or false, got maybe"),
+        ("report --chekc", "unknown word --chekc"),
+        ("eval", "which run? gnexp eval run=RUN_ID"),
+        ("eval run=3f", "no run 3f in runs (0 runs there)"),
+        ("eval run=3f eval_stats=worker1", "unknown eval_stats 'worker1'"),
+        ("completion bash", "unknown word bash: this verb takes none"),
+    ],
+)
+def test_a_users_mistake_is_one_line_and_exit_code_2(tmp_path, monkeypatch, capfd, words, message):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
+    assert cli.main(words.split()) == 2
+    shown = capfd.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith("gnexp: error: ")
+    assert message in shown.err
+    assert shown.err.count("\n") == 1
+    assert "HYDRA_FULL_ERROR" not in shown.err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_in_the_way_of_runs(tmp_path):
+    (tmp_path / "runs").write_text("")
+    done = gnexp_process("train", "scale=smoke", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("gnexp: error: cannot write to runs")
+    assert done.stderr.count("\n") == 1
+
+
+def test_train_starts_the_worker_and_says_when_it_is_done(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
+    monkeypatch.setattr(launch, "WORKER", (sys.executable, FAKE))
+    words = ["train", "scale=smoke", "norm=bn", "batch=2", "runs_dir=some runs"]
+    assert cli.main(words) == 0
+    assert capfd.readouterr().out == "hello from the worker\n"
+    (run_dir,) = (tmp_path / "some runs").iterdir()
+    assert cli.main(words) == 0
+    assert capfd.readouterr().out == f"already finished: 18.0 % error in some runs/{run_dir.name}\n"
+    monkeypatch.setenv("FAKE_WORKER", "fail")
+    assert cli.main([*words, "seed=1"]) == 2
+    assert capfd.readouterr().err == "gnexp: error: the layer is odd\n"
+    monkeypatch.setenv("FAKE_WORKER", "crash")
+    assert cli.main([*words, "seed=1"]) == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["some runs"]
+
+
+def test_eval_prints_the_workers_scores(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setattr(launch, "WORKER", (sys.executable, FAKE))
+    run_dir = launch.launch(RunConfig(), Path("runs"), quiet=True).run_dir
+    assert cli.main(["eval", f"run={run_dir.name[:6]}", "eval_stats=all"]) == 0
+    assert capfd.readouterr().out.splitlines()[1:] == [
+        "eval_stats  val/top1_error, %",
+        "worker0     12.35",
+        "mean        12.00",
+    ]
+    last = json.loads((run_dir / "seen.jsonl").read_text().splitlines()[-1])
+    assert last["arguments"] == ["--eval", "all", f"runs/{run_dir.name}/spec.json"]
+
+
+def test_report_renders_and_checks(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["report", "exhibit=table1"]) == 0
+    assert "0 new result(s) from runs" in capfd.readouterr().out
+    assert (tmp_path / "results" / "README.md").exists()
+    assert cli.main(["report", "exhibit=table1", "--check"]) == 0
+    (tmp_path / "results" / "README.md").write_text("other")
+    assert cli.main(["report", "exhibit=table1", "--check"]) == 1
+    assert "README.md" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("verb", ["_hydra", "_report", "_eval"])
+def test_ctrl_c_is_one_line_and_130(monkeypatch, capsys, verb):
+    def interrupt(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, verb, interrupt)
+    assert cli.main([{"_hydra": "train"}.get(verb, verb[1:])]) == 130
+    assert capsys.readouterr().err == "gnexp: interrupted\n"
+
+
+def complete(line):
+    """What bash offers for a line with the cursor at its end, asked as readline asks."""
+    bash = shutil.which("bash")
+    if bash is None:
+        pytest.skip("needs bash")
+    asked = f"""{script()}
+COMP_LINE={line!r}; COMP_POINT=${{#COMP_LINE}}; COMP_WORDS=($COMP_LINE); COMP_CWORD=$((${{#COMP_WORDS[@]}}-1))
+compopt() {{ :; }}
+_gnexp gnexp
+printf '%s\\n' "${{COMPREPLY[@]}}"
+"""
+    done = subprocess.run([bash, "--norc", "-u", "-c", asked], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    return [word for word in done.stdout.splitlines() if word]
+
+
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("gnexp tr", ["train"]),
+        ("gnexp train norm.num", ["norm.num_groups="]),
+        ("gnexp train norm=g", ["gn"]),
+        ("gnexp train norm=", ["bn", "gn", "in", "ln", "none"]),
+        ("gnexp sweep norm=gn,b", ["gn,bn"]),
+        ("gnexp sweep experiment=batch", ["batch_size", "batch_size_control"]),
+        ("gnexp sweep batch=2 dry", ["dry_run="]),
+        ("gnexp sweep dry_run=t", ["true"]),
+        ("gnexp train dry", []),
+        ("gnexp train --cfg ", ["job", "hydra", "all"]),
+        ("gnexp train --conf", ["--config-dir"]),
+        ("gnexp report --c", ["--check"]),
+        ("gnexp report exhibit=table", ["table1", "table2"]),
+        ("gnexp eval eval_stats=p", ["precise"]),
+        ("gnexp eval nor", []),
+        ("gnexp train norm=x", []),
+    ],
+)
+def test_bash_completes(line, offered):
+    assert complete(line) == offered
+
+
+def test_bash_is_offered_every_option_and_loads_the_script(tmp_path):
+    for group in GROUPS:
+        assert complete(f"gnexp sweep {group}=") == group_options(group)
+    done = gnexp_process("completion", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, script())
+    loaded = subprocess.run(
+        ["bash", "--norc", "-c", f"{done.stdout}\ncomplete -p gnexp"], capture_output=True, text=True
+    )
+    assert loaded.stdout == "complete -F _gnexp gnexp\n"

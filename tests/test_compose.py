@@ -1,0 +1,259 @@
+"""From overrides to runs: whose choice wins, what a grid expands to, what is refused."""
+
+import dataclasses
+import time
+
+import pytest
+
+from gnexp import compose
+from gnexp.keys import DEFAULT_EXPERIMENT, DEFAULT_SCALE, check_key, group_options, known_keys, spell
+
+EXPERIMENT = """
+name: probe
+question: Is it so?
+overrides: [batch=16, recipe.epochs=3, data=fashion_embedded]
+grid:
+  norm: [bn, gn]
+  norm.eps: [1.0e-5, 1.0e-3]
+scales:
+  small:
+    overrides: [recipe.epochs=5]
+    seeds: [0, 1]
+    extra_seeds:
+      - where: {norm: [bn]}
+        seeds: [1, 7]
+  smoke:
+    grid: {norm.eps: [1.0e-2]}
+"""
+
+
+@pytest.fixture(scope="module")
+def composer(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("conf")
+    (folder / "experiment").mkdir()
+    (folder / "experiment" / "probe.yaml").write_text(EXPERIMENT)
+    return compose.Composer([str(folder)])
+
+
+@pytest.fixture(scope="module")
+def plain():
+    return compose.Composer()
+
+
+def test_defaults_are_those_that_the_code_names(plain):
+    run = plain.run([])
+    assert run.scale == DEFAULT_SCALE
+    assert run.norm.label == f"gn{run.model.default_num_groups}"
+    assert DEFAULT_EXPERIMENT in group_options("experiment")
+
+
+def test_a_scale_chooses_files_and_the_user_wins(plain):
+    paper = plain.run(["scale=paper"])
+    assert (paper.model.name, paper.data.name, paper.recipe.name) == ("resnet50", "imagenet", "imagenet")
+    assert paper.norm.num_groups == 32
+    assert plain.run(["model=thin_resnet", "scale=paper"]).model.name == "thin_resnet"
+    assert plain.run(["scale=paper", "recipe.epochs=7"]).recipe.epochs == 7
+
+
+def test_layers_scale_block_over_experiment_and_user_over_both(composer):
+    def run(*overrides):
+        return composer.run(composer.flatten(["experiment=probe", *overrides]))
+
+    assert run().recipe.epochs == 5
+    assert run("scale=smoke").recipe.epochs == 3
+    assert run("recipe.epochs=9").recipe.epochs == 9
+    assert run("batch=2").batch == 2
+    assert run().batch == 16
+    assert run().data.name == "fashion_embedded"
+    assert run("data=fashion_scenes").data.name == "fashion_scenes"
+
+
+def test_grid_is_a_product_outermost_first(composer):
+    expansion = composer.expand("probe", "small")
+    assert [tuple(cell.coordinates.values()) for cell in expansion.cells] == [
+        ("bn", 1e-5),
+        ("bn", 1e-3),
+        ("gn", 1e-5),
+        ("gn", 1e-3),
+    ]
+    assert expansion.axes == {"norm": ("bn", "gn"), "norm.eps": (1e-5, 1e-3)}
+    assert [run.seed for run in expansion.cells[0].runs] == [0, 1, 7]  # seed 1 once
+    assert [run.seed for run in expansion.cells[2].runs] == [0, 1]
+    assert expansion.cells[1].runs[0].norm.eps == 1e-3
+    assert expansion.cells[1].runs[0].norm.kind == "bn"
+
+
+def test_seed_major_gives_a_full_table_first(composer):
+    expansion = composer.expand("probe", "small")
+    assert [run.seed for _, run in expansion.seed_major] == [0, 0, 0, 0, 1, 1, 1, 1, 7, 7]
+
+
+def test_a_scales_grid_replaces_the_axes_it_names(composer):
+    assert composer.expand("probe", "smoke").axes == {"norm": ("bn", "gn"), "norm.eps": (1e-2,)}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "axes"),
+    [
+        (["norm=in"], {"norm": ("in",), "norm.eps": (1e-5, 1e-3)}),
+        (["norm=in,gn"], {"norm": ("in", "gn"), "norm.eps": (1e-5, 1e-3)}),
+        (["norm=gn", "norm.eps=1"], {"norm": ("gn",), "norm.eps": (1,)}),
+        (["norm=gn", "batch=2,4"], {"norm": ("gn",), "norm.eps": (1e-5, 1e-3), "batch": (2, 4)}),
+        (["norm=gn", "norm.eps=1", "batch=range(2,4)"], {"norm": ("gn",), "norm.eps": (1,), "batch": (2, 3)}),
+    ],
+)
+def test_a_users_values_replace_an_axis_or_add_one(composer, overrides, axes):
+    expansion = composer.expand("probe", "small", overrides)
+    assert expansion.axes == axes
+    assert len(expansion.cells) == len({cell.runs[0].run_id for cell in expansion.cells})
+
+
+def test_seeds(composer):
+    def seeds(*overrides, **kwargs):
+        return [
+            [run.seed for run in c.runs] for c in composer.expand("probe", "small", overrides, **kwargs).cells
+        ]
+
+    assert seeds(seeds=3) == [[0, 1, 2]] * 4
+    assert seeds("seed=5") == [[5]] * 4
+    assert seeds("seed=5,6") == [[5, 6]] * 4
+    with pytest.raises(ValueError, match="seed or seeds, not both"):
+        seeds("seed=5", seeds=2)
+    with pytest.raises(ValueError, match="seeds must be at least 1, got 0"):
+        seeds(seeds=0)
+
+
+def test_runs_of_a_cell_differ_in_the_seed_alone(composer):
+    first, second, *_ = composer.expand("probe", "small").cells[0].runs
+    assert dataclasses.replace(second, seed=first.seed) == first
+    assert second.run_id != first.run_id
+
+
+def test_no_experiment_is_a_grid_of_the_users(plain):
+    expansion = plain.expand("null", "smoke", ["norm=gn", "norm.num_groups=1,null,4"])
+    assert [cell.coordinates["norm.num_groups"] for cell in expansion.cells] == [1, "null", 4]
+    assert [cell.runs[0].norm.num_groups for cell in expansion.cells] == [1, 8, 4]
+    assert len(plain.expand("null", "small").seed_major) == 1
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        [],
+        ["batch=2"],
+        ["data=fashion_scenes", "data.shift=3"],
+        ["recipe.epochs=2,3"],
+        ["model.widths=[8,16,32,64]"],
+    ],
+)
+def test_a_cells_command_is_faithful_whatever_the_user_chose(composer, overrides):
+    for cell in composer.expand("probe", "small", overrides).cells:
+        again = composer.run(composer.flatten([*cell.overrides, f"seed={cell.runs[0].seed}"]))
+        assert again.run_id == cell.runs[0].run_id
+
+
+def test_a_cells_command_is_short(plain):
+    assert plain.expand("batch_size", "small").cells[0].overrides == ("norm=bn", "batch=32")
+    assert plain.expand("batch_size", "smoke").cells[0].overrides == ("scale=smoke", "norm=bn", "batch=4")
+    assert plain.expand("norms", "small").cells[0].overrides == ("experiment=norms", "norm=bn")
+
+
+def test_expansion_is_quick():
+    start = time.perf_counter()
+    cells = compose.expand("null", "small", ["norm=gn,bn", "batch=1,2,4,8,16", "workers=1,2,4,8,16"]).cells
+    assert len(cells) == 50
+    assert time.perf_counter() - start < 6  # 1 s on an idle machine
+
+
+def test_an_experiment_that_lacks_the_scale_says_which_it_has(composer):
+    with pytest.raises(
+        ValueError, match="experiment probe has no block for scale=paper, only for small, smoke"
+    ):
+        composer.expand("probe", "paper")
+
+
+def test_a_cell_that_cannot_be_is_named(plain):
+    with pytest.raises(ValueError, match=r"norm=in norm.num_groups=2: .*not both: got 2 and 1"):
+        plain.expand("null", "small", ["norm=in,gn", "norm.num_groups=2,3"])
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("batc=2", "unknown key batc; did you mean batch?"),
+        ("norm.num_group=3", "unknown key norm.num_group; did you mean norm.num_groups?"),
+        ("num_groups=3", "unknown key num_groups; did you mean norm.num_groups?"),
+        ("learning_rate=3", "unknown key learning_rate; see `gnexp train --cfg job`"),
+        ("norm=gm", "unknown norm 'gm': choose from bn, gn, in, ln, none; did you mean gn?"),
+        ("norm=null", "unknown norm None"),
+        ("experiment=batchsize", "unknown experiment 'batchsize': .*; did you mean batch_size?"),
+        ("scale=tiny", "unknown scale 'tiny': choose from paper, small, smoke"),
+        ("hydra/launcher=jobli", "unknown hydra/launcher 'jobli': .*did you mean joblib?"),
+        ("+foo=1", "cannot be added or removed"),
+        ("~norm=gn", "cannot be added or removed"),
+        ("norm@model=gn", "cannot be added or removed"),
+        ("batch", "expected key=value, got 'batch'"),
+        ("batch=[1", "cannot read 'batch=\\[1'"),
+        ("batch=2,4", "several values; `gnexp sweep`"),
+        ("dry_run=true", "dry_run is for `gnexp sweep`"),
+    ],
+)
+def test_mistakes_in_keys_and_choices_get_one_line(plain, override, message):
+    with pytest.raises(ValueError, match=message.replace("?", "[?]")) as caught:
+        plain.check([override], sweep=False)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("norm=gn,bm", "unknown norm 'bm'"),
+        ("experiment=norms,batch_size", "a sweep has one experiment"),
+        ("runs_dir=a,b", "a sweep has one runs_dir"),
+        ("recipe.base_lr=interval(0,1)", "a sweep needs listed values"),
+    ],
+)
+def test_mistakes_in_a_sweep(plain, override, message):
+    with pytest.raises(ValueError, match=message):
+        plain.check([override], sweep=True)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("batch=two", "batch: Value 'two' of type 'str' could not be converted to Integer"),
+        ("batch=2.5", "batch: Value '2.5'"),
+        ("data.mean=[a]", r"data.mean\[0\]: Value 'a'"),
+        ("recipe.nesterov=maybe", "recipe.nesterov: Value 'maybe'"),
+        ("batch=0", "batch must be at least 1 image per worker, got 0"),
+        ("norm={kind: bn}", "norm.momentum must be in"),
+    ],
+)
+def test_mistakes_in_values_get_one_line(plain, override, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        plain.run([override])
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_config_directory_is_named():
+    with pytest.raises(ValueError, match="there is no config directory /nowhere"):
+        compose.Composer(["/nowhere"])
+
+
+@pytest.mark.parametrize(
+    "value", [None, True, 2, 1e-5, "gn", "/data/image net", "it's, so", [1, 2.5, "a"], "a=b"]
+)
+def test_spell_is_read_back_as_the_same_value(value):
+    (override,) = compose.parse([f"data.root={spell(value)}"])
+    assert compose.values_of(override) == [value]
+
+
+def test_every_known_key_is_accepted():
+    for key in known_keys():
+        check_key(key)
+
+
+def test_exhibits_by_name():
+    assert [e["id"] for e in compose.load_exhibits(["table2", "figure1"])] == ["table2", "figure1"]
+    with pytest.raises(ValueError, match="unknown exhibit 'tabel2': .*did you mean table2"):
+        compose.load_exhibits(["tabel2"])

@@ -1,0 +1,187 @@
+"""The schema's checks, and what run_id depends on."""
+
+import dataclasses
+import json
+
+import pytest
+
+from gnexp.config import (
+    DataConfig,
+    ModelConfig,
+    NormConfig,
+    RecipeConfig,
+    RunConfig,
+    from_dict,
+    science,
+    to_dict,
+)
+
+
+def fields_of(config, prefix=""):
+    for f in dataclasses.fields(config):
+        value = getattr(config, f.name)
+        if dataclasses.is_dataclass(value):
+            yield from fields_of(value, f"{prefix}{f.name}.")
+        else:
+            yield f"{prefix}{f.name}", f.metadata["part"], value
+
+
+def changed(run, key, value):
+    if "." in key:
+        part, name = key.split(".")
+        return dataclasses.replace(run, **{part: dataclasses.replace(getattr(run, part), **{name: value})})
+    return dataclasses.replace(run, **{key: value})
+
+
+# A valid other value where the generic one (see `other`) would be refused.
+OTHERS = {
+    "norm.kind": "none",
+    "norm.num_groups": 4,
+    "norm.channels_per_group": None,
+    "norm.momentum": None,
+    "model.block": "bottleneck",
+    "model.blocks": (2, 1, 1, 1),
+    "model.widths": (8, 32, 64, 128),
+    "model.stem": "conv7x7_pool",
+    "model.init_mode": "fan_in",
+    "data.channels": None,
+    "data.mean": (0.4,),
+    "data.std": (0.5,),
+    "data.val_source": "train",
+    "data.exposure": 0.5,
+    "data.crop_area": (0.5, 1.0),
+    "data.crop_aspect": (0.5, 1.0),
+    "data.sha256": "00",
+    "data.root": "/data",
+    "recipe.schedule": None,
+    "recipe.milestones": None,
+    "recipe.drop_factor": None,
+    "recipe.report_epochs": 2,
+    "device": "cpu",
+    "memory_format": "channels_last",
+}
+
+
+def other(key, value):
+    if key in OTHERS:
+        return OTHERS[key]
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, str):
+        return value + "x"
+    return 1 if value is None else value + 1
+
+
+# A None in OTHERS: the field cannot change alone; see test_linked_fields_change_run_id.
+ALONE = [key for key, _, _ in fields_of(RunConfig()) if OTHERS.get(key, "") is not None]
+
+
+@pytest.mark.parametrize("key", ALONE)
+def test_run_id_depends_on_science_and_on_nothing_else(key):
+    run = RunConfig()
+    part, value = next((p, v) for k, p, v in fields_of(run) if k == key)
+    new = other(key, value)
+    if key == "norm.kind":
+        run = changed(run, "norm.num_groups", None)
+        moved = dataclasses.replace(run, norm=NormConfig(kind="none"))
+    else:
+        moved = changed(run, key, new)
+    assert (moved.run_id != run.run_id) == (part == "science")
+
+
+def test_linked_fields_change_run_id():
+    ids = {
+        RunConfig(norm=norm).run_id
+        for norm in (
+            NormConfig(kind="gn"),
+            NormConfig(kind="gn", channels_per_group=2),
+            NormConfig(kind="bn", momentum=0.1),
+            NormConfig(kind="bn", momentum=0.2),
+        )
+    }
+    recipes = [
+        RecipeConfig(schedule="linear"),
+        RecipeConfig(schedule="step", milestones=(4,), drop_factor=0.1),
+        RecipeConfig(schedule="step", milestones=(5,), drop_factor=0.1),
+        RecipeConfig(schedule="step", milestones=(4,), drop_factor=0.2),
+    ]
+    ids |= {RunConfig(recipe=recipe).run_id for recipe in recipes}
+    ids.add(RunConfig(data=DataConfig(channels=3, mean=(0.5,) * 3, std=(0.25,) * 3)).run_id)
+    assert len(ids) == 8  # RunConfig(gn) is in both lists
+
+
+def test_gn_without_a_grouping_is_the_models_default_spelled_out():
+    implicit = RunConfig(model=ModelConfig(default_num_groups=4))
+    assert implicit.norm.num_groups == 4
+    assert implicit.run_id == RunConfig(norm=NormConfig(num_groups=4)).run_id
+
+
+def test_run_id_is_a_fixed_point_of_the_dict_round_trip():
+    run = RunConfig(norm=NormConfig(kind="bn", momentum=0.1), batch=2, seed=3, threads=2)
+    again = from_dict(json.loads(json.dumps(to_dict(run))))
+    assert again == run
+    assert again.run_id == run.run_id
+    assert len(run.run_id) == 12
+
+
+def test_science_holds_no_none_and_no_hardware():
+    def leaves(values):
+        for value in values.values():
+            yield from leaves(value) if isinstance(value, dict) else [value]
+
+    found = science(RunConfig(threads=2, device="cpu"))
+    assert None not in list(leaves(found))
+    assert "threads" not in found and "device" not in found and "root" not in found["data"]
+
+
+@pytest.mark.parametrize(
+    ("norm", "label"),
+    [
+        (NormConfig(kind="gn", num_groups=1), "ln"),
+        (NormConfig(kind="gn", channels_per_group=1), "in"),
+        (NormConfig(kind="gn", channels_per_group=16), "gnc16"),
+        (NormConfig(kind="gn"), "gn8"),
+        (NormConfig(kind="bn", momentum=0.1), "bn"),
+        (NormConfig(kind="none"), "none"),
+    ],
+)
+def test_label(norm, label):
+    assert RunConfig(norm=norm, batch=2, seed=1).label == f"fashion_scenes-thin_resnet-{label}-batch2-seed1"
+
+
+def test_lr_is_the_papers_rule_at_8_workers():
+    for batch in (32, 16, 8, 4, 2):
+        run = RunConfig(batch=batch, workers=8, recipe=RecipeConfig(base_lr=0.1, base_total_batch=256))
+        assert run.lr == pytest.approx(0.1 * batch / 32, rel=1e-15)
+        assert run.total_batch == 8 * batch
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: RunConfig(batch=0), "batch must be at least 1 .* got 0"),
+        (lambda: RunConfig(workers=0), "workers must be at least 1, got 0"),
+        (lambda: RunConfig(seed=-1), "seed must not be negative, got -1"),
+        (lambda: RunConfig(threads=0), "threads must be at least 1"),
+        (lambda: RunConfig(device="tpu"), "device must be auto, cpu, cuda or cuda:N, got tpu"),
+        (lambda: RunConfig(device="cuda:x"), "device must be"),
+        (lambda: NormConfig(num_groups=2, channels_per_group=2), "not both: got 2 and 2"),
+        (lambda: NormConfig(num_groups=0), "norm.num_groups must be at least 1, got 0"),
+        (lambda: NormConfig(kind="bn", momentum=0.1, num_groups=2), "norm.num_groups is for norm=gn"),
+        (lambda: NormConfig(kind="bn"), r"norm.momentum must be in \(0, 1\] for bn, got None"),
+        (lambda: NormConfig(kind="gn", momentum=0.1), "norm.momentum is for norm=bn"),
+        (lambda: NormConfig(eps=0.0), "norm.eps must be positive"),
+        (lambda: ModelConfig(blocks=(1,)), "one entry per stage"),
+        (lambda: DataConfig(mean=(0.5, 0.5)), "one per channel"),
+        (lambda: DataConfig(exposure=2.0), r"data.exposure must be in \[0, 1\], got 2.0"),
+        (lambda: RecipeConfig(epochs=0), "recipe.epochs must be at least 1"),
+        (lambda: RecipeConfig(report_epochs=9, epochs=8), "between 1 and recipe.epochs=8, got 9"),
+        (lambda: RecipeConfig(schedule="step"), "belong to schedule=step"),
+        (lambda: RecipeConfig(schedule="cosine"), "must be step or linear, got cosine"),
+        (lambda: from_dict({"batch": 2, "batc": 3}), "unknown key batc"),
+        (lambda: from_dict({"norm": {"group": 3}}), "unknown key norm.group"),
+    ],
+)
+def test_impossible_values_are_refused_with_what_came(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()

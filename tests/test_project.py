@@ -1,0 +1,164 @@
+"""Rules of the whole tree, kept by small tests instead of documents."""
+
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import gnexp
+from gnexp.keys import conf_dir
+
+ROOT = Path(__file__).parents[1]
+MAX_LINES = 350  # a file is read in one sitting
+# In pieces, so that this file does not name what it forbids.
+REGISTRY_HOSTS = [
+    "".join(pieces)
+    for pieces in (
+        ("py", "pi", ".org"),
+        ("python", "hosted.org"),
+        ("download.", "pytorch.org"),
+        ("registry.", "npmjs"),
+        ("deb.", "debian.org"),
+        ("conda", ".anaconda.org"),
+    )
+]
+# What the parent of a training process imports; a torch there costs every command seconds and 650 MB.
+PARENT = [
+    "gnexp.cli",
+    "gnexp.completion",
+    "gnexp.compose",
+    "gnexp.config",
+    "gnexp.experiments.plan",
+    "gnexp.experiments.report",
+    "gnexp.experiments.result",
+    "gnexp.keys",
+    "gnexp.launch",
+    "gnexp.sweep",
+]
+
+
+def project_files() -> list[Path]:
+    """Files that are or could be committed, relative to the root."""
+    listed = subprocess.run(
+        ["git", "-C", ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        capture_output=True,
+        text=True,
+    )
+    if listed.returncode:
+        pytest.skip("needs a git checkout")
+    return [path for path in map(Path, filter(None, listed.stdout.split("\0"))) if (ROOT / path).is_file()]
+
+
+def modules_loaded_by(module: str, cwd: Path = ROOT) -> set[str]:
+    code = f"import sys, {module}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=cwd, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize("package", ["gnexp", "hydra_plugins"])
+def test_every_file_fits_one_sitting(package):
+    lengths = {path: len(path.read_text().splitlines()) for path in (ROOT / package).rglob("*.py")}
+    assert lengths
+    assert not {str(path): length for path, length in lengths.items() if length > MAX_LINES}
+
+
+def test_no_registry_is_named():
+    found = []
+    for path in project_files():
+        content = (ROOT / path).read_bytes()
+        found += [(str(path), host) for host in REGISTRY_HOSTS if host.encode() in content]
+    assert not found
+
+
+@pytest.mark.parametrize("module", PARENT)
+def test_parent_process_does_not_import_torch(module):
+    assert not modules_loaded_by(module) & {"torch", "torchvision"}
+
+
+def test_cli_imports_hydra_only_when_a_verb_needs_it():
+    assert not modules_loaded_by("gnexp.cli") & {"hydra", "omegaconf", "matplotlib", "numpy"}
+
+
+def test_conf_is_found():
+    assert conf_dir() == ROOT / "conf"
+
+
+def test_version_is_that_of_the_citation():
+    assert f"\nversion: {gnexp.__version__}\n" in (ROOT / "CITATION.cff").read_text()
+
+
+def test_readme_tree_is_the_tree():
+    readme = (ROOT / "README.md").read_text()
+    block = re.search(r"## What is where\n\n```\n(.*?)```", readme, re.DOTALL)
+    assert block is not None
+    listed: set[str] = set()
+    folder = ""
+    for line in block[1].splitlines():
+        name, caption = line.split(maxsplit=1)
+        assert caption, line
+        if not line.startswith(" "):
+            folder = name
+        listed.add(folder + name if line.startswith(" ") else name)
+    entries = set()
+    for path in project_files():
+        top = path.parts[0]
+        if top.startswith(".") or top == "README.md":
+            continue
+        entries.add(f"{top}/" if len(path.parts) > 1 else top)
+        if top == "gnexp" and path.name != "__init__.py":
+            entries.add(f"gnexp/{path.parts[1]}" + ("/" if len(path.parts) > 2 else ""))
+    assert listed == entries
+
+
+@pytest.mark.parametrize(
+    "page", ["README.md", "CHANGELOG.md", *sorted(f"docs/{p.name}" for p in (ROOT / "docs").glob("*.md"))]
+)
+def test_links_lead_somewhere(page):
+    targets = re.findall(r"\]\(([^)#]+)[^)]*\)", (ROOT / page).read_text())
+    broken = [t for t in targets if "://" not in t and not (ROOT / page).parent.joinpath(t).exists()]
+    assert not broken
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """The wheel, built and unpacked."""
+    folder = tmp_path_factory.mktemp("wheel")
+    done = subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    (archive,) = folder.glob("*.whl")
+    with zipfile.ZipFile(archive) as opened:
+        opened.extractall(folder / "site")
+    return folder / "site"
+
+
+def test_wheel_holds_the_package_conf_data_and_plugin(wheel):
+    held = {path.relative_to(wheel).as_posix() for path in wheel.rglob("*") if path.is_file()}
+    wanted = {
+        f"gnexp/conf/{path.relative_to(ROOT / 'conf').as_posix()}" for path in (ROOT / "conf").rglob("*.yaml")
+    }
+    wanted |= {path.relative_to(ROOT).as_posix() for path in (ROOT / "gnexp").rglob("*.py")}
+    wanted |= {"gnexp/data/fashion_mnist.npz", "gnexp/data/fashion_mnist.LICENSE.md"}
+    wanted |= {"hydra_plugins/gnexp_sweeper/__init__.py"}
+    assert wanted <= held
+    # A namespace package: a file here would hide other projects' plugins.
+    assert "hydra_plugins/__init__.py" not in held
+    assert {path.split("/")[0] for path in held} == {
+        "gnexp",
+        "hydra_plugins",
+        f"gnexp-{gnexp.__version__}.dist-info",
+    }
+
+
+def test_wheel_finds_its_own_conf(wheel):
+    code = "from gnexp.keys import conf_dir; print(conf_dir())"
+    done = subprocess.run([sys.executable, "-c", code], cwd=wheel, capture_output=True, text=True)
+    assert done.stdout.strip() == str(wheel / "gnexp" / "conf"), done.stderr

@@ -1,0 +1,224 @@
+"""`gnexp sweep` through the basic launcher in this process, with a fake worker; what a plan and progress say."""
+
+import dataclasses
+import json
+import os
+import shutil
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from gnexp import cli, compose, launch, sweep
+
+FAKE = str(Path(__file__).with_name("fake_worker.py"))
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(launch, "WORKER", (sys.executable, FAKE))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")  # set by the cli; restored after each test
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+def run_sweep(*words):
+    return cli.main(["sweep", "scale=smoke", "hydra/launcher=basic", *words])
+
+
+def order_of_runs():
+    lines = [
+        (json.loads(line), path.parent.name)
+        for path in Path("runs").glob("*/seen.jsonl")
+        for line in path.read_text().splitlines()
+    ]
+    return [name for _, name in sorted(lines, key=lambda pair: pair[0]["time"])]
+
+
+def test_a_sweep_runs_everything_seed_major_and_again_nothing(capfd):
+    assert run_sweep("seeds=2", "batch=4") == 0
+    assert [name.split("-", 3)[3] for name in order_of_runs()] == [
+        "bn-batch4-seed0",
+        "gn8-batch4-seed0",
+        "bn-batch4-seed1",
+        "gn8-batch4-seed1",
+    ]
+    shown = capfd.readouterr()
+    assert shown.out.startswith("4 runs: 0 done, 4 to do\n")
+    assert "[4/4] gn batch=4 seed=1: 18.0 % error in 2 s\n" in shown.out
+    assert "hello" not in shown.out + shown.err  # the children keep off the terminal
+    assert sorted(path.name for path in Path().iterdir()) == ["runs"]  # no outputs/, no multirun/, no .hydra
+
+    assert run_sweep("seeds=2", "batch=4") == 0
+    assert capfd.readouterr().out == "4 runs: 4 done, 0 to do\n"
+    assert len(order_of_runs()) == 4
+
+
+def test_dry_run_prints_the_plan_and_does_nothing(capsys):
+    assert run_sweep("dry_run=true", "batch=2") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3
+    assert lines[0].startswith("to do  bn batch=2 seed=0  ")
+    assert lines[0].endswith("gnexp train scale=smoke norm=bn batch=2 seed=0")
+    assert lines[2] == "2 runs: 0 done, 2 to do"
+    assert not Path("runs").exists()
+
+
+def test_recorded_results_count_as_done(capsys):
+    assert run_sweep("norm=bn", "batch=2") == 0
+    (result,) = Path("runs").glob("*/result.json")
+    Path("kept/runs").mkdir(parents=True)
+    shutil.move(result, Path("kept/runs") / f"{result.parent.name[:12]}.json")
+    capsys.readouterr()
+    assert run_sweep("batch=2", "dry_run=true", "results_dir=kept") == 0
+    shown = capsys.readouterr().out
+    assert shown.count("done   bn batch=2") == 1
+    assert "2 runs: 1 done, 1 to do" in shown
+    assert run_sweep("batch=2", "dry_run=true") == 0
+    assert "2 runs: 0 done, 2 to do" in capsys.readouterr().out
+
+
+def test_failures_are_listed_together_and_the_others_go_on(capfd, monkeypatch):
+    monkeypatch.setenv("FAKE_WORKER", "fail bn-batch4")
+    assert run_sweep() == 1
+    shown = capfd.readouterr()
+    assert len(list(Path("runs").glob("*/result.json"))) == 3
+    assert "bn batch=4 seed=0: failed, the layer is odd" in shown.out
+    assert (
+        "\n1 of 4 runs failed; the same command runs them again:\n  bn batch=4 seed=0: the layer is odd\n"
+        in shown.err
+    )
+    assert "/log.txt\n    gnexp train scale=smoke norm=bn batch=4 seed=0\n" in shown.err
+    monkeypatch.setenv("FAKE_WORKER", "finish")
+    assert run_sweep() == 0
+    assert "4 runs: 3 done, 1 to do" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stopped_sweep_starts_no_further_run(capfd, monkeypatch, number, code):
+    monkeypatch.setenv("FAKE_WORKER", "wait gn8-batch4")
+
+    def send():
+        deadline = time.monotonic() + 30
+        while not list(Path("runs").glob("*/waiting")) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        os.kill(os.getpid(), number)
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    assert run_sweep("batch=4,2", "norm=gn,bn") == code
+    sender.join()
+    assert len(order_of_runs()) == 1
+    if number == signal.SIGINT:
+        assert capfd.readouterr().err == (
+            "gnexp: interrupted with 0 of 4 runs done; the same command goes on from there\n"
+        )
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["norm=gm"], "unknown norm 'gm'"),
+        (["batch=0,2"], "batch must be at least 1 image per worker, got 0"),
+        (["experiment=batchsize"], "did you mean batch_size?"),
+        (["seeds=0"], "seeds must be at least 1"),
+        (["seeds=two"], "seeds: Value 'two'"),
+        (["runs_dir=/dev/null"], "cannot write to /dev/null"),
+        (["hydra.launcher.n_job=2"], "n_job"),
+    ],
+)
+def test_a_mistake_that_hits_every_run_starts_nothing(capfd, words, message):
+    assert run_sweep(*words) == 2
+    shown = capfd.readouterr()
+    assert message in shown.err
+    assert shown.err.startswith("gnexp: error: ")
+    assert shown.err.count("\n") == 1
+    assert not Path("runs").exists()
+
+
+def test_a_torn_result_stops_the_sweep_with_its_path(capfd):
+    run = compose.expand("batch_size", "smoke").cells[0].runs[0]
+    run_dir = launch.find_run_dir(Path("runs"), run)
+    run_dir.mkdir(parents=True)
+    (run_dir / "result.json").write_text("{")
+    assert run_sweep() == 2
+    assert f"{run_dir}/result.json is not a result of gnexp" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "side_by_side", "threads"),
+    [
+        (["hydra/launcher=joblib"], 4, 1),
+        (["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"], 2, 2),
+        (["hydra/launcher=joblib", "hydra.launcher.n_jobs=9"], 9, 1),
+        (["hydra/launcher=joblib", "device=cuda"], 1, 4),
+        (["hydra/launcher=joblib", "device=cuda", "hydra.launcher.n_jobs=2"], 2, 2),
+        (["hydra/launcher=joblib", "threads=3"], 4, 3),
+        (["hydra/launcher=basic"], 1, None),
+    ],
+)
+def test_cores_are_shared_among_runs(monkeypatch, words, side_by_side, threads):
+    """Nothing is started: the launcher is replaced by one that keeps what it is told."""
+    from hydra.core.plugins import Plugins
+
+    told = {}
+
+    class Launcher:
+        def launch(self, jobs, initial_job_idx):
+            told["jobs"] = jobs
+            return []
+
+    def instantiate(self, hydra_context, task_function, config):
+        told["n_jobs"] = config.hydra.launcher.get("n_jobs")
+        return Launcher()
+
+    def run_plan(plan, runs_dir, run, beside):
+        run()
+        told["side_by_side"] = beside
+        return 0
+
+    monkeypatch.setattr(Plugins, "instantiate_launcher", instantiate)
+    monkeypatch.setattr(sweep, "run_plan", run_plan)
+    monkeypatch.setattr(launch, "num_cores", lambda: 4)
+    device = [] if "device=cuda" in words else ["device=cpu"]
+    assert cli.main(["sweep", "scale=smoke", "norm=gn", *device, *words]) == 0
+    assert told["side_by_side"] == side_by_side
+    if told["n_jobs"] is not None:
+        assert told["n_jobs"] in (side_by_side, -1)
+    for job in told["jobs"]:
+        assert [word for word in job if word.startswith("threads=")] == (
+            [f"threads={threads}"] if threads else []
+        )
+
+
+def test_two_cells_that_are_one_run_are_planned_once(tmp_path):
+    expansion = compose.expand("null", "smoke", ["norm=ln,gn", "norm.num_groups=1"])
+    assert len(expansion.seed_major) == 2
+    assert len(sweep.make_plan(expansion, tmp_path, tmp_path)) == 1
+
+
+def test_time_left_uses_what_a_cells_other_seeds_took(tmp_path):
+    expansion = compose.expand("batch_size", "smoke", ["norm=gn", "batch=2,4"], seeds=3)
+    plan = sweep.make_plan(expansion, tmp_path, tmp_path)
+    plan = [
+        dataclasses.replace(item, done_in=Path("x"), seconds=60.0 * item.run.batch) for item in plan[:2]
+    ] + plan[2:]
+    progress = sweep.Progress(plan, side_by_side=2)
+    # Two seeds of each cell are left: 2 * (120 + 240) s over two at a time.
+    assert progress._left() == ", about 6 min left"
+
+
+def test_time_left_is_unknown_before_anything_moved(tmp_path):
+    plan = sweep.make_plan(compose.expand("batch_size", "smoke"), tmp_path, tmp_path)
+    assert sweep.Progress(plan, side_by_side=2)._left() == ""
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(5, "5 s"), (89, "89 s"), (300, "5 min"), (7200, "2.0 h")])
+def test_durations_are_short(seconds, text):
+    assert sweep._duration(seconds) == text

@@ -1,0 +1,170 @@
+"""The training process as its parent sees it: exit codes, one line for each mishap, nothing lost."""
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from gnexp.config import DataConfig, NormConfig, RecipeConfig
+from tests.experiments.runs import write_spec
+
+ROOT = Path(__file__).parents[1]
+LONG = RecipeConfig(epochs=500, base_lr=0.01)
+
+
+def start(spec: Path, *arguments: str, file_size: int | None = None) -> subprocess.Popen[str]:
+    def limit() -> None:
+        if file_size is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, file_size))
+
+    command = [sys.executable, "-m", "gnexp.worker", *arguments, str(spec)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, preexec_fn=limit
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[int, str, list[str]]:
+    out, err = process.communicate(timeout=100)
+    return process.returncode, out, err.splitlines()
+
+
+def wait_for_epoch(process: subprocess.Popen[str], directory: Path) -> None:
+    deadline = time.monotonic() + 60
+    while not (directory / "checkpoint.pt").exists():
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_a_run_and_its_evaluation(tmp_path: Path) -> None:
+    spec = write_spec(tmp_path)
+    code, out, err = finish(start(spec))
+    assert code == 0 and err == []
+    assert [line.split(":")[0] for line in out.splitlines() if line.startswith("epoch")] == [
+        "epoch 1/3", "epoch 2/3", "epoch 3/3",
+    ]  # fmt: skip
+    code, out, err = finish(start(spec, "--eval", "all"))
+    metrics = json.loads((spec.parent / "metrics.jsonl").read_text().splitlines()[-1])
+    assert code == 0 and dict(line.split("\t") for line in out.splitlines()) == {
+        "worker0": f"{metrics['val/top1_error']:.4f}",
+        "mean": f"{metrics['val/top1_error_mean']:.4f}",
+        "precise": f"{metrics['val/top1_error_precise']:.4f}",
+    }
+    code, _, err = finish(start(spec, "--eval", "best"))
+    assert code == 2 and err == [
+        "gnexp: error: eval_stats must be one of worker0, mean, precise, all; got best"
+    ]
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_it_and_a_rerun_goes_on(tmp_path: Path, number: signal.Signals, code: int) -> None:
+    spec = write_spec(tmp_path, recipe=LONG)
+    process = start(spec)
+    wait_for_epoch(process, spec.parent)
+    process.send_signal(number)
+    returned, _, err = finish(process)
+    assert returned == code and len(err) <= 1
+    if number == signal.SIGINT:
+        assert err == ["gnexp: interrupted; the same command goes on from the last finished epoch"]
+    again = start(spec)
+    assert again.stdout is not None
+    lines = [again.stdout.readline() for _ in range(4)]
+    again.send_signal(signal.SIGKILL)
+    again.communicate()
+    assert lines[3].startswith("goes on from the checkpoint of epoch ")
+
+
+def test_it_ends_with_its_parent(tmp_path: Path) -> None:
+    spec = write_spec(tmp_path, recipe=LONG)
+    code = (
+        "import subprocess, sys, time; "
+        f"p = subprocess.Popen([sys.executable, '-m', 'gnexp.worker', {str(spec)!r}]); print(p.pid, flush=True); "
+        "time.sleep(100)"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert parent.stdout is not None
+    child = int(parent.stdout.readline())
+    deadline = time.monotonic() + 60
+    while not (spec.parent / "checkpoint.pt").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    parent.kill()
+    parent.wait()
+    deadline = time.monotonic() + 10
+    while _is_alive(child):
+        assert time.monotonic() < deadline, "the worker outlived its parent by 10 s"
+        time.sleep(0.1)
+    parent.stdout.close()
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_a_full_disk_is_one_line_and_the_last_checkpoint_stays(tmp_path: Path) -> None:
+    spec = write_spec(tmp_path, recipe=LONG)
+    process = start(spec)
+    wait_for_epoch(process, spec.parent)
+    process.send_signal(signal.SIGINT)
+    finish(process)
+    before = (spec.parent / "checkpoint.pt").read_bytes()
+    # The kernel's own limit on a file's size stands for the full disk: the same call fails in the same place.
+    code, _, err = finish(start(spec, file_size=len(before) // 2))
+    assert code == 2 and len(err) == 1 and err[0].startswith("gnexp: error: ") and "File too large" in err[0]
+    assert str(spec.parent) in err[0]
+    assert (spec.parent / "checkpoint.pt").read_bytes() == before
+    assert not list(spec.parent.glob(".*.tmp"))
+
+
+def test_a_device_without_space_is_one_line(tmp_path: Path) -> None:
+    spec = write_spec(tmp_path)
+    (spec.parent / "log.txt").symlink_to("/dev/full")
+    code, _, err = finish(start(spec))
+    assert code == 2 and len(err) == 1 and "No space left on device" in err[0] and str(spec.parent) in err[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"norm": NormConfig(kind="gn", num_groups=5)},
+            "layer bn1: groups must divide its channels evenly, got C=16 and G=5",
+        ),
+        (
+            {
+                "data": DataConfig(
+                    name="imagenet",
+                    kind="imagefolder",
+                    root="/nowhere",
+                    channels=3,
+                    mean=(0.5,) * 3,
+                    std=(0.5,) * 3,
+                    crop_area=(0.08, 1.0),
+                    crop_aspect=(0.75, 1.33),
+                    eval_resize=36,
+                )
+            },
+            "/nowhere",
+        ),
+        ({"device": "cuda"}, "device=cuda needs a GPU"),
+    ],
+)
+def test_a_users_mistake_is_one_line_and_exit_code_2(
+    tmp_path: Path, changes: dict[str, object], message: str
+) -> None:
+    code, _, err = finish(start(write_spec(tmp_path, **changes)))
+    assert code == 2 and len(err) == 1 and err[0].startswith("gnexp: error: ") and message in err[0]
