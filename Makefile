@@ -25,10 +25,10 @@ $(STAMP): pyproject.toml
 
 demo: $(STAMP) ## the paper's Figure 1 in miniature, trained here, into demo/
 	$(BIN)/gnexp sweep experiment=batch_size batch=32,2 seeds=1 $(DEMO)
-	$(BIN)/gnexp report exhibit=figure1,table2 $(DEMO)
+	$(BIN)/gnexp report $(DEMO)
 	@echo
 	@awk '/^## How/ {exit} {print}' demo/results/tables/table2.md
-	@echo "all of it, and how it differs from the paper's setting: $(CURDIR)/demo/results/README.md"
+	@echo "all of it, and how it differs from the paper's setting: $(CURDIR)/demo/results/report.html"
 	@echo "figure: $(CURDIR)/demo/results/figures/figure1.png"
 
 test: $(STAMP) ## the tests (without those marked gpu, slow or data)

@@ -62,7 +62,7 @@ gnexp sweep KEY=VALUE...: every run of an experiment that has no result yet.
   gnexp sweep                              experiment=batch_size at scale=small
   gnexp sweep dry_run=true                 print the plan and stop
   gnexp sweep experiment=norms seeds=5     seeds 0 to 4 in every cell
-  gnexp sweep norm=gn,bn batch=2           values for an axis of the grid replace it; for another key add an axis
+  gnexp sweep norm=gn,bn batch=2           values for an axis of the grid replace it, for another key add one
   gnexp sweep experiment=null norm=gn norm.num_groups=1,2,4,8
 
 {_RUN_KEYS}\
@@ -79,7 +79,7 @@ gnexp report [--check] KEY=VALUE...: collects finished runs into results/ and re
 
   gnexp report
   gnexp report exhibit=table2,figure1
-  gnexp report --check                     render again and compare with what is there; exit code 1 if they differ
+  gnexp report --check                     render again and compare; exit code 1 if anything differs
 
   exhibit=NAME,...         some exhibits alone (default: all)
   overwrite=false          true: a finished run replaces the one recorded under its id
@@ -174,7 +174,8 @@ def _hydra(verb: str, words: list[str]) -> int:
             fixed = [o for o in compose.parse(overrides) if not o.is_sweep_override()]
             arguments = composer.flatten([o.input_line or "" for o in fixed])
         else:
-            arguments, flags = overrides, ["--multirun", *flags]
+            arguments = [word for word in overrides if word != "experiment=null"]  # Hydra has no null groups
+            flags = ["--multirun", *flags]
     else:
         arguments = composer.flatten(overrides)
         if not shown_only:
@@ -212,7 +213,14 @@ def run_task(config: DictConfig) -> int:
     from gnexp.launch import launch
 
     is_sweep = HydraConfig.get().mode == RunMode.MULTIRUN
-    outcome = launch(compose.to_run(config), Path(config.runs_dir), quiet=is_sweep)
+    try:
+        outcome = launch(compose.to_run(config), Path(config.runs_dir), quiet=is_sweep)
+    except (ValueError, OSError) as error:
+        if is_sweep:
+            raise  # the sweeper lists it beside the others
+        # Not raised: Hydra would print a line of its own first.
+        print(f"gnexp: error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
     if not is_sweep:
         if outcome.message:
             print(outcome.message)
@@ -239,14 +247,19 @@ def _report(words: list[str]) -> int:
     exhibits = compose.load_exhibits(names)
     runs_dir, results_dir = Path(settings["runs_dir"]), Path(settings["results_dir"])
     if is_check:
-        problems = report.check(exhibits, compose.expand, runs_dir=runs_dir, results_dir=results_dir)
+        problems = report.check(exhibits, compose.expand, results_dir=results_dir, is_whole=names is None)
         for problem in problems:
             print(problem, file=sys.stderr)
         print(f"{results_dir}: {len(problems)} problem(s)" if problems else f"{results_dir} is as rendered")
         return 1 if problems else 0
     overwrite = settings["overwrite"].lower() == "true"
     rendered = report.render(
-        exhibits, compose.expand, runs_dir=runs_dir, results_dir=results_dir, overwrite=overwrite
+        exhibits,
+        compose.expand,
+        runs_dir=runs_dir,
+        results_dir=results_dir,
+        overwrite=overwrite,
+        is_whole=names is None,
     )
     for note in rendered.notes:
         print(f"note: {note}", file=sys.stderr)

@@ -28,6 +28,7 @@ from omegaconf.errors import OmegaConfBaseException
 from gnexp.config import RunConfig, from_dict
 from gnexp.experiments.plan import Cell, Expansion, ExperimentConfig, ScaleBlock
 from gnexp.keys import (
+    COMMAND_KEYS,
     DEFAULT_SCALE,
     GROUPS,
     SWEEP_KEYS,
@@ -37,41 +38,15 @@ from gnexp.keys import (
     merge_overrides,
     spell,
 )
+from gnexp.schema import app_schema
 
 CONFIG_NAME = "config"
 _HYDRA_PREFIXES = ("hydra.", "hydra/")
 
 
-def _mutable(cls: type) -> type:
-    """A mutable twin of a dataclass: OmegaConf makes the nodes of a frozen one read-only, which refuses overrides."""
-    fields: list[tuple[str, Any, Any]] = []
-    hints = typing.get_type_hints(cls)
-    for f in dataclasses.fields(cls):
-        if dataclasses.is_dataclass(hints[f.name]):
-            twin = _mutable(typing.cast(type, hints[f.name]))
-            fields.append((f.name, twin, dataclasses.field(default_factory=twin)))
-        else:
-            fields.append((f.name, hints[f.name], dataclasses.field(default=f.default)))
-    return dataclasses.make_dataclass(cls.__name__, fields)
-
-
-@functools.cache
-def _app_schema() -> type:
-    """RunConfig's fields and those of the command line alone, which never reach a run."""
-    run = _mutable(RunConfig)
-    command: list[tuple[str, Any, Any]] = [
-        ("experiment", ExperimentConfig | None, dataclasses.field(default=None)),
-        ("seeds", int | None, dataclasses.field(default=None)),
-        ("dry_run", bool, dataclasses.field(default=False)),
-        ("runs_dir", str, dataclasses.field(default="runs")),
-        ("results_dir", str, dataclasses.field(default="results")),
-    ]
-    return dataclasses.make_dataclass("AppConfig", command, bases=(run,))
-
-
 def register_schema() -> None:
     """Makes the schema known to Hydra, under a name that starts with an underscore so that it is no visible option."""
-    ConfigStore.instance().store(name="_app", node=_app_schema())
+    ConfigStore.instance().store(name="_app", node=app_schema())
 
 
 def explain(error: Exception) -> str:
@@ -139,7 +114,7 @@ class Composer:
             place = directory.removeprefix("file://")
             if "://" not in place and not Path(place).is_dir():
                 raise ValueError(f"there is no config directory {place}")
-            # Before the schema, which Hydra wants last; after gnexp's own, which a user's file does not hide.
+            # Before the schema, which Hydra wants last; after gnexp's own files, which no user's hides.
             url = place if "://" in place else f"file://{Path(place).resolve()}"
             path.prepend(provider="user", path=url, anchor=SearchPathQuery(provider="schema"))
         self._loader = ConfigLoaderImpl(path)
@@ -234,7 +209,8 @@ class Composer:
         """Puts an experiment's and its scale block's fixed choices under the user's overrides, which win."""
         name, scale = question(overrides)
         experiment, block = self.experiment(name, scale)
-        return merge_overrides(experiment.overrides, block.overrides, overrides)
+        named = [o for o in overrides if o != "experiment=null"]  # Hydra has no null groups
+        return merge_overrides(experiment.overrides, block.overrides, named)
 
     def expand(
         self, experiment: str, scale: str, overrides: Sequence[str] = (), *, seeds: int | None = None
@@ -249,10 +225,8 @@ class Composer:
         """
         question, block = self.experiment(experiment, scale)
         grid: dict[str, list[Any]] = {**question.grid, **block.grid}
-        own_seeds, fixed = list(block.seeds), []
-        # Only what makes a run goes into a cell's command; where its files lie is the caller's business.
-        left_out = {"experiment", "scale", "seeds", "dry_run", "runs_dir", "results_dir"}
-        replaced = False
+        own_seeds, fixed, replaced = list(block.seeds), [], False
+        left_out = {"experiment", "scale", *COMMAND_KEYS}  # they make no run: no part of a cell's command
         for text, override in zip(overrides, parse(overrides), strict=True):
             key = override.key_or_group
             if key == "seed":

@@ -166,12 +166,14 @@ def test_eval_prints_the_workers_scores(tmp_path, monkeypatch, capfd):
 def test_report_renders_and_checks(tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     assert cli.main(["report", "exhibit=table1"]) == 0
-    assert "0 new result(s) from runs" in capfd.readouterr().out
-    assert (tmp_path / "results" / "README.md").exists()
+    shown = capfd.readouterr().out
+    assert "0 new result(s) from runs" in shown
+    table = tmp_path / "results" / "tables" / "table1.md"
+    assert str(table.relative_to(tmp_path)) in shown.splitlines()
     assert cli.main(["report", "exhibit=table1", "--check"]) == 0
-    (tmp_path / "results" / "README.md").write_text("other")
+    table.write_text("other")
     assert cli.main(["report", "exhibit=table1", "--check"]) == 1
-    assert "README.md" in capfd.readouterr().err
+    assert "table1.md" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("verb", ["_hydra", "_report", "_eval"])

@@ -117,10 +117,11 @@ def test_ctrl_c_ends_a_sweep_and_its_children(tmp_path, launcher, to):
     ]
     process = start(tmp_path, "sweep", *long)
     deadline = time.monotonic() + 120
-    while not list(tmp_path.glob("runs/*/metrics.jsonl")) and time.monotonic() < deadline:
+    while not list(tmp_path.glob("runs/*/metrics.jsonl")) and process.poll() is None:
+        assert time.monotonic() < deadline
         time.sleep(0.1)
     (os.killpg if to == "group" else os.kill)(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert err == "gnexp: interrupted with 0 of 2 runs done; the same command goes on from there\n"
     deadline = time.monotonic() + 20

@@ -33,7 +33,7 @@ def evaluate(state: State, eval_stats: Sequence[str]) -> dict[str, float]:
 
 
 def _precise_batches(state: State) -> Iterator[torch.Tensor]:
-    """Training images, augmented as in the epoch just done, for about recipe.precise_images images."""
+    """Training images as the next epoch would draw them, whole batches up to recipe.precise_images."""
     run = state.run
     limit = run.recipe.precise_images or state.dataset.num_train
     batches = train_batches(state.dataset, seed=run.seed, epoch=state.epoch, total_batch=run.total_batch)

@@ -11,7 +11,7 @@ from gnexp.config import RunConfig
 from gnexp.experiments.plan import Expansion
 from gnexp.experiments.report.blocks import to_markdown
 from gnexp.experiments.report.cells import Findings, measure
-from gnexp.experiments.report.collect import SCALES, copy_fresh, count, find_fresh, load_store
+from gnexp.experiments.report.collect import SCALES, copy_fresh, find_fresh, load_store
 from gnexp.experiments.report.exhibit import Exhibit, parse_exhibit
 from gnexp.experiments.report.figures import digest_of, draw_png, draw_svg
 from gnexp.experiments.report.page import make_page, make_readme, without_drawings
@@ -22,7 +22,7 @@ from gnexp.experiments.report.summary import Section, answer
 from gnexp.experiments.report.tables import table_document
 from gnexp.experiments.report.tidy import table_csv
 from gnexp.experiments.result import Result
-from gnexp.files import write_atomic
+from gnexp.files import write_bytes
 
 _PLOTS: dict[str, Callable[[Exhibit, Findings], Plot | None]] = {
     "batch_figure": plot_by_batch,
@@ -67,7 +67,7 @@ def render(
     results, notes = load_store(results_dir / "runs", plan.wanted)
     contents = plan.contents(results, notes, is_whole=is_whole)
     for name, content in contents.items():
-        _write(results_dir / name, content)
+        write_bytes(results_dir / name, content)
     for name in _stale(results_dir, plan, contents):
         (results_dir / name).unlink()
     return Rendered(
@@ -83,24 +83,17 @@ def check(
     expand: Expand,
     *,
     results_dir: Path,
-    runs_dir: Path | None = None,
     is_whole: bool = True,
 ) -> list[str]:
     """Says where results_dir is not what `render` would write now; empty where it is.
 
     Text is compared byte for byte; figures by the digest of the numbers they plot, since matplotlib's versions draw
-    the same numbers in different bytes, and report.html by its text with the drawings taken out. Given runs_dir, a
-    finished run that waits there to be collected is a problem too.
+    the same numbers in different bytes, and report.html by its text with the drawings taken out. Runs that wait to be
+    collected are no problem: a sweep may be on its way.
     """
     plan = _Plan(exhibits, expand)
-    problems = []
-    if runs_dir is not None:
-        fresh = find_fresh(runs_dir, results_dir / "runs", plan.wanted, overwrite=False).fresh
-        if fresh:
-            number = count(len(fresh), "finished run")
-            problems.append(f"{number} in {runs_dir} to collect: {', '.join(fresh)}; run `gnexp report`")
     results, notes = load_store(results_dir / "runs", plan.wanted)
-    problems += notes
+    problems = list(notes)
     contents = plan.contents(results, notes, is_whole=is_whole)
     for name, content in contents.items():
         path = results_dir / name
@@ -197,10 +190,3 @@ def _essence(name: str, content: bytes) -> object:
     if name.startswith("figures/"):
         return digest_of(content)
     return without_drawings(content.decode(errors="replace")) if name.endswith(".html") else content
-
-
-def _write(path: Path, content: bytes) -> None:
-    def write(temporary: Path) -> None:
-        temporary.write_bytes(content)
-
-    write_atomic(path, write)
