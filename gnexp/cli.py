@@ -159,8 +159,11 @@ def _hydra(verb: str, words: list[str]) -> int:
     overrides: list[str] = known.overrides
     if known.multirun or known.run:
         raise ValueError("gnexp train makes one run and gnexp sweep several: leave out --run and --multirun")
+    for flag in ("config_path", "config_name", "experimental_rerun", "shell_completion"):
+        if getattr(known, flag):
+            raise ValueError(f"--{flag.replace('_', '-')} is not for gnexp; see `gnexp {verb} --help`")
     flags = [word for word in words if word not in overrides]
-    shown_only = bool(flags) and (known.cfg or known.info or known.hydra_help) is not None
+    shown_only = bool(known.cfg or known.info or known.hydra_help)
     directories = [known.config_dir] if known.config_dir else []
     for override in compose.parse(overrides):
         if override.key_or_group == "hydra.searchpath":
@@ -178,8 +181,7 @@ def _hydra(verb: str, words: list[str]) -> int:
             flags = ["--multirun", *flags]
     else:
         arguments = composer.flatten(overrides)
-        if not shown_only:
-            composer.run(arguments)  # a mistake is told here, in one line, not by Hydra
+        composer.run(arguments)  # a mistake is told here, in one line, not by Hydra
 
     # Hydra then raises instead of printing a stack trace of its own and a hint to set this variable.
     os.environ["HYDRA_FULL_ERROR"] = "1"
@@ -234,10 +236,8 @@ def run_task(config: DictConfig) -> int:
 
 def _report(words: list[str]) -> int:
     is_check = "--check" in words
-    settings = _settings(
-        [word for word in words if word != "--check"],
-        {"exhibit": "", "overwrite": "false", "runs_dir": "runs", "results_dir": "results"},
-    )
+    defaults = {"exhibit": "", "overwrite": "false", "runs_dir": "runs", "results_dir": "results"}
+    settings = _settings([word for word in words if word != "--check"], defaults)
     from gnexp import compose
     from gnexp.experiments import report
 
@@ -246,8 +246,14 @@ def _report(words: list[str]) -> int:
     names = [name for name in settings["exhibit"].split(",") if name] or None
     exhibits = compose.load_exhibits(names)
     runs_dir, results_dir = Path(settings["runs_dir"]), Path(settings["results_dir"])
+    # What a command needs beside its experiment to fill this report and no other.
+    places = [
+        f"{key}={settings[key]}" for key in ("runs_dir", "results_dir") if settings[key] != defaults[key]
+    ]
     if is_check:
-        problems = report.check(exhibits, compose.expand, results_dir=results_dir, is_whole=names is None)
+        problems = report.check(
+            exhibits, compose.expand, results_dir=results_dir, is_whole=names is None, places=places
+        )
         for problem in problems:
             print(problem, file=sys.stderr)
         print(f"{results_dir}: {len(problems)} problem(s)" if problems else f"{results_dir} is as rendered")
@@ -260,6 +266,7 @@ def _report(words: list[str]) -> int:
         results_dir=results_dir,
         overwrite=overwrite,
         is_whole=names is None,
+        places=places,
     )
     for note in rendered.notes:
         print(f"note: {note}", file=sys.stderr)

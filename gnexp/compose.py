@@ -72,6 +72,8 @@ def parse(overrides: Iterable[str]) -> list[Override]:
     parser = OverridesParser.create()
     parsed: list[Override] = []
     for text in overrides:
+        if text.startswith(("~", "+")):
+            raise ValueError(f"{text!r}: keys cannot be added or removed, only set; write key=value")
         if "=" not in text:
             raise ValueError(f"expected key=value, got {text!r}")
         try:
@@ -138,8 +140,8 @@ class Composer:
                         check_choice(override.key_or_group, value, self.options(override.key_or_group))
                 continue
             key = override.key_or_group
-            if override.is_add() or override.is_force_add() or override.is_delete() or override.package:
-                raise ValueError(f"{text!r}: keys cannot be added or removed, only set; write key=value")
+            if override.package:
+                raise ValueError(f"{text!r}: a group goes where its file says; write {key}=value")
             check_key(key)
             if key in SWEEP_KEYS and not sweep:
                 raise ValueError(f"{key} is for `gnexp sweep`; `gnexp train` makes one run")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
 import typing
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,6 +30,22 @@ def _require(holds: bool, message: str) -> None:
         raise ValueError(message)
 
 
+def _require_at_least(config: Any, lowest: int, prefix: str, *names: str) -> None:
+    """Checks the numbers among some fields of a config; None is no number."""
+    bound = "must not be negative" if lowest == 0 else f"must be at least {lowest}"
+    for name in names:
+        value = getattr(config, name)
+        _require(value is None or value >= lowest, f"{prefix}{name} {bound}, got {value}")
+
+
+def _require_name(key: str, name: str) -> None:
+    """A name becomes part of a run directory's name, which must stay one folder."""
+    _require(
+        re.fullmatch(r"\w[\w.-]*", name) is not None,
+        f"{key} may hold letters, digits, '.', '_' and '-' and start with a letter, digit or '_', got {name!r}",
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class NormConfig:
     """A normalization: what it averages over, and its constants.
@@ -40,15 +57,14 @@ class NormConfig:
     num_groups: int | None = _science(None)
     channels_per_group: int | None = _science(None)
     eps: float = _science(1e-5)  # the paper does not state it
-    momentum: float | None = _science(
-        None
-    )  # BN: weight of the new batch in running statistics; not in the paper
+    # BN: weight of the new batch in running statistics; not in the paper
+    momentum: float | None = _science(None)
 
     def __post_init__(self) -> None:
         _require(self.eps > 0, f"norm.eps must be positive, got {self.eps}")
+        _require_at_least(self, 1, "norm.", "num_groups", "channels_per_group")
         for name in ("num_groups", "channels_per_group"):
             value = getattr(self, name)
-            _require(value is None or value >= 1, f"norm.{name} must be at least 1, got {value}")
             _require(
                 value is None or self.kind == "gn",
                 f"norm.{name} is for norm=gn, got {value} with kind {self.kind}",
@@ -92,14 +108,18 @@ class ModelConfig:
     widths: tuple[int, ...] = _science((16, 32, 64, 128))
     stem: str = _science("conv3x3")  # conv3x3 | conv7x7_pool
     stem_stride: int = _science(2)
-    default_num_groups: int = _hardware(
-        8
-    )  # what norm=gn takes when it names no grouping; resolved before hashing
+    # what norm=gn takes when it names no grouping; resolved before hashing
+    default_num_groups: int = _hardware(8)
     zero_init_last: bool = _science(True)  # gamma 0 in each block's last norm (Section 4.1)
     init_mode: str = _science("fan_out")  # He initialisation; the code that the paper follows
     classifier_std: float = _science(0.01)  # the paper does not state it; the author's code
 
     def __post_init__(self) -> None:
+        _require_name("model.name", self.name)
+        for key, values in (("blocks", self.blocks), ("widths", self.widths)):
+            _require(min(values, default=1) >= 1, f"model.{key} must be at least 1 each, got {values}")
+        _require_at_least(self, 1, "model.", "stem_stride", "default_num_groups")
+        _require_at_least(self, 0, "model.", "classifier_std")
         _require(
             len(self.blocks) == len(self.widths) and len(self.blocks) >= 1,
             f"model.blocks and model.widths must have one entry per stage, got {self.blocks} and {self.widths}",
@@ -129,20 +149,17 @@ class DataConfig:
     num_classes: int = _science(10)
     num_train: int | None = _science(None)  # images; None = all
     num_val: int | None = _science(None)
-    val_source: str | None = _science(
-        None
-    )  # fashion kinds: test | train (train = held-out training garments)
+    # fashion kinds: test | train (train = held-out training garments)
+    val_source: str | None = _science(None)
     mean: tuple[float, ...] = _science((0.5,))  # of pixel values in [0, 1], one per channel
     std: tuple[float, ...] = _science((0.25,))
     flip: bool = _science(True)
     shift: int = _science(0)  # largest random translation in pixels, edges repeated
-    exposure: float | None = _science(
-        None
-    )  # fashion_scenes: spread of each scene's own exposure, 0 = none, 1 = full
+    # fashion_scenes: spread of each scene's own exposure, 0 = none, 1 = full
+    exposure: float | None = _science(None)
     clutter: int | None = _science(None)  # fashion_scenes: pieces of other garments per scene
-    crop_area: tuple[float, ...] | None = _science(
-        None
-    )  # imagefolder: random-resized crop, share of the area
+    # imagefolder: random-resized crop, share of the area
+    crop_area: tuple[float, ...] | None = _science(None)
     crop_aspect: tuple[float, ...] | None = _science(None)
     jitter: float | None = _science(None)  # imagefolder: brightness, contrast and saturation strength
     lighting: float | None = _science(None)  # imagefolder: PCA lighting strength
@@ -152,20 +169,17 @@ class DataConfig:
     loader_workers: int = _hardware(2)  # decoding processes; in-memory data uses none
 
     def __post_init__(self) -> None:
-        _require(self.image_size >= 1, f"data.image_size must be at least 1, got {self.image_size}")
+        _require_name("data.name", self.name)
+        _require_at_least(self, 1, "data.", "image_size", "num_classes", "channels", "num_train", "num_val")
+        _require_at_least(self, 0, "data.", "shift", "clutter", "loader_workers")
         _require(
             len(self.mean) == len(self.std) == self.channels,
             f"data.mean and data.std need {self.channels} value(s), one per channel, got {self.mean} and {self.std}",
         )
         _require(min(self.std) > 0, f"data.std must be positive, got {self.std}")
-        _require(self.shift >= 0, f"data.shift must not be negative, got {self.shift}")
         _require(
             self.exposure is None or 0 <= self.exposure <= 1,
             f"data.exposure must be in [0, 1], got {self.exposure}",
-        )
-        _require(
-            self.clutter is None or self.clutter >= 0,
-            f"data.clutter must not be negative, got {self.clutter}",
         )
         _require(
             self.val_source in (None, "test", "train"),
@@ -190,27 +204,28 @@ class RecipeConfig:
     base_lr: float = _science(0.1)
     base_total_batch: int = _science(256)  # lr = base_lr * total_batch / base_total_batch
     schedule: str = _science("linear")  # step | linear
-    milestones: tuple[int, ...] | None = _science(
-        None
-    )  # step: epochs after which lr is multiplied by drop_factor
+    # step: epochs after which lr is multiplied by drop_factor
+    milestones: tuple[int, ...] | None = _science(None)
     drop_factor: float | None = _science(None)
     warmup_epochs: int = _science(0)  # the paper mentions none
     momentum: float = _science(0.9)
     nesterov: bool = _science(True)
     weight_decay: float = _science(1e-4)
-    norm_weight_decay: float | None = _science(
-        None
-    )  # of gamma and beta; None = weight_decay, as the paper has it
+    # of gamma and beta; None = weight_decay, as the paper has it
+    norm_weight_decay: float | None = _science(None)
     report_epochs: int = _science(1)  # reported error = median over the last report_epochs epochs
     precise_images: int | None = _science(None)  # training images behind eval_stats=precise; None = all
 
     def __post_init__(self) -> None:
-        _require(self.epochs >= 1, f"recipe.epochs must be at least 1, got {self.epochs}")
-        _require(self.base_lr > 0, f"recipe.base_lr must be positive, got {self.base_lr}")
+        _require_name("recipe.name", self.name)
+        _require(0 <= self.momentum < 1, f"recipe.momentum must be in [0, 1), got {self.momentum}")
         _require(
-            self.base_total_batch >= 1,
-            f"recipe.base_total_batch must be at least 1, got {self.base_total_batch}",
+            self.momentum > 0 or not self.nesterov,
+            "recipe.nesterov=true needs recipe.momentum above 0, got 0; give recipe.nesterov=false",
         )
+        _require_at_least(self, 0, "recipe.", "weight_decay", "norm_weight_decay")
+        _require_at_least(self, 1, "recipe.", "precise_images", "epochs", "base_total_batch")
+        _require(self.base_lr > 0, f"recipe.base_lr must be positive, got {self.base_lr}")
         _require(
             1 <= self.report_epochs <= self.epochs,
             f"recipe.report_epochs must be between 1 and recipe.epochs={self.epochs}, got {self.report_epochs}",
@@ -249,9 +264,8 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         _require(self.batch >= 1, f"batch must be at least 1 image per worker, got {self.batch}")
-        _require(self.workers >= 1, f"workers must be at least 1, got {self.workers}")
-        _require(self.seed >= 0, f"seed must not be negative, got {self.seed}")
-        _require(self.threads is None or self.threads >= 1, f"threads must be at least 1, got {self.threads}")
+        _require_at_least(self, 1, "", "workers", "threads")
+        _require(0 <= self.seed < 2**63, f"seed must not be negative or above 2^63 - 1, got {self.seed}")
         _require(
             self.memory_format in ("contiguous", "channels_last"),
             f"memory_format must be contiguous or channels_last, got {self.memory_format}",

@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from types import FrameType
 from typing import Any
 
 from gnexp.config import RunConfig, from_dict, to_dict
+from gnexp.experiments.lock import EXIT_BUSY, is_locked
 from gnexp.experiments.result import DIVERGED, Result, load_result
 from gnexp.files import write_json, write_text
 from gnexp.keys import did_you_mean
@@ -27,6 +29,7 @@ from gnexp.keys import did_you_mean
 SPEC_FORMAT = 1
 ERROR_FILE = "error.txt"  # what a failed training process said last; gone once the run is started again
 EXIT_DONE, EXIT_FAILED, EXIT_USER_ERROR, EXIT_INTERRUPTED = 0, 1, 2, 130
+_POLL_SECONDS = 1.0
 WORKER = (sys.executable, "-m", "gnexp.worker")
 _CGROUP_CPU = Path("/sys/fs/cgroup/cpu.max")
 _FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -60,6 +63,12 @@ def num_cores() -> int:
         return max(1, min(cores, int(quota) // int(period)))
     except (OSError, ValueError):  # no Linux container, or "max": no limit
         return cores
+
+
+def default_threads() -> int:
+    """Threads of a run that names none: OMP_NUM_THREADS where the user has set it, else every core."""
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    return int(asked) if asked.isdigit() and int(asked) > 0 else num_cores()
 
 
 def will_use_cuda(device: str) -> bool:
@@ -132,7 +141,7 @@ def launch(run: RunConfig, runs_dir: Path, *, quiet: bool) -> Outcome:
     """Trains a run in a child process, or says that it is finished already.
 
     Args:
-        run: the run; threads=None takes every core.
+        run: the run; threads=None takes default_threads().
         runs_dir: where run directories lie.
         quiet: keep the child off the terminal, as one of many in a sweep.
 
@@ -140,12 +149,14 @@ def launch(run: RunConfig, runs_dir: Path, *, quiet: bool) -> Outcome:
         ValueError: the run's directory cannot be used.
     """
     run_dir = find_run_dir(runs_dir, run)
+    while quiet and is_locked(run_dir):
+        time.sleep(_POLL_SECONDS)  # another sweep is at this run; when it ends there is nothing left to do
     if result := finished(run_dir):
         return Outcome(
             exit_code=EXIT_DONE, run_dir=run_dir, message=f"already finished: {headline(result)} in {run_dir}"
         )
     if run.threads is None:
-        run = dataclasses.replace(run, threads=num_cores())
+        run = dataclasses.replace(run, threads=default_threads())
     spec = write_spec(run, run_dir)
     env = dict(os.environ)
     # Read by OpenMP and MKL while they are imported, before the worker could set anything.
@@ -156,7 +167,12 @@ def launch(run: RunConfig, runs_dir: Path, *, quiet: bool) -> Outcome:
     env["GNEXP_QUIET"] = "1"
     with (run_dir / "log.txt").open("ab") as log:
         ended = start_worker([str(spec)], env, stdout=log, stderr=subprocess.PIPE)
-        log.write(ended.errors)
+        if ended.exit_code != EXIT_BUSY:
+            log.write(ended.errors)
+    if ended.exit_code == EXIT_BUSY and ended.stopped_by is None:
+        return launch(run, runs_dir, quiet=quiet)  # the other was quicker by a moment: wait for it
+    if ended.exit_code == EXIT_DONE:
+        (run_dir / ERROR_FILE).unlink(missing_ok=True)
     if ended.exit_code == EXIT_DONE or ended.stopped_by is not None:
         return Outcome(exit_code=ended.exit_code, run_dir=run_dir, stopped_by=ended.stopped_by)
     said = ended.errors.decode(errors="replace")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import statistics
 import sys
 import threading
@@ -15,7 +16,8 @@ from tqdm import tqdm
 
 from gnexp.config import RunConfig
 from gnexp.experiments.plan import Cell, Expansion
-from gnexp.experiments.result import load_result
+from gnexp.experiments.result import Result, load_result
+from gnexp.keys import spell
 from gnexp.launch import (
     ERROR_FILE,
     EXIT_DONE,
@@ -49,14 +51,16 @@ class PlannedRun:
     @property
     def command(self) -> str:
         """What makes this run alone."""
-        return " ".join(("gnexp train", *self.cell.overrides, f"seed={self.run.seed}"))
+        runs_dir = str(self.run_dir.parent)
+        places = [] if runs_dir == "runs" else [f"runs_dir={spell(runs_dir)}"]
+        return self.cell.command(self.run.seed, *places)
 
 
 def make_plan(expansion: Expansion, runs_dir: Path, results_dir: Path) -> list[PlannedRun]:
     """Every run of an expansion, seed-major and each id once, with the result it has in either directory.
 
     Raises:
-        ValueError: a result is torn.
+        ValueError: a recorded result is torn.
     """
     plan: dict[str, PlannedRun] = {}
     for cell, run in expansion.seed_major:
@@ -65,7 +69,7 @@ def make_plan(expansion: Expansion, runs_dir: Path, results_dir: Path) -> list[P
             continue  # two cells can be one run, such as LN and GN with one group
         run_dir = find_run_dir(runs_dir, run)
         recorded = results_dir / "runs" / f"{run_id}.json"
-        result = finished(run_dir)
+        result = readable_result(run_dir)
         done_in = run_dir / "result.json" if result else None
         if result is None and recorded.exists():
             result, done_in = load_result(recorded), recorded
@@ -73,6 +77,13 @@ def make_plan(expansion: Expansion, runs_dir: Path, results_dir: Path) -> list[P
             cell=cell, run=run, run_dir=run_dir, done_in=done_in, seconds=result.seconds if result else None
         )
     return list(plan.values())
+
+
+def readable_result(run_dir: Path) -> Result | None:
+    """A run's result; None where there is none or a torn one, which the run itself will complain about."""
+    with contextlib.suppress(ValueError):
+        return finished(run_dir)
+    return None
 
 
 def describe(plan: Sequence[PlannedRun]) -> str:
@@ -130,7 +141,7 @@ def run_plan(
         return EXIT_INTERRUPTED
     finally:
         progress.stop()
-    failed = [item for item in todo if not (item.run_dir / "result.json").exists()]
+    failed = [item for item in todo if readable_result(item.run_dir) is None]
     if failed:
         print(
             f"\n{len(failed)} of {len(todo)} runs failed; the same command runs them again:", file=sys.stderr
@@ -215,9 +226,7 @@ class Progress(threading.Thread):
         for item in self._todo:
             if item.run.run_id in self._ended:
                 continue
-            if (item.run_dir / "result.json").exists():
-                result = finished(item.run_dir)
-                assert result is not None
+            if result := readable_result(item.run_dir):
                 self._ended.add(item.run.run_id)
                 self._took(item, result.seconds)
                 self._say(f"{item.name}: {headline(result)} in {result.seconds:.0f} s")

@@ -1,11 +1,13 @@
 """The training process: `python -m gnexp.worker [--eval STATS] spec.json`. Never imports hydra.
 
-Exit codes: 0 done (a diverged run too), 1 failed, 2 a user's mistake, 130 interrupted, 143 terminated.
+Exit codes: 0 done (a diverged run too), 1 failed, 2 a user's mistake, 4 the run is another
+process's, 130 interrupted, 143 terminated.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import ctypes
 import os
 import signal
@@ -13,6 +15,8 @@ import sys
 import traceback
 from pathlib import Path
 from types import FrameType
+
+from gnexp.experiments.lock import EXIT_BUSY, BusyError
 
 _PR_SET_PDEATHSIG = 1
 
@@ -31,7 +35,12 @@ def main() -> int:
         return _work(arguments.spec, arguments.eval)
     except KeyboardInterrupt:
         return _say("interrupted; the same command goes on from the last finished epoch", 130)
+    except BusyError as error:
+        return _say(f"error: {error}", EXIT_BUSY)
     except ValueError as error:
+        # The line is for the person; should it be a defect of ours after all, the log says where.
+        with contextlib.suppress(OSError):
+            _log_traceback(arguments.spec.parent)
         return _say(f"error: {error}", 2)
     except OSError as error:
         # A directory that cannot be written, a full disk. Errors of a flush do not name their file.
@@ -42,9 +51,7 @@ def main() -> int:
             2,
         )
     except Exception as error:
-        log = arguments.spec.parent / "log.txt"
-        with open(log, "a") as file:
-            traceback.print_exc(file=file)
+        log = _log_traceback(arguments.spec.parent)
         return _say(
             f"failed: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''} (see {log})",
             1,
@@ -70,6 +77,13 @@ def _work(path: Path, eval_stats: str | None) -> int:
     for stats, score in evaluate_run(spec, list(EVAL_STATS) if eval_stats == "all" else [eval_stats]).items():
         print(f"{stats}\t{score:.4f}")
     return 0
+
+
+def _log_traceback(directory: Path) -> Path:
+    log = directory / "log.txt"
+    with open(log, "a") as file:
+        traceback.print_exc(file=file)
+    return log
 
 
 def _say(message: str, code: int) -> int:

@@ -191,7 +191,7 @@ def test_a_cell_that_cannot_be_is_named(plain):
         ("hydra/launcher=jobli", "unknown hydra/launcher 'jobli': .*did you mean joblib?"),
         ("+foo=1", "cannot be added or removed"),
         ("~norm=gn", "cannot be added or removed"),
-        ("norm@model=gn", "cannot be added or removed"),
+        ("norm@model=gn", "a group goes where its file says; write norm=value"),
         ("batch", "expected key=value, got 'batch'"),
         ("batch=[1", "cannot read 'batch=\\[1'"),
         ("batch=2,4", "several values; `gnexp sweep`"),

@@ -69,6 +69,8 @@ def other(key, value):
         return not value
     if isinstance(value, str):
         return value + "x"
+    if isinstance(value, float):
+        return value / 2
     return 1 if value is None else value + 1
 
 
@@ -161,7 +163,7 @@ def test_lr_is_the_papers_rule_at_8_workers():
     [
         (lambda: RunConfig(batch=0), "batch must be at least 1 .* got 0"),
         (lambda: RunConfig(workers=0), "workers must be at least 1, got 0"),
-        (lambda: RunConfig(seed=-1), "seed must not be negative, got -1"),
+        (lambda: RunConfig(seed=-1), "seed must not be negative or above 2.63 - 1, got -1"),
         (lambda: RunConfig(threads=0), "threads must be at least 1"),
         (lambda: RunConfig(device="tpu"), "device must be auto, cpu, cuda or cuda:N, got tpu"),
         (lambda: RunConfig(device="cuda:x"), "device must be"),
@@ -170,6 +172,16 @@ def test_lr_is_the_papers_rule_at_8_workers():
         (lambda: NormConfig(kind="bn", momentum=0.1, num_groups=2), "norm.num_groups is for norm=gn"),
         (lambda: NormConfig(kind="bn"), r"norm.momentum must be in \(0, 1\] for bn, got None"),
         (lambda: NormConfig(kind="gn", momentum=0.1), "norm.momentum is for norm=bn"),
+        (lambda: RunConfig(seed=2**63), "seed must not be negative or above"),
+        (lambda: ModelConfig(widths=(0, 0, 0, 0)), "model.widths must be at least 1 each"),
+        (lambda: ModelConfig(stem_stride=0), "model.stem_stride must be at least 1, got 0"),
+        (lambda: ModelConfig(name="../x"), "model.name may hold letters"),
+        (lambda: DataConfig(name="a/../../b"), "data.name may hold letters.*got 'a/../../b'"),
+        (lambda: DataConfig(num_train=0), "data.num_train must be at least 1, got 0"),
+        (lambda: RecipeConfig(momentum=0.0), "recipe.nesterov=true needs recipe.momentum above 0"),
+        (lambda: RecipeConfig(momentum=1.0), r"recipe.momentum must be in \[0, 1\), got 1.0"),
+        (lambda: RecipeConfig(weight_decay=-1.0), "recipe.weight_decay must not be negative, got -1.0"),
+        (lambda: RecipeConfig(precise_images=0), "recipe.precise_images must be at least 1, got 0"),
         (lambda: NormConfig(eps=0.0), "norm.eps must be positive"),
         (lambda: ModelConfig(blocks=(1,)), "one entry per stage"),
         (lambda: DataConfig(mean=(0.5, 0.5)), "one per channel"),

@@ -13,6 +13,7 @@ import pytest
 
 from gnexp import launch
 from gnexp.config import RunConfig, from_dict
+from gnexp.experiments.lock import is_locked, locked
 
 FAKE = str(Path(__file__).with_name("fake_worker.py"))
 
@@ -41,7 +42,41 @@ def test_spec_says_what_runs(tmp_path):
     spec = json.loads((outcome.run_dir / "spec.json").read_text())
     assert (spec["format"], spec["run_id"], spec["label"]) == (1, run.run_id, run.label)
     assert from_dict(spec["config"]).run_id == run.run_id
-    assert from_dict(spec["config"]).threads == launch.num_cores()
+    assert from_dict(spec["config"]).threads == launch.default_threads()
+
+
+def test_threads_are_the_users_or_the_cores(monkeypatch):
+    for asked, expected in (("3", 3), ("0", launch.num_cores()), ("many", launch.num_cores())):
+        monkeypatch.setenv("OMP_NUM_THREADS", asked)
+        assert launch.default_threads() == expected
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    assert launch.default_threads() == launch.num_cores()
+
+
+def test_one_of_a_sweep_waits_for_another_writer(tmp_path, monkeypatch):
+    """Two sweeps over one grid: the second waits for the first, then finds the result there."""
+    monkeypatch.setattr(launch, "_POLL_SECONDS", 0.05)
+    run = RunConfig()
+    run_dir = tmp_path / f"{run.run_id}-{run.label}"
+    run_dir.mkdir()
+    held, release = threading.Event(), threading.Event()
+
+    def first() -> None:
+        with locked(run_dir):
+            held.set()
+            release.wait(20)
+
+    writer = threading.Thread(target=first)
+    writer.start()
+    held.wait(20)
+    assert is_locked(run_dir)
+    threading.Timer(0.5, release.set).start()
+    begin = time.monotonic()
+    assert launch.launch(run, tmp_path, quiet=True).exit_code == 0
+    assert time.monotonic() - begin > 0.4
+    writer.join()
+    assert not is_locked(run_dir)
+    assert not (run_dir / "error.txt").exists()
 
 
 @pytest.mark.parametrize("quiet", [False, True])

@@ -142,13 +142,27 @@ def test_a_mistake_that_hits_every_run_starts_nothing(capfd, words, message):
     assert not Path("runs").exists()
 
 
-def test_a_torn_result_stops_the_sweep_with_its_path(capfd):
-    run = compose.expand("batch_size", "smoke").cells[0].runs[0]
-    run_dir = launch.find_run_dir(Path("runs"), run)
+def test_a_torn_result_is_listed_and_the_others_go_on(capfd):
+    runs = [cell.runs[0] for cell in compose.expand("batch_size", "smoke").cells]
+    run_dir = launch.find_run_dir(Path("runs"), runs[0])
     run_dir.mkdir(parents=True)
     (run_dir / "result.json").write_text("{")
-    assert run_sweep() == 2
-    assert f"{run_dir}/result.json is not a result of gnexp" in capfd.readouterr().err
+    assert run_sweep() == 1
+    err = capfd.readouterr().err
+    assert "1 of 4 runs failed" in err
+    assert f"{run_dir}/result.json is not a result of gnexp" in err
+    assert all(launch.finished(launch.find_run_dir(Path("runs"), run)) for run in runs[1:])
+
+
+def test_commands_lead_to_the_runs_directory_in_use(capfd):
+    assert run_sweep("runs_dir=else where", "dry_run=true") == 0
+    assert "seed=0 'runs_dir='\"'\"'else where'\"'\"''" in capfd.readouterr().out
+
+
+def test_flags_leave_a_sweep_a_sweep(tmp_path, capfd):
+    assert run_sweep("dry_run=true", "--config-dir", str(tmp_path)) == 0
+    assert "4 runs: 0 done, 4 to do" in capfd.readouterr().out
+    assert not Path("runs").exists()
 
 
 @pytest.mark.parametrize(

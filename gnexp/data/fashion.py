@@ -18,6 +18,7 @@ from gnexp.ops import keyed
 _CHUNK = (
     2048  # images augmented by one call: enough to make Python's share small, few enough to stay in cache
 )
+_SIDE = 28  # pixels, of a garment
 _NUM_HELD_OUT = 5000  # training garments that val_source=train keeps for val
 
 
@@ -28,8 +29,10 @@ class FashionDataset:
         """Loads the embedded file and, for kind fashion_scenes, makes the scenes.
 
         Raises:
-            ValueError: more images asked for than there are, or scenes that are not those of config.sha256.
+            ValueError: a setting that this kind does not have, more images asked for than there are, or scenes that
+                are not those of config.sha256.
         """
+        _check_settings(config)
         garments = load_fashion_mnist()
         train, val = (
             (garments.train_images, garments.train_labels),
@@ -105,6 +108,25 @@ def augment(images: torch.Tensor, draws: npt.NDArray[np.float64], *, flip: bool,
         samples = torch.arange(len(images), device=images.device)
         images = images[samples[:, None, None], rows[:, :, None], columns[:, None, :]]
     return images
+
+
+def _check_settings(config: DataConfig) -> None:
+    """A setting that would be ignored is refused: it would name another run and compute the same one."""
+    foreign = ["crop_area", "crop_aspect", "jitter", "lighting", "eval_resize", "root"]
+    if config.kind == "fashion":
+        foreign += ["exposure", "clutter"]
+        if config.image_size != _SIDE:
+            raise ValueError(f"data.image_size must be {_SIDE} for kind fashion, got {config.image_size}")
+    for key in foreign:
+        if getattr(config, key) is not None:
+            raise ValueError(
+                f"data.{key} is not for kind {config.kind}, got {getattr(config, key)}; leave it out"
+            )
+    for key, needed in (("channels", 1), ("num_classes", 10)):
+        if getattr(config, key) != needed:
+            raise ValueError(
+                f"data.{key} must be {needed} for kind {config.kind}, got {getattr(config, key)}"
+            )
 
 
 def _first(

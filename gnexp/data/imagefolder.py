@@ -198,8 +198,6 @@ def _check_settings(config: DataConfig) -> None:
         )
     if config.channels != 3:
         raise ValueError(f"data.channels must be 3 (RGB) for kind imagefolder, got {config.channels}")
-    if config.loader_workers < 0:
-        raise ValueError(f"data.loader_workers must not be negative, got {config.loader_workers}")
     for key in ("shift", "exposure", "clutter", "val_source"):
         if getattr(config, key):
             raise ValueError(f"data.{key} is for the fashion kinds, got {getattr(config, key)}; leave it out")

@@ -18,7 +18,11 @@ from gnexp.nn.statistics import EVAL_STATS
 
 
 class DivergedError(Exception):
-    """The loss is not finite; raised before the update, so that the state is still the last good one."""
+    """The loss or a weight is not finite.
+
+    Raised before an update with a bad loss, and before a record of an epoch that ended in bad weights. The last
+    checkpoint is the last good state: batch normalization's running statistics have seen the bad batch by now.
+    """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,13 +47,15 @@ def train(state: State) -> Iterator[StepRecord | EpochRecord]:
     """Trains from the state's epoch to the recipe's last one.
 
     Raises:
-        DivergedError: the loss is not finite.
+        DivergedError: the loss or a weight is not finite.
     """
     recipe = state.run.recipe
     while state.epoch < recipe.epochs:
         start = time.perf_counter()
         loss_sum, score_sum, num_images = yield from _train_epoch(state)
         trained = time.perf_counter()
+        if not all(bool(parameter.isfinite().all()) for parameter in state.model.parameters()):
+            raise DivergedError(f"a weight is not finite at the end of epoch {state.epoch + 1}")
         lr = state.optimizer.param_groups[0]["lr"]
         state.epoch += 1
         score = state.task.score

@@ -21,12 +21,20 @@ class Journal:
     Args:
         directory: the run's.
         done_epochs: epochs that the checkpoint holds.
+
+    Raises:
+        ValueError: a line of those epochs is missing.
     """
 
     def __init__(self, directory: Path, *, done_epochs: int) -> None:
         self._directory = directory
         for name in (METRICS, TIMING):
             kept = [line for line in _whole_lines(directory / name) if line["epoch"] <= done_epochs]
+            if [line["epoch"] for line in kept] != list(range(1, done_epochs + 1)):
+                raise ValueError(
+                    f"{directory / name} has lost lines of the {done_epochs} epochs that the checkpoint holds; "
+                    "delete the run's directory to start it again"
+                )
             write_text(directory / name, "".join(json.dumps(line) + "\n" for line in kept))
         self._writer = SummaryWriter(str(directory / "tensorboard"), purge_step=done_epochs + 1)
 

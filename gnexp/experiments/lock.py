@@ -9,22 +9,41 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+EXIT_BUSY = 4  # of a training process that found the directory held
+_NAME = ".lock"
+
+
+class BusyError(ValueError):
+    """Another process writes this run."""
+
+
+def is_locked(directory: Path) -> bool:
+    """Whether a process holds a run's directory now."""
+    try:
+        with open(directory / _NAME) as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # there is no such file, or no such directory yet
+        return False
+    return False
+
 
 @contextlib.contextmanager
 def locked(directory: Path) -> Iterator[None]:
     """Holds a run's directory; the kernel lets go of it when the process ends, however it ends.
 
     Raises:
-        ValueError: another process holds it; the message names its pid and host.
+        BusyError: another process holds it; the message names its pid and host.
     """
-    path = directory / ".lock"
+    path = directory / _NAME
     with open(path, "a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
             holder = file.read().strip() or "another process"
-            raise ValueError(f"{directory} is being written by {holder}; wait for it, or end it") from None
+            raise BusyError(f"{directory} is being written by {holder}; wait for it, or end it") from None
         file.truncate(0)
         file.write(f"pid {os.getpid()} on {socket.gethostname()}")
         file.flush()

@@ -1,7 +1,8 @@
-"""What an experiment and an exhibit are: the schema of their YAML, and the cells an expansion yields."""
+"""What an experiment is: the schema of its YAML, which OmegaConf fills (hence not frozen), and the cells it yields."""
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,6 +47,10 @@ class Cell:
     coordinates: dict[str, AxisValue]  # axis -> value as the grid spells it, e.g. {"norm": "bn", "batch": 2}
     overrides: tuple[str, ...]  # what `gnexp train` needs to make this cell, the seed left out
     runs: tuple[RunConfig, ...]  # one per seed, in the order of the seeds
+
+    def command(self, seed: int, *places: str) -> str:
+        """What a person types to make one of its runs; places are such as runs_dir=demo/runs."""
+        return shlex.join(("gnexp", "train", *self.overrides, f"seed={seed}", *places))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -80,7 +80,8 @@ def train_run(spec: Spec, screen: Screen) -> Result:
             except DivergedError as error:
                 screen.say(f"diverged: {error}; the checkpoint of epoch {state.epoch} is kept")
                 status = DIVERGED
-            save_checkpoint(directory / WEIGHTS, {"model": state.model.state_dict()})
+            if status == FINISHED:
+                save_checkpoint(directory / WEIGHTS, {"model": state.model.state_dict()})
             series, timing = journal.records()
         result = Result(
             run_id=run.run_id,
@@ -104,9 +105,12 @@ def evaluate_run(spec: Spec, eval_stats: list[str]) -> dict[str, float]:
     """The final weights' score on val under each of the named statistics, in percent.
 
     Raises:
-        ValueError: the run has not finished.
+        ValueError: the run has not finished, or diverged.
     """
     path = spec.directory / WEIGHTS
+    result = spec.directory / RESULT
+    if result.exists() and load_result(result).status == DIVERGED:
+        raise ValueError(f"{spec.directory} diverged, so it has no final weights to score")
     if not path.exists():
         raise ValueError(f"{spec.directory} has no final weights; finish the run with gnexp train first")
     device = choose_device(spec.run.device)

@@ -97,5 +97,7 @@ def not_stated(run: RunConfig) -> list[str]:
         f"model.classifier_std={run.model.classifier_std:g}",
         f"model.init_mode={run.model.init_mode}",
         f"recipe.warmup_epochs={run.recipe.warmup_epochs}",
+        f"recipe.momentum={run.recipe.momentum:g}",
+        f"recipe.nesterov={str(run.recipe.nesterov).lower()}",
     ]
     return options

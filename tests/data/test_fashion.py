@@ -88,6 +88,24 @@ def test_bad_settings() -> None:
         FashionDataset(dataclasses.replace(PLAIN, sha256="00ff"), CPU)
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"image_size": 64}, "data.image_size must be 28 for kind fashion, got 64"),
+        ({"exposure": 0.7}, "data.exposure is not for kind fashion, got 0.7"),
+        ({"jitter": 0.4}, "data.jitter is not for kind fashion, got 0.4"),
+        ({"num_classes": 5}, "data.num_classes must be 10 for kind fashion, got 5"),
+        (
+            {"channels": 3, "mean": (0.5,) * 3, "std": (0.5,) * 3},
+            "data.channels must be 1 for kind fashion, got 3",
+        ),
+    ],
+)
+def test_settings_that_would_be_ignored_are_refused(change: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        FashionDataset(dataclasses.replace(PLAIN, **change), CPU)  # type: ignore[arg-type]
+
+
 def test_no_global_random_state_is_used(plain: FashionDataset) -> None:
     before_torch, before_numpy = torch.get_rng_state(), np.random.get_state()[1].copy()  # type: ignore[index]
     for _ in train_batches(plain, seed=0, epoch=0, total_batch=100):

@@ -283,7 +283,6 @@ def test_a_bad_root_is_one_clear_line(tmp_path):
             {"channels": 1, "mean": (0.5,), "std": (0.5,)},
             r"data.channels must be 3 \(RGB\) for kind imagefolder, got 1",
         ),
-        ({"loader_workers": -1}, "data.loader_workers must not be negative, got -1"),
         ({"shift": 2}, "data.shift is for the fashion kinds, got 2; leave it out"),
     ],
 )

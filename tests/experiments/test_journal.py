@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from gnexp.engine.train import EpochRecord
 from gnexp.experiments.journal import Journal
 
@@ -28,8 +30,19 @@ def test_a_torn_line_is_dropped(tmp_path: Path) -> None:
         journal.add(record(1))
     with open(tmp_path / "metrics.jsonl", "a") as file:
         file.write('{"epoch": 2, "tra')
-    with Journal(tmp_path, done_epochs=5) as journal:
+    with Journal(tmp_path, done_epochs=1) as journal:
         assert [line["epoch"] for line in journal.records()[0]] == [1]
+
+
+@pytest.mark.parametrize("name", ["metrics.jsonl", "timing.jsonl"])
+def test_lost_lines_are_an_error_and_not_a_gap(tmp_path: Path, name: str) -> None:
+    with Journal(tmp_path, done_epochs=0) as journal:
+        for epoch in (1, 2, 3):
+            journal.add(record(epoch))
+    lines = (tmp_path / name).read_text().splitlines(keepends=True)
+    (tmp_path / name).write_text(lines[0] + lines[2])
+    with pytest.raises(ValueError, match=f"{name} has lost lines of the 3 epochs .* delete"):
+        Journal(tmp_path, done_epochs=3)
 
 
 def test_every_segment_has_its_entry(tmp_path: Path) -> None:

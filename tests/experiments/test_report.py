@@ -238,7 +238,7 @@ def test_paper_scale_shows_the_difference(tmp_path: Path) -> None:
     text = table(tmp_path)[table(tmp_path).index("## Paper scale") :]
     assert row(text, "BN, ours") == ["24.0 (n=1)", "–"]
     assert row(text, "BN, difference") == ["+0.4", "–"]
-    assert "data.root=/data/imagenet seed=0" in text
+    assert "seed=0 data.root=/data/imagenet" in text
 
 
 def test_faults_are_notes_and_never_a_crash(tmp_path: Path) -> None:

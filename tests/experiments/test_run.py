@@ -111,6 +111,9 @@ def test_divergence_is_a_result(tmp_path: Path) -> None:
     )
     result = load_result(spec.directory / "result.json")
     assert result.status == "diverged" and result.metrics == {} and len(result.series) < 4
+    assert not (spec.directory / "weights.pt").exists()
+    with pytest.raises(ValueError, match="diverged, so it has no final weights"):
+        evaluate_run(spec, ["worker0"])
     assert "diverged: the loss became" in (spec.directory / "log.txt").read_text()
 
 

@@ -51,17 +51,19 @@ def render(
     results_dir: Path,
     overwrite: bool = False,
     is_whole: bool = True,
+    places: Sequence[str] = (),
 ) -> Rendered:
     """Collects finished runs into results_dir/runs and writes every exhibit, README.md and report.html.
 
     is_whole=False is for a choice of the exhibits: README.md and report.html, which show all of them, then stay.
+    places, such as runs_dir=demo/runs, go into the commands that fill what is missing.
     Everything is rendered in memory before the first file is replaced, and each file is replaced whole: an
     interrupted report leaves old files, new files, and nothing between.
 
     Raises:
         ValueError: an exhibit that its schema refuses.
     """
-    plan = _Plan(exhibits, expand)
+    plan = _Plan(exhibits, expand, tuple(places))
     collection = find_fresh(runs_dir, results_dir / "runs", plan.wanted, overwrite=overwrite)
     collected = copy_fresh(collection, results_dir / "runs")
     results, notes = load_store(results_dir / "runs", plan.wanted)
@@ -84,6 +86,7 @@ def check(
     *,
     results_dir: Path,
     is_whole: bool = True,
+    places: Sequence[str] = (),
 ) -> list[str]:
     """Says where results_dir is not what `render` would write now; empty where it is.
 
@@ -91,7 +94,7 @@ def check(
     the same numbers in different bytes, and report.html by its text with the drawings taken out. Runs that wait to be
     collected are no problem: a sweep may be on its way.
     """
-    plan = _Plan(exhibits, expand)
+    plan = _Plan(exhibits, expand, tuple(places))
     results, notes = load_store(results_dir / "runs", plan.wanted)
     problems = list(notes)
     contents = plan.contents(results, notes, is_whole=is_whole)
@@ -114,10 +117,13 @@ def check(
 class _Plan:
     """The exhibits in order, with every expansion they need made once."""
 
-    def __init__(self, exhibits: Sequence[Mapping[str, Any]], expand: Expand) -> None:
+    def __init__(
+        self, exhibits: Sequence[Mapping[str, Any]], expand: Expand, places: tuple[str, ...]
+    ) -> None:
         self.exhibits: list[Exhibit] = sorted(
             (parse_exhibit(v) for v in exhibits), key=lambda e: (e.order, e.id)
         )
+        self._places = places
         self._expansions: dict[tuple[str, str], Expansion] = {}
         for exhibit in self.exhibits:
             wanted = [(name, scale) for name in exhibit.experiments for scale in SCALES]
@@ -138,11 +144,15 @@ class _Plan:
         found = []
         for exhibit in self.exhibits:
             small, paper = (
-                measure([self._expansions[name, scale] for name in exhibit.experiments], results)
+                measure(
+                    [self._expansions[name, scale] for name in exhibit.experiments], results, self._places
+                )
                 for scale in SCALES
             )
             control = (
-                measure([self._expansions[exhibit.control, "small"]], results) if exhibit.control else None
+                measure([self._expansions[exhibit.control, "small"]], results, self._places)
+                if exhibit.control
+                else None
             )
             findings = Findings(small, paper, control)
             plot = _PLOTS[exhibit.kind](exhibit, findings) if exhibit.kind in _PLOTS else None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gnexp.config import RunConfig
@@ -50,12 +51,10 @@ class Measured:
         """Mean and interval over the seeds that finished."""
         return estimate(list(self.values(metric).values()))
 
-    def commands(self) -> list[str]:
+    def commands(self, places: Sequence[str]) -> list[str]:
         """One command per missing seed."""
-        words = list(self.cell.overrides)
-        if self.scale == "paper" and not any(word.startswith("data.root=") for word in words):
-            words.append("data.root=/data/imagenet")
-        return [" ".join(["gnexp train", *words, f"seed={run.seed}"]) for run in self.missing]
+        root = ["data.root=/data/imagenet"] if self.scale == "paper" else []
+        return [self.cell.command(run.seed, *root, *places) for run in self.missing]
 
 
 @dataclass(frozen=True)
@@ -66,6 +65,7 @@ class Measurements:
     experiments: tuple[str, ...]
     question: str
     cells: dict[Key, Measured]
+    places: tuple[str, ...] = ()  # such as runs_dir=demo/runs, where it is not the usual place
 
     @property
     def has_any(self) -> bool:
@@ -100,9 +100,17 @@ class Measurements:
 
     def sweep_commands(self) -> list[str]:
         """The command of the whole sweep, one per experiment."""
-        words = "" if self.scale == "small" else f" scale={self.scale}"
-        root = " data.root=/data/imagenet" if self.scale == "paper" else ""
-        return [f"gnexp sweep experiment={name}{words}{root}" for name in self.experiments]
+        words = [] if self.scale == "small" else [f"scale={self.scale}"]
+        root = ["data.root=/data/imagenet"] if self.scale == "paper" else []
+        return [
+            shlex.join(["gnexp", "sweep", f"experiment={name}", *words, *root, *self.places])
+            for name in self.experiments
+        ]
+
+    def train_commands(self) -> list[str]:
+        """One command per missing run."""
+        runs_dir = [place for place in self.places if place.startswith("runs_dir=")]  # train records nothing
+        return [command for cell in self.cells.values() for command in cell.commands(runs_dir)]
 
     def seeds_text(self) -> str:
         """The number of seeds per measured cell in words: 3 to 5 seeds; empty where there is none."""
@@ -128,7 +136,9 @@ def seeds_text(counts: Iterable[int]) -> str:
     return f"{numbers[0]} to {numbers[-1]} seeds"
 
 
-def measure(expansions: Iterable[Expansion], results: Mapping[str, Result]) -> Measurements:
+def measure(
+    expansions: Iterable[Expansion], results: Mapping[str, Result], places: tuple[str, ...] = ()
+) -> Measurements:
     """Looks up every run of the expansions, which are of one scale, by its id."""
     found = tuple(expansions)
     cells: dict[Key, Measured] = {}
@@ -143,7 +153,11 @@ def measure(expansions: Iterable[Expansion], results: Mapping[str, Result]) -> M
                 ),
             )
     return Measurements(
-        found[0].scale, tuple(expansion.experiment for expansion in found), found[0].question, cells
+        found[0].scale,
+        tuple(expansion.experiment for expansion in found),
+        found[0].question,
+        cells,
+        places,
     )
 
 

@@ -129,7 +129,7 @@ def fill_commands(found: Measurements) -> list[Block]:
     """What to type for the dashes: single commands where few are missing, else the sweep."""
     if not found.num_missing:
         return []
-    single = tuple(command for cell in found.cells.values() for command in cell.commands())
+    single = tuple(found.train_commands())
     missing = f"{found.num_missing} of {found.num_planned} runs of {join(list(found.experiments))}"
     if len(single) <= _FEW:
         return [Commands(f"Missing: {missing}. To fill in:", single)]
