@@ -162,15 +162,25 @@ def launch(run: RunConfig, runs_dir: Path, *, quiet: bool) -> Outcome:
     # Read by OpenMP and MKL while they are imported, before the worker could set anything.
     env.update(OMP_NUM_THREADS=str(run.threads), MKL_NUM_THREADS=str(run.threads))
     if not quiet:
-        ended = start_worker([str(spec)], env)
-        return Outcome(exit_code=ended.exit_code, run_dir=run_dir)
-    env["GNEXP_QUIET"] = "1"
-    with (run_dir / "log.txt").open("ab") as log:
-        ended = start_worker([str(spec)], env, stdout=log, stderr=subprocess.PIPE)
-        if ended.exit_code != EXIT_BUSY:
-            log.write(ended.errors)
+        code = start_worker([str(spec)], env).exit_code
+        return Outcome(exit_code=EXIT_USER_ERROR if code == EXIT_BUSY else code, run_dir=run_dir)
+    ended = _start_quietly(spec, env)
     if ended.exit_code == EXIT_BUSY and ended.stopped_by is None:
-        return launch(run, runs_dir, quiet=quiet)  # the other was quicker by a moment: wait for it
+        return launch(run, runs_dir, quiet=True)  # the other was quicker by a moment: wait for it
+    return _quiet_outcome(ended, run_dir)
+
+
+def _start_quietly(spec: Path, env: dict[str, str]) -> Ended:
+    """Runs a training process whose words go into the run's log and not to the terminal."""
+    with (spec.parent / "log.txt").open("ab") as log:
+        ended = start_worker([str(spec)], {**env, "GNEXP_QUIET": "1"}, stdout=log, stderr=subprocess.PIPE)
+        if ended.exit_code != EXIT_BUSY:  # else the log is another process's
+            log.write(ended.errors)
+    return ended
+
+
+def _quiet_outcome(ended: Ended, run_dir: Path) -> Outcome:
+    """What became of a quiet run; a failure's last words are kept in ERROR_FILE for the sweep to list."""
     if ended.exit_code == EXIT_DONE:
         (run_dir / ERROR_FILE).unlink(missing_ok=True)
     if ended.exit_code == EXIT_DONE or ended.stopped_by is not None:

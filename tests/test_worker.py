@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from gnexp.config import DataConfig, NormConfig, RecipeConfig
+from gnexp.experiments.lock import EXIT_BUSY, locked
 from tests.experiments.runs import write_spec
 
 ROOT = Path(__file__).parents[1]
@@ -135,6 +136,14 @@ def test_a_device_without_space_is_one_line(tmp_path: Path) -> None:
     (spec.parent / "log.txt").symlink_to("/dev/full")
     code, _, err = finish(start(spec))
     assert code == 2 and len(err) == 1 and "No space left on device" in err[0] and str(spec.parent) in err[0]
+
+
+def test_a_run_that_another_process_writes_is_refused(tmp_path: Path) -> None:
+    spec = write_spec(tmp_path)
+    with locked(spec.parent):
+        code, _, err = finish(start(spec))
+    assert code == EXIT_BUSY and len(err) == 1 and f"is being written by pid {os.getpid()} on" in err[0]
+    assert not (spec.parent / "checkpoint.pt").exists()
 
 
 @pytest.mark.parametrize(
