@@ -31,6 +31,8 @@ def main() -> int:
     arguments = parser.parse_args()
     _end_with_parent()
     signal.signal(signal.SIGTERM, _terminate)
+    # A shell ignores SIGINT for what it starts in the background, and children inherit that; our parent passes it on.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         return _work(arguments.spec, arguments.eval)
     except KeyboardInterrupt:

@@ -20,14 +20,15 @@ LONG = RecipeConfig(epochs=500, base_lr=0.01)
 
 
 def start(spec: Path, *arguments: str, file_size: int | None = None) -> subprocess.Popen[str]:
-    def limit() -> None:
+    def prepare() -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a shell does for what it starts in the background
         if file_size is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, file_size))
 
     command = [sys.executable, "-m", "gnexp.worker", *arguments, str(spec)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, preexec_fn=limit
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, preexec_fn=prepare
     )
 
 
