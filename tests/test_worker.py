@@ -28,7 +28,12 @@ def start(spec: Path, *arguments: str, file_size: int | None = None) -> subproce
     command = [sys.executable, "-m", "gnexp.worker", *arguments, str(spec)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, preexec_fn=prepare
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        preexec_fn=prepare,
     )
 
 
