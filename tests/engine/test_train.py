@@ -137,6 +137,16 @@ def test_a_non_finite_loss_stops_before_the_update() -> None:
     assert_equal(before, weights(state))
 
 
+def test_weights_that_an_epochs_last_update_ruined_make_no_record() -> None:
+    """One step an epoch: its loss is finite, its update is not, and no later loss of that epoch would tell."""
+    data = dataclasses.replace(SMOKE.data, num_train=SMOKE.total_batch)
+    run = dataclasses.replace(SMOKE, data=data, recipe=RecipeConfig(epochs=1, base_lr=1e45))
+    records = []
+    with pytest.raises(DivergedError, match="a weight is not finite at the end of epoch 1"):
+        records.extend(train(build(run, CPU)))
+    assert not any(isinstance(record, EpochRecord) for record in records)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
