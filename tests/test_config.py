@@ -39,6 +39,12 @@ OTHERS = {
     "norm.num_groups": 4,
     "norm.channels_per_group": None,
     "norm.momentum": None,
+    "norm.r_max": None,
+    "norm.d_max": None,
+    "norm.renorm_ramp": None,
+    "model.classifier_pool": None,
+    "model.classifier_widths": None,
+    "model.dropout": None,
     "model.block": "bottleneck",
     "model.blocks": (2, 1, 1, 1),
     "model.widths": (8, 32, 64, 128),
@@ -91,6 +97,16 @@ def test_run_id_depends_on_science_and_on_nothing_else(key):
     assert (moved.run_id != run.run_id) == (part == "science")
 
 
+def brn(**changes):
+    values = {"momentum": 0.1, "r_max": 1.5, "d_max": 0.5, "renorm_ramp": (0.125, 0.625, 1.0)}
+    return NormConfig(kind="brn", **{**values, **changes})
+
+
+def vgg(**changes):
+    values = {"classifier_pool": 1, "classifier_widths": (64,), "dropout": 0.5}
+    return ModelConfig(kind="vgg", **{**values, **changes})
+
+
 def test_linked_fields_change_run_id():
     ids = {
         RunConfig(norm=norm).run_id
@@ -99,6 +115,10 @@ def test_linked_fields_change_run_id():
             NormConfig(kind="gn", channels_per_group=2),
             NormConfig(kind="bn", momentum=0.1),
             NormConfig(kind="bn", momentum=0.2),
+            brn(),
+            brn(r_max=2.0),
+            brn(d_max=1.0),
+            brn(renorm_ramp=(0.0, 0.5, 1.0)),
         )
     }
     recipes = [
@@ -108,8 +128,10 @@ def test_linked_fields_change_run_id():
         RecipeConfig(schedule="step", milestones=(4,), drop_factor=0.2),
     ]
     ids |= {RunConfig(recipe=recipe).run_id for recipe in recipes}
+    models = [vgg(), vgg(classifier_pool=2), vgg(classifier_widths=(32,)), vgg(dropout=0.0)]
+    ids |= {RunConfig(model=model).run_id for model in models}
     ids.add(RunConfig(data=DataConfig(channels=3, mean=(0.5,) * 3, std=(0.25,) * 3)).run_id)
-    assert len(ids) == 8  # RunConfig(gn) is in both lists
+    assert len(ids) == 16  # RunConfig(gn) is in both lists
 
 
 def test_gn_without_a_grouping_is_the_models_default_spelled_out():
@@ -170,7 +192,14 @@ def test_lr_is_the_papers_rule_at_8_workers():
         (lambda: NormConfig(num_groups=2, channels_per_group=2), "not both: got 2 and 2"),
         (lambda: NormConfig(num_groups=0), "norm.num_groups must be at least 1, got 0"),
         (lambda: NormConfig(kind="bn", momentum=0.1, num_groups=2), "norm.num_groups is for norm=gn"),
-        (lambda: NormConfig(kind="bn"), r"norm.momentum must be in \(0, 1\] for bn, got None"),
+        (lambda: NormConfig(kind="bn"), "norm.momentum is for norm=bn and brn, which need it: got None"),
+        (lambda: NormConfig(kind="bn", momentum=2.0), r"norm.momentum must be in \(0, 1\], got 2.0"),
+        (lambda: NormConfig(kind="brn", momentum=0.1), "norm.r_max is for norm=brn, which need it: got None"),
+        (lambda: brn(r_max=0.5), "norm.r_max must be at least 1, got 0.5"),
+        (lambda: brn(d_max=-1.0), "norm.d_max must not be negative, got -1.0"),
+        (lambda: brn(renorm_ramp=(1.0, 0.5, 2.0)), "norm.renorm_ramp must be three epochs"),
+        (lambda: ModelConfig(kind="vgg"), "model.classifier_pool is for kind vgg, which needs it"),
+        (lambda: ModelConfig(dropout=0.5), "model.dropout is for kind vgg"),
         (lambda: NormConfig(kind="gn", momentum=0.1), "norm.momentum is for norm=bn"),
         (lambda: RunConfig(seed=2**63), "seed must not be negative or above"),
         (lambda: ModelConfig(widths=(0, 0, 0, 0)), "model.widths must be at least 1 each"),

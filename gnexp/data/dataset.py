@@ -19,6 +19,7 @@ class Batch:
 
     images: torch.Tensor  # (N, C, H, W) float32, normalized
     labels: torch.Tensor  # (N,) int64
+    indices: Indices  # (N,) of the samples in their split
 
 
 # A generator and not any iterator: its close() ends the loader processes of an epoch that is left early.

@@ -154,5 +154,6 @@ def _chunks(steps: Sequence[Indices]) -> Iterator[Sequence[Indices]]:
 
 def _split(images: torch.Tensor, labels: torch.Tensor, chunk: Sequence[Indices]) -> Iterator[Batch]:
     sizes = [len(step) for step in chunk]
-    for step_images, step_labels in zip(torch.split(images, sizes), torch.split(labels, sizes), strict=True):
-        yield Batch(step_images, step_labels)
+    parts = zip(torch.split(images, sizes), torch.split(labels, sizes), chunk, strict=True)
+    for step_images, step_labels, indices in parts:
+        yield Batch(step_images, step_labels, indices)

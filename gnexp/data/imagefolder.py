@@ -104,7 +104,7 @@ class ImageFolder:
 
     def _batch(self, images: torch.Tensor, files: ImageFiles, indices: Indices) -> Batch:
         labels = torch.from_numpy(files.labels[indices]).to(self._device)
-        return Batch(images.sub_(self._mean).div_(self._std), labels)
+        return Batch(images.sub_(self._mean).div_(self._std), labels, indices)
 
 
 class _Decoder(TorchDataset[torch.Tensor | str]):

@@ -15,6 +15,7 @@ from gnexp.engine.evaluate import evaluate
 from gnexp.engine.optimizer import lr_at
 from gnexp.engine.state import State
 from gnexp.nn.statistics import EVAL_STATS
+from gnexp.nn.step import Step, step_listeners
 
 
 class DivergedError(Exception):
@@ -83,11 +84,16 @@ def _train_epoch(state: State) -> Generator[StepRecord, None, tuple[float, int, 
     steps = num_steps(state.dataset, run.total_batch)
     loss_sum, score_sum = 0.0, torch.zeros((), dtype=torch.long, device=next(model.parameters()).device)
     model.train()
+    listeners = step_listeners(model)
     batches = train_batches(state.dataset, seed=run.seed, epoch=state.epoch, total_batch=run.total_batch)
     with contextlib.closing(batches):
         for step, batch in enumerate(batches):
             for group in optimizer.param_groups:
                 group["lr"] = lr_at(run, state.epoch, step, steps)
+            if listeners:
+                now = Step(run.seed, state.epoch, state.epoch + step / steps, batch.indices)
+                for listener in listeners:
+                    listener.begin_step(now)
             optimizer.zero_grad(set_to_none=True)
             loss, score = state.task.step(model, batch)
             value = float(loss.detach())

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -23,14 +24,19 @@ LABELS = torch.tensor([0, 2, 0, 2])
 
 
 def test_step() -> None:
-    loss, wrong = Classification().step(Fixed(), Batch(LOGITS, LABELS))
+    loss, wrong = Classification().step(Fixed(), Batch(LOGITS, LABELS, np.arange(len(LABELS))))
     exps = [[math.exp(v) for v in row] for row in LOGITS.tolist()]
     expected = -sum(math.log(row[y] / sum(row)) for row, y in zip(exps, LABELS.tolist(), strict=True)) / 4
     assert float(loss) == pytest.approx(expected) and int(wrong) == 1
 
 
 def test_evaluate_weighs_images_and_not_batches() -> None:
-    batches = iter([Batch(LOGITS[:3], LABELS[:3]), Batch(LOGITS[3:], torch.tensor([0]))])
+    batches = iter(
+        [
+            Batch(LOGITS[:3], LABELS[:3], np.arange(3)),
+            Batch(LOGITS[3:], torch.tensor([0]), np.arange(3, len(LOGITS))),
+        ]
+    )
     assert Classification().evaluate(Fixed(), batches) == 50.0
 
 
