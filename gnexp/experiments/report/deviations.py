@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from gnexp.config import RunConfig, science
+from gnexp.experiments.report.words import join
 
 # Fields that a sentence of list_deviations tells, or that follow from what it tells. Every other difference is listed
 # by its key, so that none is forgotten.
@@ -49,9 +51,11 @@ def list_deviations(ours: RunConfig, paper: RunConfig) -> list[str]:
     return found + _list_other(science(ours), science(paper), told)
 
 
-def describe_regime(run: RunConfig) -> str:
-    """Data and model of a run, short: fashion_scenes, thin_resnet."""
-    return f"{run.data.name}, {run.model.name}"
+def describe_regime(runs: Sequence[RunConfig]) -> str:
+    """Data and models of some runs, short: fashion_scenes, thin_resnet."""
+    data = dict.fromkeys(run.data.name for run in runs)
+    models = dict.fromkeys(run.model.name for run in runs)
+    return f"{join(list(data))}, {join(list(models))}"
 
 
 def _list_other(ours: dict[str, Any], paper: dict[str, Any], told: set[str]) -> list[str]:
