@@ -16,11 +16,11 @@ from tests.experiments.report_runs import CURVES, FIGURE, expand, result_of, run
 
 
 def findings(results: dict[str, Result]) -> Findings:
-    return Findings(
-        small=measure([expand("sizes", "small")], results),
-        paper=measure([expand("sizes", "paper")], results),
-        control=measure([expand("sizes_control", "small")], results),
+    small, paper, control = (
+        measure([expand(name, scale)], ("norm", "batch"), results)
+        for name, scale in (("sizes", "small"), ("sizes", "paper"), ("sizes_control", "small"))
     )
+    return Findings(small, paper, control)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import Any
 from gnexp.config import RunConfig
 from gnexp.experiments.plan import Expansion
 from gnexp.experiments.report.blocks import to_markdown
-from gnexp.experiments.report.cells import Findings, measure
+from gnexp.experiments.report.cells import Findings, Measurements, measure
 from gnexp.experiments.report.collect import SCALES, copy_fresh, find_fresh, load_store
 from gnexp.experiments.report.exhibit import Exhibit, parse_exhibit
 from gnexp.experiments.report.figures import digest_of, draw_png, draw_svg
@@ -143,21 +143,18 @@ class _Plan:
         """The exhibits with what was measured for each."""
         found = []
         for exhibit in self.exhibits:
-            small, paper = (
-                measure(
-                    [self._expansions[name, scale] for name in exhibit.experiments], results, self._places
-                )
-                for scale in SCALES
-            )
-            control = (
-                measure([self._expansions[exhibit.control, "small"]], results, self._places)
-                if exhibit.control
-                else None
-            )
+            small, paper = (self._measure(exhibit, exhibit.experiments, scale, results) for scale in SCALES)
+            control = self._measure(exhibit, [exhibit.control], "small", results) if exhibit.control else None
             findings = Findings(small, paper, control)
             plot = _PLOTS[exhibit.kind](exhibit, findings) if exhibit.kind in _PLOTS else None
             found.append(Section(exhibit, findings, plot))
         return found
+
+    def _measure(
+        self, exhibit: Exhibit, names: Sequence[str], scale: str, results: Mapping[str, Result]
+    ) -> Measurements:
+        expansions = [self._expansions[name, scale] for name in names]
+        return measure(expansions, exhibit.axes, results, self._places)
 
     def contents(
         self, results: Mapping[str, Result], notes: list[str], *, is_whole: bool

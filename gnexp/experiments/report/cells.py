@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from gnexp.config import RunConfig
 from gnexp.experiments.plan import Cell, Expansion
-from gnexp.experiments.report.exhibit import Key
+from gnexp.experiments.report.axes import Key, parse_value, value_of
 from gnexp.experiments.report.statistics import Estimate, estimate, paired
 from gnexp.experiments.result import DIVERGED, Result
 
@@ -88,9 +88,9 @@ class Measurements:
         return sum(len(cell.missing) for cell in self.cells.values())
 
     @property
-    def run(self) -> RunConfig | None:
-        """A run to describe the regime by; cells differ in norm and batch only."""
-        return next((cell.cell.runs[0] for cell in self.cells.values() if cell.cell.runs), None)
+    def runs(self) -> list[RunConfig]:
+        """A run of each cell, to describe the regime by."""
+        return [cell.cell.runs[0] for cell in self.cells.values()]
 
     def difference(self, of: Key, minus: Key, metric: str) -> Estimate | None:
         """Difference between two cells, paired by seed; None where either is missing."""
@@ -137,7 +137,10 @@ def seeds_text(counts: Iterable[int]) -> str:
 
 
 def measure(
-    expansions: Iterable[Expansion], results: Mapping[str, Result], places: tuple[str, ...] = ()
+    expansions: Iterable[Expansion],
+    axes: Sequence[str],
+    results: Mapping[str, Result],
+    places: tuple[str, ...] = (),
 ) -> Measurements:
     """Looks up every run of the expansions, which are of one scale, by its id."""
     found = tuple(expansions)
@@ -145,7 +148,7 @@ def measure(
     for expansion in found:
         for cell in expansion.cells:
             cells.setdefault(
-                cell_key(cell),
+                cell_key(cell, axes),
                 Measured(
                     cell,
                     expansion.scale,
@@ -161,23 +164,7 @@ def measure(
     )
 
 
-def cell_key(cell: Cell) -> Key:
-    """Names a cell by its grid, or, where the grid lacks the axis, by its runs."""
-    run = cell.runs[0]
-    return str(cell.coordinates.get("norm", run.norm.label)), int(cell.coordinates.get("batch", run.batch))
-
-
-def axis_values(keys: Iterable[Key], axis: str) -> list[str | int]:
-    """The values that an axis takes, in the order of the grid."""
-    values: list[str | int] = []
-    for norm, batch in keys:
-        value: str | int = norm if axis == "norm" else batch
-        if value not in values:
-            values.append(value)
-    return values
-
-
-def make_key(row_axis: str, row: str | int, column: str | int) -> Key:
-    """The cell at a row and a column."""
-    norm, batch = (row, column) if row_axis == "norm" else (column, row)
-    return str(norm), int(batch)
+def cell_key(cell: Cell, axes: Sequence[str]) -> Key:
+    """Names a cell by its grid, or, where the grid lacks an axis, by its runs."""
+    found, run = cell.coordinates, cell.runs[0]
+    return tuple(parse_value(axis, found[axis]) if axis in found else value_of(run, axis) for axis in axes)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from gnexp.config import RunConfig, science
+from gnexp.experiments.report.words import join
 
 # Fields that a sentence of list_deviations tells, or that follow from what it tells. Every other difference is listed
 # by its key, so that none is forgotten.
-_MODEL = {"kind", "block", "blocks", "widths", "stem", "stem_stride"}
+_MODEL = {"kind", "block", "blocks", "widths", "stem", "stem_stride"} | {
+    *("classifier_pool", "classifier_widths", "dropout")
+}
 _DATA = {"name", "kind", "image_size", "channels", "num_classes", "num_train", "num_val", "val_source"} | {
     *("mean", "std", "sha256", "exposure", "clutter", "eval_resize")
 }
@@ -49,9 +53,11 @@ def list_deviations(ours: RunConfig, paper: RunConfig) -> list[str]:
     return found + _list_other(science(ours), science(paper), told)
 
 
-def describe_regime(run: RunConfig) -> str:
-    """Data and model of a run, short: fashion_scenes, thin_resnet."""
-    return f"{run.data.name}, {run.model.name}"
+def describe_regime(runs: Sequence[RunConfig]) -> str:
+    """Data and models of some runs, short: fashion_scenes, thin_resnet."""
+    data = dict.fromkeys(run.data.name for run in runs)
+    models = dict.fromkeys(run.model.name for run in runs)
+    return f"{join(list(data))}, {join(list(models))}"
 
 
 def _list_other(ours: dict[str, Any], paper: dict[str, Any], told: set[str]) -> list[str]:
@@ -76,6 +82,12 @@ def _describe_model(run: RunConfig) -> str:
     model = run.model
     blocks = "-".join(str(number) for number in model.blocks)
     widths = "-".join(str(number) for number in model.widths)
+    if model.kind == "vgg":
+        hidden = "-".join(str(number) for number in model.classifier_widths or ())
+        return (
+            f"{model.name} (convolutions {blocks}, widths {widths}, classifier {hidden} on "
+            f"{model.classifier_pool} x {model.classifier_pool} px with dropout {model.dropout})"
+        )
     return (
         f"{model.name} ({model.block} blocks {blocks}, widths {widths}, "
         f"{model.stem.replace('_', ' + ')} stem of stride {model.stem_stride})"

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-Key = tuple[str, int]  # a cell: norm as the grid spells it, images per worker
+from gnexp.experiments.plan import AxisValue
+from gnexp.experiments.report.axes import Key, cell_title, parse_value
+from gnexp.fields import require
+from gnexp.keys import check_key
 
 METRICS = {"worker0": "val/top1_error", "mean": "val/top1_error_mean", "precise": "val/top1_error_precise"}
 VERIFIED = {
@@ -15,19 +18,14 @@ VERIFIED = {
     "one": "read in one rendering of the paper",
     "secondary": "from a secondary note that agrees with all that can be checked",
 }
-NORM_NAMES = {
-    "bn": "batch normalization",
-    "ln": "layer normalization",
-    "in": "instance normalization",
-    "gn": "group normalization",
-}
-_AXES = {"norm", "batch"}
+OURS = "gnexp"  # source of an exhibit that the paper does not have
 # What each kind must say beside the keys that all of them share.
 _KINDS = {
-    "table": {"rows", "columns", "reference", "paper"},
-    "batch_figure": {"lines", "reference", "paper"},
+    "table": {"columns", "reference"},
+    "batch_figure": {"lines", "reference"},
     "epoch_figure": {"lines", "panels", "metrics"},
 }
+_KINDS_WITH_VALUES = {"table", "batch_figure"}  # what they show of the paper is its values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,25 +53,30 @@ class Contrast:
 
 @dataclass(frozen=True, kw_only=True)
 class Exhibit:
-    """A table or figure of the paper: which experiments, which cells, the paper's values and their source."""
+    """A table or figure: which experiments, which cells, the paper's values and their source."""
 
     id: str
     order: int  # place in the report
     kind: str
     title: str
-    source: str
-    verified: str
+    source: str  # where it stands in the paper, or gnexp
     experiments: tuple[str, ...]
+    name: str = ""  # what the report calls it; from its id unless given: table2 -> Table 2
+    verified: str | None = None  # how sure we are of the paper's values; None where it is not the paper's
+    axes: tuple[str, ...] = ("norm", "batch")  # Hydra keys that tell its cells apart
     control: str | None = None  # experiment under which the effect is expected to vanish; small scale only
-    rows: str | None = None
+    rows: tuple[str, ...] = ()  # axes
     columns: str | None = None
     lines: str | None = None
     panels: str | None = None
     metrics: tuple[str, ...] = ()  # of the per-epoch series
-    reference: Key | None = None  # effects are error minus this cell's error
+    # Effects are error minus this cell's error; an axis that it leaves out keeps the value of the cell at hand.
+    reference: Mapping[str, AxisValue] = field(default_factory=dict)
     eval_stats: str = "worker0"
-    paper: dict[Key, float] = field(default_factory=dict)  # top-1 error in percent
-    contrasts: tuple[Contrast, ...] = ()
+    paper: Mapping[Key, float] = field(default_factory=dict)  # top-1 error in percent
+    # Axis -> value at small scale -> the value of the paper that it stands for.
+    stands_for: Mapping[str, Mapping[AxisValue, AxisValue]] = field(default_factory=dict)
+    contrasts: tuple[Contrast, ...] = ()  # named as the small scale spells them
     eval_stats_cells: tuple[Key, ...] = ()
 
     @property
@@ -82,10 +85,39 @@ class Exhibit:
         return METRICS[self.eval_stats]
 
     @property
-    def name(self) -> str:
-        """The exhibit's number in the paper: table2 -> Table 2."""
-        word = self.id.rstrip("0123456789")
-        return f"{word.capitalize()} {self.id[len(word) :]}"
+    def is_ours(self) -> bool:
+        """Whether it is a question of this project's, which the paper does not ask."""
+        return self.source == OURS
+
+    def at(self, key: Key, axis: str) -> AxisValue:
+        """A cell's value on an axis."""
+        return key[self.axes.index(axis)]
+
+    def title_of(self, key: Key) -> str:
+        """A cell in words, short: BN at 32."""
+        return cell_title(dict(zip(self.axes, key, strict=True)))
+
+    @property
+    def reference_title(self) -> str:
+        """The reference in words."""
+        kept = [axis for axis in self.axes if axis not in self.reference]
+        return " of the same ".join((cell_title(self.reference), *kept))
+
+    def reference_of(self, key: Key) -> Key:
+        """The cell whose error is taken off a cell's."""
+        return tuple(self.reference.get(axis, value) for axis, value in zip(self.axes, key, strict=True))
+
+    def paper_key(self, key: Key) -> Key:
+        """The paper's cell that a cell of the small scale stands for."""
+        return tuple(
+            self.stands_for.get(axis, {}).get(value, value)
+            for axis, value in zip(self.axes, key, strict=True)
+        )
+
+    def paper_difference(self, of: Key, minus: Key) -> float | None:
+        """The paper's error of one cell minus that of another, in points; cells of either scale."""
+        a, b = self.paper.get(self.paper_key(of)), self.paper.get(self.paper_key(minus))
+        return None if a is None or b is None else a - b
 
 
 def parse_exhibit(values: Mapping[str, Any]) -> Exhibit:
@@ -104,75 +136,111 @@ def parse_exhibit(values: Mapping[str, Any]) -> Exhibit:
 def _parse(values: Mapping[str, Any]) -> Exhibit:
     fields = {f.name: f for f in dataclasses.fields(Exhibit)}
     unknown = sorted(set(values) - set(fields))
-    _require(not unknown, f"unknown key {', '.join(unknown)}; known are {', '.join(sorted(fields))}")
-    kind = values.get("kind")
-    _require(kind in _KINDS, f"kind must be one of {', '.join(_KINDS)}, got {kind}")
-    needed = {n for n, f in fields.items() if f.default is f.default_factory is dataclasses.MISSING} | _KINDS[
-        str(kind)
-    ]
+    require(not unknown, f"unknown key {', '.join(unknown)}; known are {', '.join(sorted(fields))}")
+    kind = str(values.get("kind"))
+    require(kind in _KINDS, f"kind must be one of {', '.join(_KINDS)}, got {values.get('kind')}")
+    is_ours = values.get("source") == OURS
+    needed = {n for n, f in fields.items() if f.default is f.default_factory is dataclasses.MISSING}
+    needed |= _KINDS[kind] | (set() if is_ours else {"verified"})
+    needed |= {"paper"} if kind in _KINDS_WITH_VALUES and not is_ours else set()
     missing = sorted(key for key in needed if not values.get(key))
-    _require(not missing, f"a {kind} needs {', '.join(missing)}")
-    arguments = dict(values)
-    for key in ("experiments", "metrics"):
-        _require(isinstance(values.get(key, []), list), f"{key} must be a list, got {values.get(key)!r}")
-        arguments[key] = tuple(values.get(key, ()))
-    _require(
-        values["verified"] in VERIFIED, f"verified must be {', '.join(VERIFIED)}, got {values['verified']}"
+    require(not missing, f"a {kind} needs {', '.join(missing)}")
+    require(
+        not is_ours or not (values.get("paper") or values.get("verified")),
+        f"source {OURS} says that the paper has no such exhibit, so neither paper nor verified",
     )
+    verified = values.get("verified")
+    require(is_ours or verified in VERIFIED, f"verified must be {', '.join(VERIFIED)}, got {verified}")
     stats = values.get("eval_stats", "worker0")
-    _require(stats in METRICS, f"eval_stats must be {', '.join(METRICS)}, got {stats}")
-    for key, allowed in (
-        ("rows", _AXES),
-        ("columns", _AXES),
-        ("lines", _AXES),
-        ("panels", _AXES | {"metric"}),
-    ):
-        value = values.get(key)
-        _require(
-            value is None or value in allowed,
-            f"{key} must be one of {', '.join(sorted(allowed))}, got {value}",
-        )
-    _require(
-        values.get("rows") is None or values["rows"] != values.get("columns"),
-        f"rows and columns must differ, both are {values.get('rows')}",
-    )
-    arguments["paper"] = {
-        (str(norm), int(batch)): float(error)
-        for norm, errors in (values.get("paper") or {}).items()
-        for batch, error in errors.items()
+    require(stats in METRICS, f"eval_stats must be {', '.join(METRICS)}, got {stats}")
+
+    arguments = dict(values)
+    arguments["name"] = values.get("name") or _name_of(values["id"])
+    for key in ("experiments", "metrics", "axes"):
+        if key in values:
+            require(isinstance(values[key], list), f"{key} must be a list, got {values[key]!r}")
+            arguments[key] = tuple(values[key])
+    arguments["rows"] = _listed(values.get("rows"))
+    axes: tuple[str, ...] = arguments.get("axes", Exhibit.axes)
+    _check_axes(kind, axes, arguments)
+    arguments["paper"] = dict(_paper_values(values.get("paper") or {}, axes))
+    arguments["reference"] = _parse_values(values.get("reference") or {}, axes)
+    arguments["stands_for"] = {
+        axis: {parse_value(axis, ours): parse_value(axis, theirs) for ours, theirs in pairs.items()}
+        for axis, pairs in _known(values.get("stands_for") or {}, axes).items()
     }
-    arguments["reference"] = _parse_key(values["reference"]) if values.get("reference") else None
-    arguments["contrasts"] = tuple(_parse_contrast(contrast) for contrast in values.get("contrasts") or ())
-    arguments["eval_stats_cells"] = tuple(_parse_key(key) for key in values.get("eval_stats_cells") or ())
+    arguments["contrasts"] = tuple(_parse_contrast(c, axes) for c in values.get("contrasts") or ())
+    arguments["eval_stats_cells"] = tuple(_parse_key(k, axes) for k in values.get("eval_stats_cells") or ())
     return Exhibit(**arguments)
 
 
-def _parse_contrast(values: Mapping[str, Any]) -> Contrast:
+def _name_of(exhibit: str) -> str:
+    """The exhibit's number in the paper: table2 -> Table 2."""
+    word = exhibit.rstrip("0123456789")
+    return f"{word.replace('_', ' ').capitalize()} {exhibit[len(word) :]}".rstrip()
+
+
+def _check_axes(kind: str, axes: tuple[str, ...], values: Mapping[str, Any]) -> None:
+    for axis in axes:
+        check_key(axis)
+    for key, allowed in (
+        *((key, axes) for key in ("rows", "columns", "lines")),
+        ("panels", (*axes, "metric")),
+    ):
+        for value in _listed(values.get(key)):
+            require(value in allowed, f"{key} must be one of {', '.join(sorted(allowed))}, got {value}")
+    if kind == "table":
+        spanned = [*values["rows"], values["columns"]]
+        require(
+            sorted(spanned) == sorted(axes),
+            f"rows and columns must name each of the axes {', '.join(axes)} once, got {', '.join(spanned)}",
+        )
+    if kind == "batch_figure":
+        require(axes == Exhibit.axes, f"a batch_figure has the axes norm and batch, got {', '.join(axes)}")
+
+
+def _listed(value: Any) -> tuple[str, ...]:
+    """One name or a list of names."""
+    if value is None:
+        return ()
+    return tuple(value) if isinstance(value, list | tuple) else (value,)
+
+
+def _paper_values(values: Any, axes: tuple[str, ...], before: Key = ()) -> Iterator[tuple[Key, float]]:
+    """The cells of a nest of mappings, one level per axis."""
+    axis, rest = axes[len(before)], axes[len(before) + 1 :]
+    require(isinstance(values, Mapping), f"paper must map values of {axis} at its level, got {values!r}")
+    for name, value in values.items():
+        key = (*before, parse_value(axis, name))
+        if rest:
+            yield from _paper_values(value, axes, key)
+        else:
+            yield key, float(value)
+
+
+def _parse_contrast(values: Mapping[str, Any], axes: tuple[str, ...]) -> Contrast:
     unknown = sorted(set(values) - {"of", "minus", "at_least", "at_most"})
-    _require(not unknown, f"unknown key {', '.join(unknown)} in a contrast")
+    require(not unknown, f"unknown key {', '.join(unknown)} in a contrast")
     return Contrast(
-        of=_parse_key(values["of"]),
-        minus=_parse_key(values["minus"]),
+        of=_parse_key(values["of"], axes),
+        minus=_parse_key(values["minus"], axes),
         at_least=values.get("at_least"),
         at_most=values.get("at_most"),
     )
 
 
-def _parse_key(values: Mapping[str, Any]) -> Key:
-    _require(set(values) == _AXES, f"a cell is named by norm and batch, got {dict(values)}")
-    return str(values["norm"]), int(values["batch"])
+def _parse_key(values: Mapping[str, Any], axes: tuple[str, ...]) -> Key:
+    require(set(values) == set(axes), f"a cell is named by {' and '.join(axes)}, got {dict(values)}")
+    return tuple(_parse_values(values, axes).values())
 
 
-def _require(holds: bool, message: str) -> None:
-    if not holds:
-        raise ValueError(message)
+def _parse_values(values: Mapping[str, Any], axes: tuple[str, ...]) -> dict[str, AxisValue]:
+    """Values by axis, in the order of the axes."""
+    known = _known(values, axes)
+    return {axis: parse_value(axis, known[axis]) for axis in axes if axis in known}
 
 
-def norm_title(norm: str) -> str:
-    """A norm as figures and tables write it: bn -> BN."""
-    return norm.upper() if len(norm) <= 3 else norm
-
-
-def cell_title(key: Key) -> str:
-    """A cell in words, short: BN at 32."""
-    return f"{norm_title(key[0])} at {key[1]}"
+def _known(values: Mapping[str, Any], axes: tuple[str, ...]) -> Mapping[str, Any]:
+    unknown = [str(axis) for axis in values if axis not in axes]
+    require(not unknown, f"{', '.join(unknown)} is none of the axes {', '.join(axes)}")
+    return values

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 
-from gnexp.experiments.report.cells import Findings, Measurements, axis_values
+from gnexp.experiments.report.axes import axis_values, norm_title
+from gnexp.experiments.report.cells import Findings, Measurements
 from gnexp.experiments.report.deviations import describe_regime
-from gnexp.experiments.report.exhibit import Exhibit, cell_title, norm_title
+from gnexp.experiments.report.exhibit import Exhibit
 from gnexp.experiments.report.plots import Line, Panel, Plot
 from gnexp.experiments.report.words import signed
 
@@ -14,8 +15,8 @@ _CLIP = 3.0  # points of an interval that may stretch an axis; longer bars run o
 
 
 def plot_by_batch(exhibit: Exhibit, found: Findings) -> Plot:
-    """The paper's curve and ours, with what has not been run left out."""
-    batches = [int(batch) for batch in axis_values([*exhibit.paper, *found.small.cells], "batch")]
+    """The paper's curve and ours, with what has not been run left out; its axes are norm and batch."""
+    batches = [int(batch) for batch in axis_values([*exhibit.paper, *found.small.cells], 1)]
     batches.sort(reverse=True)  # as the paper draws it: from 32 down to 2
     paper_lines = _paper_lines(exhibit, batches, is_light=found.paper.has_any)
     drawn: list[tuple[str, str, list[Line]]] = []
@@ -26,10 +27,10 @@ def plot_by_batch(exhibit: Exhibit, found: Findings) -> Plot:
     else:
         drawn.append(("The paper", "ImageNet, ResNet-50", paper_lines))
     for title, part in (("Ours, small scale", found.small), ("Control, small scale", found.control)):
-        if part is not None and part.run is not None:
+        if part is not None:
             lines = _measured_lines(exhibit, part, batches)
             if lines:
-                drawn.append((title, f"{describe_regime(part.run)}; {part.seeds_text()}", lines))
+                drawn.append((title, f"{describe_regime(part.runs)}; {part.seeds_text()}", lines))
     return Plot(
         id=exhibit.id,
         title=exhibit.title,
@@ -43,7 +44,7 @@ def plot_by_batch(exhibit: Exhibit, found: Findings) -> Plot:
 
 def _paper_lines(exhibit: Exhibit, batches: list[int], *, is_light: bool) -> list[Line]:
     lines = []
-    for norm in axis_values(exhibit.paper, "norm"):
+    for norm in axis_values(exhibit.paper, 0):
         points = [
             (i, exhibit.paper[(str(norm), b)])
             for i, b in enumerate(batches)
@@ -58,7 +59,7 @@ def _paper_lines(exhibit: Exhibit, batches: list[int], *, is_light: bool) -> lis
 
 def _measured_lines(exhibit: Exhibit, found: Measurements, batches: list[int]) -> list[Line]:
     lines = []
-    for norm in axis_values(found.cells, "norm"):
+    for norm in axis_values(found.cells, 0):
         estimates = [
             (i, value)
             for i, batch in enumerate(batches)
@@ -119,12 +120,11 @@ def _align(drawn: list[tuple[str, str, list[Line]]], y_label: str) -> tuple[Pane
 
 
 def _batch_caption(exhibit: Exhibit, found: Findings, drawn: list[tuple[str, str, list[Line]]]) -> str:
-    assert exhibit.reference is not None  # parse_exhibit requires it of a batch_figure
     words = [f"The paper's values: {exhibit.source}."]
     if found.small.has_any:
         words.append(
             "All panels span the same number of points and are aligned on "
-            f"{cell_title(exhibit.reference)} (dotted), so effects can be compared across them and errors cannot. "
+            f"{exhibit.reference_title} (dotted), so effects can be compared across them and errors cannot. "
             "Bars: 95 % t intervals over seeds, none for one seed. At the end of each line: its change from the first "
             "point to the last, paired by seed."
         )

@@ -6,9 +6,11 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from gnexp.experiments.report.cells import Findings, Measured, Measurements, axis_values, make_key
+from gnexp.experiments.plan import AxisValue
+from gnexp.experiments.report.axes import axis_title, axis_values, short_title, value_title
+from gnexp.experiments.report.cells import Findings, Measured, Measurements
 from gnexp.experiments.report.deviations import describe_regime
-from gnexp.experiments.report.exhibit import Exhibit, norm_title
+from gnexp.experiments.report.exhibit import Exhibit
 from gnexp.experiments.report.plots import Line, Panel, Plot
 
 
@@ -18,8 +20,8 @@ def plot_by_epoch(exhibit: Exhibit, found: Findings) -> Plot | None:
     for part in (found.paper, found.small):
         for panel, (title, y_label) in _epoch_panels(exhibit, part).items():
             lines = _epoch_lines(exhibit, part, panel)
-            if lines and part.run is not None:
-                drawn.append((title, f"{part.scale} scale: {describe_regime(part.run)}", y_label, lines))
+            if lines:
+                drawn.append((title, f"{part.scale} scale: {describe_regime(part.runs)}", y_label, lines))
     if not drawn:
         return None
     # Panels of one scale share their y axis, as in the paper; panels of two scales cannot.
@@ -46,35 +48,33 @@ def plot_by_epoch(exhibit: Exhibit, found: Findings) -> Plot | None:
     return Plot(exhibit.id, exhibit.title, "epoch", (), tuple(panels), caption, f"{exhibit.title}. {told}.")
 
 
-def _epoch_panels(exhibit: Exhibit, found: Measurements) -> dict[str, tuple[str, str]]:
+def _epoch_panels(exhibit: Exhibit, found: Measurements) -> dict[AxisValue, tuple[str, str]]:
     """Panel key -> title and y label."""
     if exhibit.panels == "metric":
         words = {
             metric: "training" if metric.startswith("train/") else "validation" for metric in exhibit.metrics
         }
         return {m: (f"{word.capitalize()} error", f"{word} error (%)") for m, word in words.items()}
-    titles = {}
-    for value in axis_values(found.cells, str(exhibit.panels)):
-        by = "by images per worker" if exhibit.lines == "batch" else "by norm"
-        name = norm_title(str(value)) if exhibit.panels == "norm" else f"{value} images per worker"
-        titles[str(value)] = (f"{name}, {by}", "validation error (%)")
-    return titles
+    lines, panels = str(exhibit.lines), str(exhibit.panels)
+    return {
+        value: (f"{value_title(panels, value)}, by {axis_title(lines)}", "validation error (%)")
+        for value in axis_values(found.cells, exhibit.axes.index(panels))
+    }
 
 
-def _epoch_lines(exhibit: Exhibit, found: Measurements, panel: str) -> list[Line]:
-    metric = panel if exhibit.panels == "metric" else exhibit.metrics[0]
+def _epoch_lines(exhibit: Exhibit, found: Measurements, panel: AxisValue) -> list[Line]:
+    is_by_metric = exhibit.panels == "metric"
+    metric = str(panel) if is_by_metric else exhibit.metrics[0]
+    axis = str(exhibit.lines)
     lines = []
-    for value in axis_values(found.cells, str(exhibit.lines)):
-        if exhibit.panels == "metric":
-            cells = [cell for key, cell in found.cells.items() if value in key]
-        else:
-            cells = [
-                found.cells[key]
-                for key in [make_key(str(exhibit.panels), panel, value)]
-                if key in found.cells
-            ]
-        label = norm_title(str(value)) if exhibit.lines == "norm" else str(value)
-        curve = _mean_curve(cells[0], metric, str(value), label) if cells else None
+    for value in axis_values(found.cells, exhibit.axes.index(axis)):
+        cells = [
+            cell
+            for key, cell in found.cells.items()
+            if exhibit.at(key, axis) == value
+            and (is_by_metric or exhibit.at(key, str(exhibit.panels)) == panel)
+        ]
+        curve = _mean_curve(cells[0], metric, str(value), short_title(axis, value)) if cells else None
         if curve is not None:
             lines.append(curve)
     return lines

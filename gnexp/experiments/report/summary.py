@@ -9,13 +9,15 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from gnexp.experiments.report.axes import NORM_NAMES, Key, cell_title
 from gnexp.experiments.report.blocks import Block, Commands, Heading, Items
 from gnexp.experiments.report.cells import Findings, Measured
 from gnexp.experiments.report.collect import count
+from gnexp.experiments.report.contrasts import contrast_sentences
 from gnexp.experiments.report.deviations import describe_regime
-from gnexp.experiments.report.exhibit import NORM_NAMES, Exhibit, cell_title
+from gnexp.experiments.report.exhibit import Exhibit
 from gnexp.experiments.report.plots import Plot
-from gnexp.experiments.report.tables import contrast_sentences, deviations
+from gnexp.experiments.report.tables import deviations
 from gnexp.experiments.report.words import join
 from gnexp.experiments.result import Result
 
@@ -29,31 +31,41 @@ class Section:
     plot: Plot | None
 
 
-def question(sections: Sequence[Section]) -> str:
+def questions(sections: Sequence[Section]) -> tuple[str, ...]:
     """What the experiments ask, each question once."""
-    return " ".join(dict.fromkeys(section.found.small.question for section in sections))
+    return tuple(dict.fromkeys(section.found.small.question for section in sections))
 
 
 def answer(sections: Sequence[Section]) -> list[str]:
     """The answer, generated from the numbers of the first table that has contrasts: one paragraph per scale."""
-    section = next((section for section in sections if section.exhibit.contrasts), None)
+    section = _first(sections)
     if section is None or not (section.found.small.has_any or section.found.paper.has_any):
         return ["Nothing has been measured yet."]
     exhibit, found = section.exhibit, section.found
-    of = exhibit.contrasts[0].of
     told = []
     # The paper has no control, so nothing of it stands beside the control's sentences.
     alone = dataclasses.replace(exhibit, paper={})
     parts = (("At the paper's own scale", found.paper, exhibit), ("In our miniature", found.small, exhibit))
     for place, part, beside in (*parts, ("In the control", found.control, alone)):
-        if part is not None and part.has_any and part.run is not None:
+        if part is not None and part.has_any:
             sentences = contrast_sentences(beside, part)
             chosen = "; a regime selected to show the effect" if part is found.small else ""
-            told.append(f"{place} ({describe_regime(part.run)}{chosen}): {' '.join(sentences)}")
-    if found.control is not None and not found.control.has_any and found.control.run is not None:
-        told.append(f"The control ({describe_regime(found.control.run)}) has not been run yet.")
-    legend = f"“{cell_title(of)}” is {NORM_NAMES.get(of[0], of[0])} with {count(of[1], 'image')} per worker."
-    return [*told, legend]
+            told.append(f"{place} ({describe_regime(part.runs)}{chosen}): {' '.join(sentences)}")
+    if found.control is not None and not found.control.has_any:
+        told.append(f"The control ({describe_regime(found.control.runs)}) has not been run yet.")
+    return [*told, *_legend(exhibit, exhibit.contrasts[0].of)]
+
+
+def other_findings(sections: Sequence[Section]) -> list[str]:
+    """One sentence for each other table: its first difference that has been measured."""
+    told = []
+    for section in sections:
+        exhibit, found = section.exhibit, section.found
+        parts = () if section is _first(sections) else (found.paper, found.small)
+        for part in parts:
+            for sentence in contrast_sentences(exhibit, part, is_measured=True)[:1]:
+                told.append(f"**{exhibit.name}**, {part.scale} scale: {sentence}")
+    return told
 
 
 def trust_blocks(sections: Sequence[Section], notes: Sequence[str]) -> list[Block]:
@@ -67,10 +79,10 @@ def trust_blocks(sections: Sequence[Section], notes: Sequence[str]) -> list[Bloc
         )
     ]
     small = next((section for section in sections if section.exhibit.control), None)
-    if small is not None and small.found.control is not None and small.found.control.run is not None:
-        run = small.found.control.run
+    if small is not None and small.found.control is not None:
+        control = small.found.control
         items.append(
-            f"Its control is {small.found.control.experiments[0]} ({describe_regime(run)}): the same recipe where the "
+            f"Its control is {control.experiments[0]} ({describe_regime(control.runs)}): the same recipe where the "
             "effect is not expected."
         )
     items += [
@@ -90,7 +102,7 @@ def trust_blocks(sections: Sequence[Section], notes: Sequence[str]) -> list[Bloc
     if shown is not None:
         blocks += [
             Heading("How the small scale differs from the paper's", 3),
-            Items(tuple(deviations(shown.found))),
+            Items(tuple(deviations(shown.exhibit, shown.found))),
         ]
     if notes:
         blocks += [Heading("Notes", 3), Items(tuple(notes))]
@@ -167,6 +179,20 @@ def seeds_and_planned(section: Section) -> str:
         if part is not None:
             parts.append(f"{name} {part.num_planned - part.num_missing}/{part.num_planned}")
     return ", ".join(parts)
+
+
+def _first(sections: Sequence[Section]) -> Section | None:
+    """The table that the answer is made from."""
+    return next((section for section in sections if section.exhibit.contrasts), None)
+
+
+def _legend(exhibit: Exhibit, key: Key) -> list[str]:
+    """What the name of a cell stands for."""
+    if not {"norm", "batch"} <= set(exhibit.axes):
+        return []
+    norm, batch = str(exhibit.at(key, "norm")), int(exhibit.at(key, "batch"))
+    title = cell_title({"norm": norm, "batch": batch})
+    return [f"“{title}” is {NORM_NAMES.get(norm, norm)} with {count(batch, 'image')} per worker."]
 
 
 def _spread(sections: Sequence[Section]) -> str:

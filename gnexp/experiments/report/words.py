@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from gnexp.experiments.report.cells import Measured
-from gnexp.experiments.report.exhibit import Contrast, cell_title
 from gnexp.experiments.report.statistics import Estimate
 
 DASH = "–"
@@ -47,9 +46,8 @@ def say_interval(found: Estimate | None) -> str:
     return f"{signed(found.mean, 2)} [{signed(low, 2)}, {signed(high, 2)}] (n={found.n})"
 
 
-def say_contrast(contrast: Contrast, found: Estimate | None, paper: float | None) -> str:
-    """One sentence on one difference, no stronger than its interval allows."""
-    of, minus = cell_title(contrast.of), cell_title(contrast.minus)
+def say_contrast(of: str, minus: str, found: Estimate | None, paper: float | None) -> str:
+    """One sentence on the difference of two cells, no stronger than its interval allows."""
     beside = "" if paper is None else f"; the paper: {signed(paper)}"
     if found is None:
         return f"{of} against {minus} has not been measured{beside}."

@@ -1,0 +1,58 @@
+"""The differences that an exhibit is about: as a table with their targets, and as sentences."""
+
+from __future__ import annotations
+
+from gnexp.experiments.report.axes import Key
+from gnexp.experiments.report.blocks import Table
+from gnexp.experiments.report.cells import Measurements
+from gnexp.experiments.report.exhibit import Contrast, Exhibit
+from gnexp.experiments.report.statistics import Estimate
+from gnexp.experiments.report.words import DASH, say_contrast, say_interval, signed
+
+
+def contrast_sentences(exhibit: Exhibit, found: Measurements, *, is_measured: bool = False) -> list[str]:
+    """One sentence per contrast, or per measured one, worded as its interval allows."""
+    sentences = []
+    for contrast in exhibit.contrasts:
+        of, minus = (_at_scale(exhibit, found, key) for key in (contrast.of, contrast.minus))
+        ours = found.difference(of, minus, exhibit.metric)
+        if ours is None and is_measured:
+            continue
+        theirs = exhibit.paper_difference(of, minus)
+        sentences.append(say_contrast(exhibit.title_of(of), exhibit.title_of(minus), ours, theirs))
+    return sentences
+
+
+def contrast_table(exhibit: Exhibit, small: Measurements, control: Measurements | None) -> Table:
+    """Every contrast with the paper's value, ours, the control's and whether its target was met."""
+    has_target = any(contrast.target for contrast in exhibit.contrasts)
+    columns = [] if exhibit.is_ours else ["the paper"]
+    columns += ["ours", *(["control"] if control else []), *(["target for the mean"] if has_target else [])]
+    rows = []
+    for contrast in exhibit.contrasts:
+        of, minus = contrast.of, contrast.minus
+        ours = small.difference(of, minus, exhibit.metric)
+        paper = exhibit.paper_difference(of, minus)
+        row = [f"{exhibit.title_of(of)} minus {exhibit.title_of(minus)}"]
+        row += [] if exhibit.is_ours else [DASH if paper is None else signed(paper)]
+        row.append(say_interval(ours))
+        if control is not None:
+            row.append(say_interval(control.difference(of, minus, exhibit.metric)))
+        if has_target:
+            row.append(_say_target(contrast, ours))
+        rows.append(tuple(row))
+    note = "; the targets were set before these seeds were run" if has_target else ""
+    title = f"Differences in points, paired by seed, with 95 % t intervals{note}"
+    return Table(title, ("difference", *columns), tuple(rows))
+
+
+def _at_scale(exhibit: Exhibit, found: Measurements, key: Key) -> Key:
+    return exhibit.paper_key(key) if found.scale == "paper" else key
+
+
+def _say_target(contrast: Contrast, ours: Estimate | None) -> str:
+    if not contrast.target:
+        return DASH
+    if ours is None:
+        return contrast.target
+    return f"{contrast.target}: {'met' if contrast.is_met(ours.mean) else 'not met'}"
