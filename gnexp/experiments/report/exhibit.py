@@ -24,6 +24,11 @@ _KINDS = {
     "table": {"columns", "reference"},
     "batch_figure": {"lines", "reference"},
     "epoch_figure": {"lines", "panels", "metrics"},
+    "percentile_figure": {"panels", "metrics"},
+    "eval_stats_table": {"columns", "reference"},
+    "eval_stats_figure": {"columns", "reference"},
+    "gap_table": {"columns", "lines"},
+    "gap_figure": {"columns", "lines"},
 }
 _KINDS_WITH_VALUES = {"table", "batch_figure"}  # what they show of the paper is its values
 
@@ -78,11 +83,17 @@ class Exhibit:
     stands_for: Mapping[str, Mapping[AxisValue, AxisValue]] = field(default_factory=dict)
     contrasts: tuple[Contrast, ...] = ()  # named as the small scale spells them
     eval_stats_cells: tuple[Key, ...] = ()
+    beside: str = ""  # what another study found, with its source
 
     @property
     def metric(self) -> str:
         """Metric key of the error that this exhibit shows."""
         return METRICS[self.eval_stats]
+
+    @property
+    def is_table(self) -> bool:
+        """Whether it is written as a table; the others are drawn."""
+        return self.kind.endswith("table")
 
     @property
     def is_ours(self) -> bool:
@@ -197,6 +208,15 @@ def _check_axes(kind: str, axes: tuple[str, ...], values: Mapping[str, Any]) -> 
         )
     if kind == "batch_figure":
         require(axes == Exhibit.axes, f"a batch_figure has the axes norm and batch, got {', '.join(axes)}")
+    spans = {
+        "percentile_figure": {values.get("panels")},
+        "gap": {values.get("columns"), values.get("lines"), "batch"},
+        "eval_stats": {values.get("columns"), *(values.get("reference") or {})},
+    }.get(kind if kind == "percentile_figure" else kind.rpartition("_")[0])
+    require(
+        spans is None or spans == set(axes),
+        f"a {kind} spans each of its axes {', '.join(axes)}, got {', '.join(sorted(map(str, spans or ())))}",
+    )
 
 
 def _listed(value: Any) -> tuple[str, ...]:

@@ -28,7 +28,7 @@ def make_readme(sections: Sequence[Section], notes: Sequence[str]) -> str:
     for section in sections:
         exhibit = section.exhibit
         files = [f"[table](tables/{exhibit.id}.md)", f"[numbers](tables/{exhibit.id}.csv)"]
-        if exhibit.kind != "table":
+        if not exhibit.is_table:
             files = [f"[picture](figures/{exhibit.id}.svg)"] if section.plot else ["nothing to draw yet"]
         rows.append((exhibit.name, exhibit.title, seeds_and_planned(section), ", ".join(files)))
     blocks: list[Block] = [
@@ -105,9 +105,10 @@ def _section(section: Section, drawings: Mapping[str, tuple[str, str]]) -> str:
         f'<section id="{exhibit.id}">',
         f"<h2><span>{exhibit.name}</span> {html.escape(exhibit.title)}</h2>",
     ]
-    if exhibit.kind == "table":
+    if exhibit.is_table:
         # Subheadings sit one level below the section's own.
-        blocks = [*small_blocks(exhibit, found), *paper_blocks(exhibit, found), Text(source_text(exhibit))]
+        body = section.body or (*small_blocks(exhibit, found), *paper_blocks(exhibit, found))
+        blocks = [*body, Text(source_text(exhibit))]
         parts.append(to_html(Heading(b.text, 3) if isinstance(b, Heading) else b for b in blocks))
     elif section.plot is None:
         parts.append(to_html([Text("Nothing has been run yet."), *fill_commands(found.small)]))
