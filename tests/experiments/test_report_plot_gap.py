@@ -119,7 +119,7 @@ def test_the_table_has_the_plotted_numbers(tmp_path: Path) -> None:
     assert "| gap of BN " in text and "+4.0 ± 0.4 (n=3)" in text and "+6.00 [+6.00, +6.00] (n=3)" in text
     assert "Wu & He" not in text and "imagenet" not in text
     rows = list(csv.DictReader(io.StringIO((tmp_path / "results/tables/why_table.csv").read_text())))
-    (growth,) = [row for row in rows if row["data.exposure"] == "1 minus 0" and row["norm"] == "bn"]
+    (growth,) = [row for row in rows if row["data.exposure"] == "1.0 minus 0.0" and row["norm"] == "bn"]
     assert (growth["batch"], growth["mean"], growth["n"]) == ("2 minus 32", "6.0000", "3")
     page = (tmp_path / "results/report.html").read_text()
     assert "the gap of BN grows by 6.0 points" in page and "gap of BN</th>" in page

@@ -84,8 +84,8 @@ def test_the_parts_of_a_loss_sum_to_it(results: dict[str, Result]) -> None:
 
 def test_the_sentence_divides_the_loss_as_its_intervals_allow(results: dict[str, Result]) -> None:
     told = split_sentence(EXHIBIT, findings(results).small)
-    assert told.startswith("Of the 6.0 points (95 % interval +5.3 to +6.6, 3 seeds) that BN at 2 loses")
-    assert "+5.0 points" in told and "+1.0 points" in told and told.endswith("is evaluation's.")
+    assert told.startswith("Of the 5.97 points (95 % interval +5.34 to +6.59, 3 seeds) that BN at 2 loses")
+    assert "4.98 points (95 %" in told and "+0.98 points" in told and told.endswith("is evaluation's.")
     for run in runs_of(expand("eval_stats", "small")):
         if run.batch == 2:
             metrics = {**results[run.run_id].metrics, "val/top1_error_precise": 20 + run.seed}

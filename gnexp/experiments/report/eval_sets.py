@@ -76,10 +76,11 @@ def split_sentence(exhibit: Exhibit, found: Measurements) -> str:
             f"{of} erred {signed(whole.mean)} points against {minus} under `worker0` and {signed(training.mean)} under "
             f"`precise`; {signed(part.mean)} are evaluation's (1 seed, so no interval and no claim)."
         )
+    # Two digits, so that the parts are seen to sum to the whole.
     words = (
-        f"Of the {say_points(whole, is_size=True)} that {of} loses against {minus} under `worker0`, "
-        f"{say_points(training)} remain under `precise`: training's part. "
-        f"The difference, {say_points(part)}, is evaluation's"
+        f"Of the {say_points(whole, is_size=True, digits=2)} that {of} loses against {minus} under `worker0`, "
+        f"{say_points(training, is_size=training.mean > 0, digits=2)} remain under `precise`: training's part. "
+        f"The difference, {say_points(part, digits=2)}, is evaluation's"
     )
     return words + ("." if part.excludes_zero else ", and cannot be told from 0.")
 
@@ -103,7 +104,7 @@ def eval_sets_blocks(exhibit: Exhibit, found: Findings) -> list[Block]:
 def eval_sets_rows(exhibit: Exhibit, found: Findings) -> list[Derived]:
     """The differences as rows of the CSV."""
     rows = []
-    for part in (found.small, found.paper):
+    for part in (part for part in (found.small, found.paper) if part.has_any):
         sets = EvalSets(exhibit, part)
         for column in sets.columns:
             key = sets.key(column)

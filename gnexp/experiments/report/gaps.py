@@ -77,7 +77,7 @@ def gap_sentences(exhibit: Exhibit, found: Measurements) -> list[str]:
             told.append(f"Whether the gap of {name} grows with the {words} has not been measured.")
             continue
         told.append(
-            f"From {words} {first:g} to {last:g} the gap of {name} {_grows(growth)}"
+            f"As the {words} goes from {first:g} to {last:g}, the gap of {name} {_grows(growth)}"
             + ("." if start is None else f"; at {first:g} it is {say_points(start)}.")
         )
     return told
@@ -127,8 +127,9 @@ def gap_caption(exhibit: Exhibit, found: Findings) -> str:
     ]
     if exhibit.columns == "data.exposure":
         words.append(
-            "The data sets differ in the spread of the exposures alone: at 1 each image has a gain, a background and a "
-            "polarity of its own; at 0 all share one exposure, the garment on black. Canvas and places are the same."
+            "At 1 each image has a gain, a background and a polarity of its own; at 0 all share one exposure, the "
+            "garment on black. Garments and canvas are the same, and each data set is standardised by its own mean and "
+            "deviation."
         )
     return " ".join(words)
 
@@ -144,9 +145,9 @@ def gap_rows(exhibit: Exhibit, found: Findings) -> list[Derived]:
     batch = f"{gaps.small} minus {gaps.large}"
     rows = []
     for norm in gaps.norms:
-        named: list[tuple[str, Estimate | None]] = [(f"{x:g}", gaps.estimate(norm, x)) for x in gaps.xs]
+        named: list[tuple[AxisValue, Estimate | None]] = [(x, gaps.estimate(norm, x)) for x in gaps.xs]
         if len(gaps.xs) > 1:
-            named.append((f"{gaps.xs[-1]:g} minus {gaps.xs[0]:g}", gaps.growth(norm)))
+            named.append((f"{gaps.xs[-1]} minus {gaps.xs[0]}", gaps.growth(norm)))
         for x, value in named:
             at = {str(exhibit.lines): norm, str(exhibit.columns): x, "batch": batch}
             rows.append(Derived(found.small, tuple(at[axis] for axis in exhibit.axes), exhibit.metric, value))

@@ -9,6 +9,8 @@ from gnexp.experiments.report.gaps import Gaps, gap_caption, gap_sentences, mode
 from gnexp.experiments.report.plots import Line, Panel, Plot, line_of, span_of, widen
 from gnexp.experiments.report.words import signed
 
+_CLIP = 8.0  # points; the bars say what may be claimed, so only those of two seeds that disagree are cut
+
 
 def plot_gap(exhibit: Exhibit, found: Findings) -> Plot | None:
     """One line per norm, gaps paired by seed with their intervals; None where there is no gap yet."""
@@ -17,7 +19,7 @@ def plot_gap(exhibit: Exhibit, found: Findings) -> Plot | None:
     if not lines:
         return None
     words = axis_title(str(exhibit.columns))
-    low, high = span_of(lines)
+    low, high = span_of(lines, clip=_CLIP)
     panel = Panel(
         f"Error at {gaps.small} minus error at {gaps.large}",
         f"small scale, {model_of(found.small)}; {found.small.seeds_text()}",

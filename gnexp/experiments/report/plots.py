@@ -11,7 +11,7 @@ from typing import Any
 
 from gnexp.experiments.report.statistics import Estimate
 
-_CLIP = 3.0  # points of an interval that may stretch an axis; longer bars run out of the panel
+_CLIP = 3.0  # points of an interval that may stretch an axis unless said; longer bars run out of the panel
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def line_of(style: str, label: str, points: Sequence[tuple[int, Estimate]]) -> L
     )
 
 
-def span_of(lines: Iterable[Line]) -> tuple[float, float]:
+def span_of(lines: Iterable[Line], clip: float = _CLIP) -> tuple[float, float]:
     """The lowest and the highest that lines and their bars reach, long bars cut."""
     lows: list[float] = []
     highs: list[float] = []
@@ -83,8 +83,8 @@ def span_of(lines: Iterable[Line]) -> tuple[float, float]:
         highs += line.y
         for y, low, high in zip(line.y, line.low, line.high, strict=False):
             if low is not None and high is not None:
-                lows.append(max(low, y - _CLIP))
-                highs.append(min(high, y + _CLIP))
+                lows.append(max(low, y - clip))
+                highs.append(min(high, y + clip))
     return min(lows), max(highs)
 
 
