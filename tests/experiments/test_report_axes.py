@@ -114,8 +114,14 @@ def test_a_value_has_the_type_of_its_field() -> None:
     ("values", "title", "spelling"),
     [
         ({"norm": "bn", "batch": 32}, "BN at 32", "bn at 32"),
-        ({"model": "deep", "norm": "bn", "batch": 2}, "BN at 2, deep", "bn at 2, deep"),
-        ({"norm": "none"}, "none", "none"),
+        ({"model": "deep", "norm": "bn", "batch": 2}, "BN at 2 in deep", "bn at 2, deep"),
+        (
+            {"data": "scenes", "norm": "gn", "data.exposure": 0.5},
+            "GN on scenes, exposure 0.5",
+            "gn, scenes, data.exposure=0.5",
+        ),
+        ({"model": "deep"}, "deep", "deep"),
+        ({"norm": "none"}, "no norm", "none"),
         ({"batch": 4}, "4 images per worker", "batch=4"),
         ({"norm.num_groups": 8}, "G = 8", "norm.num_groups=8"),
         ({"norm.channels_per_group": 16}, "C/G = 16", "norm.channels_per_group=16"),
@@ -151,12 +157,15 @@ def test_a_miniature_stands_beside_what_it_stands_for(tmp_path: Path) -> None:
     text = rendered(tmp_path, DEPTH, {0: 20.0, 1: 25.0, 4: 10.0, 5: 14.0})
     assert text.startswith("# ResNet-101. Error by depth\n")
     assert "error minus error of BN at 32 of the same model, paired by seed" in text
-    assert "| deep, BN, the paper " in text and "| resnet101, BN, the paper " in text
-    rows = {line.split(" |")[0]: line.split("|")[2:-1] for line in text.splitlines() if "|" in line}
-    assert [cell.strip() for cell in rows["| deep, BN, the paper"]] == ["0.0", "+9.9"]
-    assert "BN at 2, deep loses 4.0 points against BN at 32, deep" in text and "the paper: +9.9" in text
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if "|" in line]
+    place = rows.index(["resnet101, BN, the paper", "0.0", "+9.9"])
+    assert rows[place + 1] == ["deep, BN, ours", "0", "+4.0 ± 0.0 (n=2)"]
+    assert ["resnet101, BN, the paper", "22.0", "31.9"] in rows
+    assert "BN at 2 in deep loses 4.0 points against BN at 32 in deep" in text and "the paper: +9.9" in text
     assert "fashion_scenes, thin and deep; 2 seeds per cell" in text
-    assert "The two scales share no cell." not in text  # thin is compared with resnet50
+    models = [line for line in text.splitlines() if line.startswith("- Model: ")]
+    assert [words.split(" (")[0] for words in models] == ["- Model: thin", "- Model: deep"]
+    assert text.count("The two scales share no cell") == 0
     csv = (tmp_path / "results" / "tables" / "depth.csv").read_text()
     # 25 and 26 at seeds 0 and 1, less 20 and 21.
     assert "depth,small,depth,thin,bn,2,val/top1_error minus bn at 32,5.0000,0.0000,2,0,2,11.1," in csv

@@ -68,3 +68,12 @@ def test_what_follows_from_other_data_is_not_told_twice() -> None:
         RUN.data, name="x", mean=(0.1,), std=(0.1,), val_source="train", image_size=64
     )
     assert len(list_deviations(dataclasses.replace(RUN, data=other), RUN)) == 1
+
+
+def test_a_vgg_is_told_by_its_own_fields() -> None:
+    vgg = {"kind": "vgg", "classifier_pool": 1, "classifier_widths": (64,), "dropout": 0.5}
+    ours = dataclasses.replace(RUN, model=dataclasses.replace(RUN.model, **vgg))
+    model = dataclasses.replace(ours.model, name="vgg16", classifier_pool=7, classifier_widths=(4096, 4096))
+    (sentence,) = list_deviations(ours, dataclasses.replace(ours, model=model))
+    assert "classifier 64 on 1 x 1 px" in sentence and "classifier 4096-4096 on 7 x 7 px" in sentence
+    assert "stem" not in sentence

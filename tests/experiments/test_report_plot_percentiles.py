@@ -58,7 +58,7 @@ def plot_of(sizes: Mapping[str, float], scales: tuple[str, ...] = ("small",)) ->
 def test_a_panel_per_norm_with_the_mean_of_each_percentile() -> None:
     plot = plot_of({"none": 1, "bn": 1, "gn": 1})
     assert plot is not None and plot.x_label == "epoch"
-    assert [panel.title for panel in plot.panels] == ["No normalization", "BN", "GN"]
+    assert [panel.title for panel in plot.panels] == ["No norm", "BN", "GN"]
     top = plot.panels[0].lines[0]
     assert [line.label for line in plot.panels[0].lines] == ["99th", "80th", "20th", "1st"]
     assert top.y == pytest.approx((3.0, 6.0, 9.0))
@@ -72,7 +72,7 @@ def test_what_spreads_far_wider_has_a_y_axis_of_its_own_and_says_so() -> None:
     assert plot is not None
     none, bn, gn = (panel.y_limits for panel in plot.panels)
     assert bn == gn and none[1] > 10 * bn[1]
-    assert "A y axis of its own, since its values spread far wider: No normalization." in plot.caption
+    assert "A y axis of its own, since its values spread far wider: No norm." in plot.caption
 
 
 def test_each_scale_has_its_panels_and_what_is_missing_is_told() -> None:

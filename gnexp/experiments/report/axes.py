@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import typing
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from gnexp.config import RunConfig
@@ -28,6 +28,7 @@ _WORDS = {
     "norm.channels_per_group": ("channels per group (C/G)", "C/G = {}"),
     "data.exposure": ("spread of exposure", "exposure {}"),
 }
+_PLACES = {"model": "in", "data": "on"}
 
 
 def parse_value(axis: str, value: Any) -> AxisValue:
@@ -73,19 +74,27 @@ def short_title(axis: str, value: AxisValue) -> str:
 
 def norm_title(norm: str) -> str:
     """A norm as figures and tables write it: bn -> BN."""
+    if norm == "none":
+        return "no norm"
     return norm.upper() if len(norm) <= 3 else norm
 
 
 def cell_title(values: Mapping[str, AxisValue]) -> str:
-    """A cell in words, short: BN at 32; G = 8; BN at 2, thin_resnet_deep."""
-    return ", ".join(_words(values, value_title))
+    """A cell in words, short: BN at 32; G = 8; BN at 2 in thin_resnet_deep."""
+    rest = dict(values)
+    words = _norm_at_batch(rest, norm_title)
+    if words:
+        # A network and data that stand beside a norm are where it works.
+        words += "".join(f" {where} {rest.pop(axis)}" for axis, where in _PLACES.items() if axis in rest)
+    return ", ".join([words] * bool(words) + [value_title(axis, value) for axis, value in rest.items()])
 
 
 def cell_spelling(values: Mapping[str, AxisValue]) -> str:
     """A cell as the grid spells it: bn at 32; norm.num_groups=8."""
-    return ", ".join(
-        _words(values, lambda axis, value: str(value) if axis in GROUPS else f"{axis}={_number(value)}", str)
-    )
+    rest = dict(values)
+    words = _norm_at_batch(rest, str)
+    spelled = [_number(v) if axis in GROUPS else f"{axis}={_number(v)}" for axis, v in rest.items()]
+    return ", ".join([words] * bool(words) + spelled)
 
 
 def axis_values(keys: Iterable[Key], place: int) -> list[AxisValue]:
@@ -93,18 +102,12 @@ def axis_values(keys: Iterable[Key], place: int) -> list[AxisValue]:
     return list(dict.fromkeys(key[place] for key in keys))
 
 
-def _words(
-    values: Mapping[str, AxisValue],
-    say: typing.Callable[[str, AxisValue], str],
-    say_norm: typing.Callable[[str], str] = norm_title,
-) -> Sequence[str]:
-    """What each axis says; norm and batch go together and come first."""
-    rest = dict(values)
-    words = []
-    if "norm" in rest:
-        norm = say_norm(str(rest.pop("norm")))
-        words.append(f"{norm} at {rest.pop('batch')}" if "batch" in rest else norm)
-    return [*words, *(say(axis, value) for axis, value in rest.items())]
+def _norm_at_batch(values: dict[str, AxisValue], say: Callable[[str], str]) -> str:
+    """Takes norm, and batch if norm is there, off the values: they go together and come first."""
+    if "norm" not in values:
+        return ""
+    norm = say(str(values.pop("norm")))
+    return f"{norm} at {values.pop('batch')}" if "batch" in values else norm
 
 
 @functools.cache

@@ -10,7 +10,9 @@ from gnexp.experiments.report.words import join
 
 # Fields that a sentence of list_deviations tells, or that follow from what it tells. Every other difference is listed
 # by its key, so that none is forgotten.
-_MODEL = {"kind", "block", "blocks", "widths", "stem", "stem_stride"}
+_MODEL = {"kind", "block", "blocks", "widths", "stem", "stem_stride"} | {
+    *("classifier_pool", "classifier_widths", "dropout")
+}
 _DATA = {"name", "kind", "image_size", "channels", "num_classes", "num_train", "num_val", "val_source"} | {
     *("mean", "std", "sha256", "exposure", "clutter", "eval_resize")
 }
@@ -80,6 +82,12 @@ def _describe_model(run: RunConfig) -> str:
     model = run.model
     blocks = "-".join(str(number) for number in model.blocks)
     widths = "-".join(str(number) for number in model.widths)
+    if model.kind == "vgg":
+        hidden = "-".join(str(number) for number in model.classifier_widths or ())
+        return (
+            f"{model.name} (convolutions {blocks}, widths {widths}, classifier {hidden} on "
+            f"{model.classifier_pool} x {model.classifier_pool} px with dropout {model.dropout})"
+        )
     return (
         f"{model.name} ({model.block} blocks {blocks}, widths {widths}, "
         f"{model.stem.replace('_', ' + ')} stem of stride {model.stem_stride})"

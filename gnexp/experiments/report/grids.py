@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 from gnexp.experiments.report.axes import Key, axis_title, axis_values, short_title, value_title
 from gnexp.experiments.report.blocks import Table
@@ -10,7 +11,14 @@ from gnexp.experiments.report.cells import Measurements
 from gnexp.experiments.report.exhibit import Exhibit
 from gnexp.experiments.report.words import DASH, say_effect, say_error, signed
 
-Source = tuple[str, Callable[[Key], str]]  # whose numbers, and what to write into a cell
+
+@dataclass(frozen=True)
+class Source:
+    """Whose numbers a row holds, and what to write into each of its cells."""
+
+    name: str
+    say: Callable[[Key], str]
+    is_paper: bool = False  # so the row is called by the paper's values of the axes
 
 
 def grid(exhibit: Exhibit, keys: Iterable[Key], title: str, sources: list[Source]) -> Table:
@@ -21,9 +29,11 @@ def grid(exhibit: Exhibit, keys: Iterable[Key], title: str, sources: list[Source
     rows = []
     for row in dict.fromkeys(tuple(exhibit.at(key, part) for part in exhibit.rows) for key in found):
         values = dict(zip(exhibit.rows, row, strict=True))
-        words = [value_title(part, value) for part, value in values.items()]
         line = [tuple({**values, axis: column}[part] for part in exhibit.axes) for column in columns]
-        rows += [(", ".join((*words, name)), *(say(key) for key in line)) for name, say in sources]
+        for source in sources:
+            first = exhibit.paper_key(line[0]) if source.is_paper else line[0]
+            words = [value_title(part, exhibit.at(first, part)) for part in exhibit.rows]
+            rows.append((", ".join((*words, source.name)), *map(source.say, line)))
     header = (axis_title(axis), *(short_title(axis, column) for column in columns))
     return Table(title, header, tuple(rows))
 
@@ -31,13 +41,13 @@ def grid(exhibit: Exhibit, keys: Iterable[Key], title: str, sources: list[Source
 def effect_grids(exhibit: Exhibit, small: Measurements, control: Measurements | None) -> list[Table]:
     """Errors minus the reference's; the paper's beside ours, or apart where it has cells that ours lacks."""
     of = f"error minus error of {exhibit.reference_title}"
-    ours: list[Source] = [("ours", lambda key: _say_effect(exhibit, small, key))]
+    ours = [Source("ours", lambda key: _say_effect(exhibit, small, key))]
     if control is not None:
-        ours.append(("control", lambda key: _say_effect(exhibit, control, key)))
+        ours.append(Source("control", lambda key: _say_effect(exhibit, control, key)))
     title = f"Effect in points: {of}, paired by seed"
     if exhibit.is_ours:
         return [grid(exhibit, small.cells, title, ours)]
-    theirs: Source = ("the paper", lambda key: _say_paper_effect(exhibit, key))
+    theirs = Source("the paper", lambda key: _say_paper_effect(exhibit, key), is_paper=True)
     if {exhibit.paper_key(key) for key in small.cells} >= set(exhibit.paper):
         return [grid(exhibit, small.cells, title, [theirs, *ours])]
     return [
@@ -48,9 +58,9 @@ def effect_grids(exhibit: Exhibit, small: Measurements, control: Measurements | 
 
 def error_grid(exhibit: Exhibit, small: Measurements, control: Measurements | None) -> Table:
     """The errors behind the effects."""
-    sources: list[Source] = [("ours", lambda key: say_error(small.cells.get(key), exhibit.metric))]
+    sources = [Source("ours", lambda key: say_error(small.cells.get(key), exhibit.metric))]
     if control is not None:
-        sources.append(("control", lambda key: say_error(control.cells.get(key), exhibit.metric)))
+        sources.append(Source("control", lambda key: say_error(control.cells.get(key), exhibit.metric)))
     beside = "" if exhibit.is_ours else " (not comparable with the paper's)"
     return grid(exhibit, small.cells, f"Errors behind it, %{beside}", sources)
 
@@ -59,11 +69,11 @@ def paper_grid(exhibit: Exhibit, found: Measurements) -> Table:
     """Errors in the paper's own setting: the paper's, ours, and the difference of the two."""
     sources: list[Source] = []
     if not exhibit.is_ours:
-        sources.append(("the paper", lambda key: _say_paper(exhibit, key)))
+        sources.append(Source("the paper", lambda key: _say_paper(exhibit, key), is_paper=True))
     if found.has_any:
-        sources.append(("ours", lambda key: say_error(found.cells.get(key), exhibit.metric)))
+        sources.append(Source("ours", lambda key: say_error(found.cells.get(key), exhibit.metric)))
     if found.has_any and not exhibit.is_ours:
-        sources.append(("difference", lambda key: _say_difference(exhibit, found, key)))
+        sources.append(Source("difference", lambda key: _say_difference(exhibit, found, key)))
     return grid(exhibit, [*found.cells, *exhibit.paper], "Top-1 validation error, %", sources)
 
 

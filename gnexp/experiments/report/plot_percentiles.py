@@ -56,7 +56,8 @@ def _panels(exhibit: Exhibit, part: Measurements) -> tuple[list[Panel], list[str
         curves = [mean_curve(cell, metric, *_style(metric)) for metric in exhibit.metrics]
         lines = tuple(curve for curve in curves if curve is not None)
         if lines:
-            title = "No normalization" if norm == "none" else norm_title(norm)
+            name = norm_title(norm)
+            title = f"{name[0].upper()}{name[1:]}"
             found.append((title, f"{part.scale} scale: {describe_regime(part.runs)}", lines))
     if not found:
         return [], []

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import zip_longest
 
+from gnexp.config import RunConfig
 from gnexp.experiments.report.blocks import Block, Commands, Heading, Items, Table, Text
 from gnexp.experiments.report.cells import Findings, Measurements
 from gnexp.experiments.report.contrasts import contrast_sentences, contrast_table
@@ -100,15 +102,21 @@ def small_caption(exhibit: Exhibit, found: Findings) -> str:
 
 
 def deviations(exhibit: Exhibit, found: Findings) -> list[str]:
-    """Differences in science between our cells and the paper's, from a cell of GN where there is one."""
-    pairs = [
-        (cell.cell.runs[0], found.paper.cells[exhibit.paper_key(key)].cell.runs[0])
-        for key, cell in found.small.cells.items()
-        if exhibit.paper_key(key) in found.paper.cells
+    """Differences in science between our cells and the paper's, per network from a cell of GN where there is one."""
+    pairs: dict[str, list[tuple[RunConfig, RunConfig]]] = {}
+    for key, cell in found.small.cells.items():
+        ours, theirs = cell.cell.runs[0], found.paper.cells.get(exhibit.paper_key(key))
+        if theirs is not None:
+            pairs.setdefault(ours.model.name, []).append((ours, theirs.cell.runs[0]))
+    told = [
+        list_deviations(
+            *next((pair for pair in of_model if pair[0].norm.label.startswith("gn")), of_model[0])
+        )
+        for of_model in pairs.values()
     ]
-    if not pairs:
-        return ["The two scales share no cell."]
-    return list_deviations(*next((pair for pair in pairs if pair[0].norm.label.startswith("gn")), pairs[0]))
+    # In turns, so that what differs between two networks stands together.
+    sentences = dict.fromkeys(words for turn in zip_longest(*told) for words in turn if words)
+    return list(sentences) if pairs else ["The two scales share no cell."]
 
 
 def paper_blocks(exhibit: Exhibit, found: Findings) -> list[Block]:
