@@ -131,3 +131,17 @@ def test_before_any_run_it_says_how_to_make_them(tmp_path: Path) -> None:
     text = (tmp_path / "results/tables/why_table.md").read_text()
     assert "Nothing has been run yet" in text and "gnexp sweep experiment=why" in text
     assert not (tmp_path / "results/figures/why.svg").exists()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"axes": ["data.exposure", "norm"]},
+        {"axes": ["data.exposure", "norm", "batch", "model"]},
+        {"kind": "eval_stats_table", "reference": {"norm": "bn"}},
+        {"kind": "percentile_figure", "panels": "norm", "metrics": ["probe/p1"]},
+    ],
+)
+def test_axes_are_those_that_the_keys_span(change: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="exhibit why: axes of this .* must be "):
+        parse_exhibit({**FIGURE, **change})

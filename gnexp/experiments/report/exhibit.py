@@ -31,6 +31,14 @@ _KINDS = {
     "gap_figure": {"columns", "lines"},
 }
 _KINDS_WITH_VALUES = {"table", "batch_figure"}  # what they show of the paper is its values
+# Kinds whose keys name all of their axes, and the axes that they span without naming them.
+_SPANNED: dict[str, set[str]] = {
+    "percentile_figure": set(),
+    "eval_stats_table": set(),
+    "eval_stats_figure": set(),
+    "gap_table": {"batch"},
+    "gap_figure": {"batch"},
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,15 +216,13 @@ def _check_axes(kind: str, axes: tuple[str, ...], values: Mapping[str, Any]) -> 
         )
     if kind == "batch_figure":
         require(axes == Exhibit.axes, f"a batch_figure has the axes norm and batch, got {', '.join(axes)}")
-    spans = {
-        "percentile_figure": {values.get("panels")},
-        "gap": {values.get("columns"), values.get("lines"), "batch"},
-        "eval_stats": {values.get("columns"), *(values.get("reference") or {})},
-    }.get(kind if kind == "percentile_figure" else kind.rpartition("_")[0])
-    require(
-        spans is None or spans == set(axes),
-        f"a {kind} spans each of its axes {', '.join(axes)}, got {', '.join(sorted(map(str, spans or ())))}",
-    )
+    if kind in _SPANNED:
+        keys = [values.get(key) for key in ("columns", "lines", "panels")]
+        named = {*filter(None, keys), *(values.get("reference") or {}), *_SPANNED[kind]}
+        require(
+            named == set(axes),
+            f"axes of this {kind} must be {', '.join(sorted(named))}, which its keys span, got {', '.join(axes)}",
+        )
 
 
 def _listed(value: Any) -> tuple[str, ...]:
