@@ -9,24 +9,40 @@ from typing import Any
 
 from gnexp.config import RunConfig
 from gnexp.experiments.plan import Expansion
-from gnexp.experiments.report.blocks import to_markdown
+from gnexp.experiments.report.blocks import Block, to_markdown
 from gnexp.experiments.report.cells import Findings, Measurements, measure
 from gnexp.experiments.report.collect import SCALES, copy_fresh, find_fresh, load_store
+from gnexp.experiments.report.eval_sets import eval_sets_blocks, eval_sets_rows
 from gnexp.experiments.report.exhibit import Exhibit, parse_exhibit
 from gnexp.experiments.report.figures import digest_of, draw_png, draw_svg
+from gnexp.experiments.report.gaps import gap_blocks, gap_rows
 from gnexp.experiments.report.page import make_page, make_readme, without_drawings
 from gnexp.experiments.report.plot_by_batch import plot_by_batch
 from gnexp.experiments.report.plot_by_epoch import plot_by_epoch
+from gnexp.experiments.report.plot_gap import plot_gap
+from gnexp.experiments.report.plot_percentiles import plot_percentiles
+from gnexp.experiments.report.plot_stats import plot_stats
 from gnexp.experiments.report.plots import Plot
 from gnexp.experiments.report.summary import Section, answer
 from gnexp.experiments.report.tables import table_document
-from gnexp.experiments.report.tidy import table_csv
+from gnexp.experiments.report.tidy import Derived, table_csv
 from gnexp.experiments.result import Result
 from gnexp.files import write_bytes
 
 _PLOTS: dict[str, Callable[[Exhibit, Findings], Plot | None]] = {
     "batch_figure": plot_by_batch,
     "epoch_figure": plot_by_epoch,
+    "percentile_figure": plot_percentiles,
+    "eval_stats_figure": plot_stats,
+    "gap_figure": plot_gap,
+}
+_BODIES: dict[str, Callable[[Exhibit, Findings], list[Block]]] = {
+    "eval_stats_table": eval_sets_blocks,
+    "gap_table": gap_blocks,
+}
+_DERIVED: dict[str, Callable[[Exhibit, Findings], list[Derived]]] = {
+    "eval_stats_table": eval_sets_rows,
+    "gap_table": gap_rows,
 }
 Expand = Callable[[str, str], Expansion]
 
@@ -147,7 +163,8 @@ class _Plan:
             control = self._measure(exhibit, [exhibit.control], "small", results) if exhibit.control else None
             findings = Findings(small, paper, control)
             plot = _PLOTS[exhibit.kind](exhibit, findings) if exhibit.kind in _PLOTS else None
-            found.append(Section(exhibit, findings, plot))
+            body = _BODIES[exhibit.kind](exhibit, findings) if exhibit.kind in _BODIES else []
+            found.append(Section(exhibit, findings, plot, tuple(body)))
         return found
 
     def _measure(
@@ -165,10 +182,11 @@ class _Plan:
         drawings: dict[str, tuple[str, str]] = {}
         for section in sections:
             exhibit, plot = section.exhibit, section.plot
-            if exhibit.kind == "table":
-                document = to_markdown(table_document(exhibit, section.found, notes))
+            if exhibit.is_table:
+                document = to_markdown(table_document(exhibit, section.found, notes, section.body))
+                derived = _DERIVED[exhibit.kind](exhibit, section.found) if exhibit.kind in _DERIVED else []
                 contents[f"tables/{exhibit.id}.md"] = document.encode()
-                contents[f"tables/{exhibit.id}.csv"] = table_csv(exhibit, section.found).encode()
+                contents[f"tables/{exhibit.id}.csv"] = table_csv(exhibit, section.found, derived).encode()
             elif plot is not None:
                 wide = draw_svg(plot)
                 contents[f"figures/{exhibit.id}.svg"] = wide.encode()

@@ -24,8 +24,21 @@ _KINDS = {
     "table": {"columns", "reference"},
     "batch_figure": {"lines", "reference"},
     "epoch_figure": {"lines", "panels", "metrics"},
+    "percentile_figure": {"panels", "metrics"},
+    "eval_stats_table": {"columns", "reference"},
+    "eval_stats_figure": {"columns", "reference"},
+    "gap_table": {"columns", "lines"},
+    "gap_figure": {"columns", "lines"},
 }
 _KINDS_WITH_VALUES = {"table", "batch_figure"}  # what they show of the paper is its values
+# Kinds whose keys name all of their axes, and the axes that they span without naming them.
+_SPANNED: dict[str, set[str]] = {
+    "percentile_figure": set(),
+    "eval_stats_table": set(),
+    "eval_stats_figure": set(),
+    "gap_table": {"batch"},
+    "gap_figure": {"batch"},
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,11 +91,17 @@ class Exhibit:
     stands_for: Mapping[str, Mapping[AxisValue, AxisValue]] = field(default_factory=dict)
     contrasts: tuple[Contrast, ...] = ()  # named as the small scale spells them
     eval_stats_cells: tuple[Key, ...] = ()
+    beside: str = ""  # what another study found, with its source
 
     @property
     def metric(self) -> str:
         """Metric key of the error that this exhibit shows."""
         return METRICS[self.eval_stats]
+
+    @property
+    def is_table(self) -> bool:
+        """Whether it is written as a table; the others are drawn."""
+        return self.kind.endswith("table")
 
     @property
     def is_ours(self) -> bool:
@@ -197,6 +216,13 @@ def _check_axes(kind: str, axes: tuple[str, ...], values: Mapping[str, Any]) -> 
         )
     if kind == "batch_figure":
         require(axes == Exhibit.axes, f"a batch_figure has the axes norm and batch, got {', '.join(axes)}")
+    if kind in _SPANNED:
+        keys = [values.get(key) for key in ("columns", "lines", "panels")]
+        named = {*filter(None, keys), *(values.get("reference") or {}), *_SPANNED[kind]}
+        require(
+            named == set(axes),
+            f"axes of this {kind} must be {', '.join(sorted(named))}, which its keys span, got {', '.join(axes)}",
+        )
 
 
 def _listed(value: Any) -> tuple[str, ...]:

@@ -25,6 +25,13 @@ STYLES: dict[str, tuple[str, str]] = {
     "8": ("#00785a", "v"),
     "4": ("#a6487f", "D"),
     "2": ("#b84a00", "s"),
+    "worker0": ("#b84a00", "s"),
+    "mean": ("#00785a", "^"),
+    "precise": ("#0069a8", "o"),
+    "p99": ("#b84a00", "s"),
+    "p80": ("#a6487f", "D"),
+    "p20": ("#00785a", "^"),
+    "p1": ("#0069a8", "o"),
 }
 _SETTINGS: dict[str, Any] = {
     "svg.hashsalt": "gnexp",  # else every SVG has ids of its own
@@ -70,7 +77,7 @@ def _draw(plot: Plot, is_narrow: bool, kind: str, metadata: dict[str, Any]) -> b
 
     with matplotlib.rc_context(_SETTINGS):  # type: ignore[arg-type]  # its keys are a Literal of hundreds
         number = len(plot.panels)
-        columns = 1 if is_narrow else min(number, 3 if plot.x_ticks else 2)
+        columns = 1 if is_narrow else min(number, 3 if plot.x_ticks or number % 3 == 0 else 2)
         rows = -(-number // columns)
         size = (3.9, 2.9 * rows) if is_narrow else (3.05 * columns + 0.5 if columns > 1 else 4.2, 3.1 * rows)
         figure = Figure(figsize=size, facecolor=PAPER, layout="constrained")
@@ -112,9 +119,9 @@ def _draw_panel(
     if plot.x_ticks:
         axes.set_xticks(range(len(plot.x_ticks)), plot.x_ticks)
         start, end = 0.0, len(plot.x_ticks) - 1.0
-        room = (
-            0.42 if any(" " in line.label for line in panel.lines) else 0.2
-        )  # for the labels at the lines' ends
+        longest = max((len(line.label) for line in panel.lines if " " in line.label), default=0)
+        # For the labels at the lines' ends.
+        room = 0.42 + 0.03 * max(0, longest - 9) if longest else 0.2
         left, right = start - 0.06 * end, end * (1 + room)
     else:
         from matplotlib.ticker import MaxNLocator

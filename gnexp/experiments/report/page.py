@@ -40,7 +40,7 @@ def make_readme(sections: Sequence[Section], notes: Sequence[str]) -> str:
     for section in sections:
         exhibit = section.exhibit
         files = [f"[table](tables/{exhibit.id}.md)", f"[numbers](tables/{exhibit.id}.csv)"]
-        if exhibit.kind != "table":
+        if not exhibit.is_table:
             files = [f"[picture](figures/{exhibit.id}.svg)"] if section.plot else ["nothing to draw yet"]
         rows.append((exhibit.name, exhibit.title, seeds_and_planned(section), ", ".join(files)))
     blocks: list[Block] = [
@@ -130,13 +130,13 @@ def _exhibit(section: Section, drawings: Mapping[str, tuple[str, str]]) -> str:
         f'<article id="{exhibit.id}">',
         f"<h3><span>{html.escape(exhibit.name)}</span> {inline(exhibit.title)}</h3>",
     ]
-    if exhibit.kind == "table":
-        blocks = [*small_blocks(exhibit, found), *paper_blocks(exhibit, found), Text(source_text(exhibit))]
+    if exhibit.is_table:
+        body = section.body or (*small_blocks(exhibit, found), *paper_blocks(exhibit, found))
         # Subheadings sit one level below the exhibit's own; what to type stands at the chapter's end.
         parts.append(
             to_html(
                 Heading(block.text, 4) if isinstance(block, Heading) else block
-                for block in blocks
+                for block in (*body, Text(source_text(exhibit)))
                 if not isinstance(block, Commands)
             )
         )

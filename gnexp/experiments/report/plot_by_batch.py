@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 from gnexp.experiments.report.axes import axis_values, norm_title
 from gnexp.experiments.report.cells import Findings, Measurements
 from gnexp.experiments.report.deviations import describe_regime
 from gnexp.experiments.report.exhibit import Exhibit
-from gnexp.experiments.report.plots import Line, Panel, Plot
+from gnexp.experiments.report.plots import Line, Panel, Plot, line_of, span_of, widen
 from gnexp.experiments.report.words import signed
-
-_CLIP = 3.0  # points of an interval that may stretch an axis; longer bars run out of the panel
 
 
 def plot_by_batch(exhibit: Exhibit, found: Findings) -> Plot:
@@ -67,20 +63,10 @@ def _measured_lines(exhibit: Exhibit, found: Measurements, batches: list[int]) -
         ]
         if not estimates:
             continue
-        points = [(i, value.mean) for i, value in estimates]
-        halves = [value.half_width for _, value in estimates]
         label = norm_title(str(norm))
-        first, last = ((str(norm), batches[i]) for i in (points[0][0], points[-1][0]))
+        first, last = ((str(norm), batches[i]) for i in (estimates[0][0], estimates[-1][0]))
         change = found.difference(last, first, exhibit.metric) if first != last else None
-        line = _line(str(norm), f"{label} {signed(change.mean)}" if change else label, points)
-        lines.append(
-            dataclasses.replace(
-                line,
-                low=tuple(None if h is None else y - h for y, h in zip(line.y, halves, strict=True)),
-                high=tuple(None if h is None else y + h for y, h in zip(line.y, halves, strict=True)),
-                gaps=tuple(k for k in range(len(points) - 1) if points[k + 1][0] - points[k][0] > 1),
-            )
-        )
+        lines.append(line_of(str(norm), f"{label} {signed(change.mean)}" if change else label, estimates))
     return lines
 
 
@@ -100,19 +86,10 @@ def _align(drawn: list[tuple[str, str, list[Line]]], y_label: str) -> tuple[Pane
     lows = [0.0]
     highs = [0.0]
     for anchor, (_, _, lines) in zip(anchors, drawn, strict=True):
-        for line in lines:
-            bars = [(y, y) for y in line.y]
-            if line.low:
-                ends = zip(line.y, line.low, line.high, strict=True)
-                bars += [
-                    (max(lo, y - _CLIP), min(hi, y + _CLIP))
-                    for y, lo, hi in ends
-                    if lo is not None and hi is not None
-                ]
-            lows.append(min(low for low, _ in bars) - anchor)
-            highs.append(max(high for _, high in bars) - anchor)
-    margin = 0.06 * (max(highs) - min(lows)) or 1.0
-    low, high = min(lows) - margin, max(highs) + margin
+        lowest, highest = span_of(lines)
+        lows.append(lowest - anchor)
+        highs.append(highest - anchor)
+    low, high = widen(min(lows), max(highs))
     return tuple(
         Panel(title, subtitle, y_label, tuple(lines), (a + low, a + high), a if start else None)
         for a, start, (title, subtitle, lines) in zip(anchors, starts, drawn, strict=True)

@@ -74,13 +74,13 @@ def _epoch_lines(exhibit: Exhibit, found: Measurements, panel: AxisValue) -> lis
             if exhibit.at(key, axis) == value
             and (is_by_metric or exhibit.at(key, str(exhibit.panels)) == panel)
         ]
-        curve = _mean_curve(cells[0], metric, str(value), short_title(axis, value)) if cells else None
+        curve = mean_curve(cells[0], metric, str(value), short_title(axis, value)) if cells else None
         if curve is not None:
             lines.append(curve)
     return lines
 
 
-def _mean_curve(cell: Measured, metric: str, style: str, label: str) -> Line | None:
+def mean_curve(cell: Measured, metric: str, style: str, label: str) -> Line | None:
     """Mean over the seeds that finished, at the epochs that all of them report."""
     curves = [
         {

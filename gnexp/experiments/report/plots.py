@@ -5,8 +5,13 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from gnexp.experiments.report.statistics import Estimate
+
+_CLIP = 3.0  # points of an interval that may stretch an axis unless said; longer bars run out of the panel
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,41 @@ class Plot:
         """sha256 of everything plotted, numbers to 6 significant digits (the last bits belong to the C library)."""
         values = _rounded({"id": self.id, "x": self.x_label, "ticks": self.x_ticks, "panels": self.panels})
         return "sha256:" + hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+def line_of(style: str, label: str, points: Sequence[tuple[int, Estimate]]) -> Line:
+    """Estimates at places 0, 1, 2, ... of an axis with their intervals, and a gap where a place is skipped."""
+    halves = [value.half_width for _, value in points]
+    y = tuple(value.mean for _, value in points)
+    return Line(
+        style,
+        label,
+        tuple(float(place) for place, _ in points),
+        y,
+        tuple(None if half is None else mean - half for mean, half in zip(y, halves, strict=True)),
+        tuple(None if half is None else mean + half for mean, half in zip(y, halves, strict=True)),
+        tuple(k for k in range(len(points) - 1) if points[k + 1][0] - points[k][0] > 1),
+    )
+
+
+def span_of(lines: Iterable[Line], clip: float = _CLIP) -> tuple[float, float]:
+    """The lowest and the highest that lines and their bars reach, long bars cut."""
+    lows: list[float] = []
+    highs: list[float] = []
+    for line in lines:
+        lows += line.y
+        highs += line.y
+        for y, low, high in zip(line.y, line.low, line.high, strict=False):
+            if low is not None and high is not None:
+                lows.append(max(low, y - clip))
+                highs.append(min(high, y + clip))
+    return min(lows), max(highs)
+
+
+def widen(low: float, high: float) -> tuple[float, float]:
+    """Limits of an axis around what it shows."""
+    margin = 0.06 * (high - low) or 1.0
+    return low - margin, high + margin
 
 
 def _rounded(value: Any) -> Any:

@@ -41,7 +41,12 @@ def estimate(values: Sequence[float]) -> Estimate | None:
 
 def paired(of: Mapping[int, float], minus: Mapping[int, float]) -> Estimate | None:
     """Mean of the differences seed by seed, over the seeds that both sides have."""
-    return estimate([of[seed] - minus[seed] for seed in sorted(of.keys() & minus.keys())])
+    return estimate(list(subtract(of, minus).values()))
+
+
+def subtract(of: Mapping[int, float], minus: Mapping[int, float]) -> dict[int, float]:
+    """Seed -> difference, of the seeds that both sides have: what a difference of differences is paired by."""
+    return {seed: of[seed] - minus[seed] for seed in sorted(of.keys() & minus.keys())}
 
 
 @cache

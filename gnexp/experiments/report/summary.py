@@ -29,6 +29,7 @@ class Section:
     exhibit: Exhibit
     found: Findings
     plot: Plot | None
+    body: tuple[Block, ...] = ()  # what a table shows whose kind is not the paper's
 
 
 def questions(sections: Sequence[Section]) -> tuple[str, ...]:
@@ -118,7 +119,8 @@ def run_blocks(sections: Sequence[Section]) -> list[Block]:
         for part, commands in (
             (section.found.small, small),
             (section.found.control, small),
-            (section.found.paper, paper),
+            # What the paper does not ask has nothing to be run beside.
+            (None if section.exhibit.is_ours else section.found.paper, paper),
         ):
             if part is not None:
                 commands.update(dict.fromkeys(part.sweep_commands()))
@@ -176,7 +178,8 @@ def seeds_and_planned(section: Section) -> str:
         ("control", section.found.control),
         ("paper", section.found.paper),
     ):
-        if part is not None:
+        is_asked = name != "paper" or not section.exhibit.is_ours
+        if part is not None and (is_asked or part.has_any):
             parts.append(f"{name} {part.num_planned - part.num_missing}/{part.num_planned}")
     return ", ".join(parts)
 

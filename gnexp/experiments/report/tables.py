@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import zip_longest
 
 from gnexp.config import RunConfig
@@ -16,19 +17,27 @@ from gnexp.experiments.report.words import join, say_error, say_interval
 _FEW = 3  # missing runs up to which single commands are shown rather than the sweep
 
 
-def table_document(exhibit: Exhibit, found: Findings, notes: list[str]) -> list[Block]:
-    """The whole of tables/<id>.md."""
+def table_document(
+    exhibit: Exhibit, found: Findings, notes: list[str], body: Sequence[Block] = ()
+) -> list[Block]:
+    """The whole of tables/<id>.md. body: the blocks of a kind that has its own."""
     blocks: list[Block] = [
         Heading(f"{exhibit.name}. {exhibit.title}", 1),
         Text(source_text(exhibit)),
+        *(body or _paper_body(exhibit, found)),
+    ]
+    if notes:
+        blocks += [Heading("Notes"), Items(tuple(notes))]
+    return blocks
+
+
+def _paper_body(exhibit: Exhibit, found: Findings) -> list[Block]:
+    return [
         *small_blocks(exhibit, found),
         Heading("How the small scale differs from the paper's"),
         Items(tuple(deviations(exhibit, found))),
         *paper_blocks(exhibit, found),
     ]
-    if notes:
-        blocks += [Heading("Notes"), Items(tuple(notes))]
-    return blocks
 
 
 def source_text(exhibit: Exhibit) -> str:

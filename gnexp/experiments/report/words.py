@@ -46,6 +46,16 @@ def say_interval(found: Estimate | None) -> str:
     return f"{signed(found.mean, 2)} [{signed(low, 2)}, {signed(high, 2)}] (n={found.n})"
 
 
+def say_points(found: Estimate, *, is_size: bool = False, digits: int = 1) -> str:
+    """A difference in a sentence: +5.2 points (95 % interval +3.1 to +7.3, 3 seeds). is_size leaves out its sign."""
+    points = f"{abs(found.mean):.{digits}f}" if is_size else signed(found.mean, digits)
+    points += " points"
+    if found.half_width is None:
+        return f"{points} (1 seed, so no interval and no claim)"
+    low, high = found.mean - found.half_width, found.mean + found.half_width
+    return f"{points} (95 % interval {signed(low, digits)} to {signed(high, digits)}, {found.n} seeds)"
+
+
 def say_contrast(of: str, minus: str, found: Estimate | None, paper: float | None) -> str:
     """One sentence on the difference of two cells, no stronger than its interval allows."""
     beside = "" if paper is None else f"; the paper: {signed(paper)}"
