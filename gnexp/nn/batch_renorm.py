@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from gnexp.nn.batch_norm import WorkerNormAct
 from gnexp.nn.step import Step
 from gnexp.ops import reference
+from gnexp.ops.moments import channel_moments
 
 
 class BatchRenormAct(WorkerNormAct):
@@ -76,10 +77,9 @@ class BatchRenormAct(WorkerNormAct):
     def normalize_folded(self, x: torch.Tensor, num_values: int) -> torch.Tensor:
         folded = self.fold(x)
         with torch.no_grad():
-            axes = [0, *range(2, folded.dim())]
-            variance, mean = torch.var_mean(folded, axes, correction=0)
-            batch_mean, batch_std = mean.view_as(self.running_mean), (variance + self.eps).sqrt_()
-            batch_std = batch_std.view_as(batch_mean)
+            mean, variance = channel_moments(folded)
+            batch_mean = mean.view_as(self.running_mean)
+            batch_std = (variance + self.eps).sqrt_().view_as(self.running_mean)
             r, d = reference.renorm_correction(
                 batch_mean, batch_std, self.running_mean, self.running_std, *self.bounds
             )

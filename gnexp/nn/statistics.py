@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from gnexp.nn.batch_norm import WorkerNormAct
+from gnexp.ops.moments import channel_moments
 
 EVAL_STATS = ("worker0", "mean", "precise")
 
@@ -70,7 +71,6 @@ def with_precise_stats(model: nn.Module, batches: Iterable[torch.Tensor]) -> nn.
 
 def _add_moments(total: torch.Tensor, norm: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
     """Adds the mean and second moment, each (C,), of a whole batch: pooled over its workers too."""
-    x = inputs[0]
-    variance, mean = torch.var_mean(x, [0, *range(2, x.dim())], correction=0)
+    mean, variance = channel_moments(inputs[0])
     total[0] += mean
     total[1] += variance.double() + mean.double().square()
