@@ -6,11 +6,11 @@ import os
 import platform
 import socket
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
-import torchvision
 
 from gnexp.config import RunConfig
 
@@ -35,7 +35,7 @@ def describe(run: RunConfig, device: torch.device, commit: dict[str, Any]) -> di
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "torchvision": torchvision.__version__,
+        "torchvision": version("torchvision"),  # importing it takes a second
         "host": socket.gethostname(),
         "system": f"{platform.system()} {platform.machine()}",
         "processor": _processor(),

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Iterable
 
 import torch
 from torch import nn
 
-from gnexp.nn.norms import BatchNormAct
+from gnexp.nn.batch_norm import WorkerNormAct
 
 EVAL_STATS = ("worker0", "mean", "precise")
 
 
-def batch_norms(model: nn.Module) -> list[BatchNormAct]:
+def batch_norms(model: nn.Module) -> list[WorkerNormAct]:
     """The model's batch norms, in order."""
-    return [module for module in model.modules() if isinstance(module, BatchNormAct)]
+    return [module for module in model.modules() if isinstance(module, WorkerNormAct)]
 
 
 def with_eval_stats(model: nn.Module, eval_stats: str) -> nn.Module:
@@ -31,9 +32,9 @@ def with_eval_stats(model: nn.Module, eval_stats: str) -> nn.Module:
 def with_precise_stats(model: nn.Module, batches: Iterable[torch.Tensor]) -> nn.Module:
     """A copy of the model, in evaluation mode, with statistics pooled over the given training batches.
 
-    The model runs in training mode, each worker normalizing its own images, so that the statistics are those of the
-    network as it trains. Means and variances of all batches and workers are pooled by the law of total variance:
-    var = E[var_b] + Var[mean_b].
+    The norms run in training mode, each worker normalizing its own images, so that the statistics are those of the
+    network as it trains; dropout, which follows them all, stays off. Means and variances of all batches and workers
+    are pooled by the law of total variance: var = E[var_b] + Var[mean_b].
 
     Args:
         model: left as it is.
@@ -42,28 +43,34 @@ def with_precise_stats(model: nn.Module, batches: Iterable[torch.Tensor]) -> nn.
     Raises:
         ValueError: no batch was given.
     """
-    probe = copy.deepcopy(model).train()
+    probe = copy.deepcopy(model).eval()
     norms = batch_norms(probe)
-    for norm in norms:
-        norm.momentum = 1.0  # so that the running statistics are those of the last batch alone
     sums = [
         torch.zeros(2, norm.channels, dtype=torch.float64, device=norm.running_mean.device) for norm in norms
     ]
+    handles = []
+    for norm, total in zip(norms, sums, strict=True):
+        norm.train()
+        norm.momentum = 0.0  # renormalization corrects towards the running statistics that training left
+        handles.append(norm.register_forward_pre_hook(functools.partial(_add_moments, total)))
     count = 0
     for images in batches:
         probe(images)
         count += 1
-        for norm, total in zip(norms, sums, strict=True):
-            mean, unbiased = norm.running_mean.double(), norm.running_var.double()
-            biased = unbiased * ((norm.num_values - 1) / norm.num_values)
-            total[0] += mean.mean(0)
-            total[1] += (biased + mean.square()).mean(0)
     if count == 0:
         raise ValueError(
             "precise statistics need at least one whole total batch of training images, got none"
         )
-    for norm, total in zip(norms, sums, strict=True):
+    for norm, total, handle in zip(norms, sums, handles, strict=True):
+        handle.remove()
         mean, second_moment = total / count
-        norm.running_mean.copy_(mean.expand(norm.workers, -1))
-        norm.running_var.copy_((second_moment - mean.square()).clamp_(min=0).expand(norm.workers, -1))
+        norm.set_running_stats(mean, (second_moment - mean.square()).clamp_(min=0))
     return probe.eval()
+
+
+def _add_moments(total: torch.Tensor, norm: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+    """Adds the mean and second moment, each (C,), of a whole batch: pooled over its workers too."""
+    x = inputs[0]
+    variance, mean = torch.var_mean(x, [0, *range(2, x.dim())], correction=0)
+    total[0] += mean
+    total[1] += variance.double() + mean.double().square()

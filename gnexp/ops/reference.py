@@ -55,5 +55,65 @@ def batch_norm(
     return y, mean.reshape(workers, channels), variance.reshape(workers, channels)
 
 
+def batch_renorm(
+    x: torch.Tensor,
+    workers: int,
+    weight: torch.Tensor,
+    bias: torch.Tensor,
+    eps: float,
+    running_mean: torch.Tensor,
+    running_std: torch.Tensor,
+    r_max: float,
+    d_max: float,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Batch renormalization of each worker's images alone, one worker after the other (Ioffe 2017, Algorithm 1).
+
+    Position p of x belongs to worker p mod workers. The running statistics are those before this batch; updating
+    them, by mu += alpha (mu_B - mu) and sigma += alpha (sigma_B - sigma), is the caller's.
+
+    Args:
+        x: (N, C, *); N must be a multiple of workers.
+        workers: V.
+        weight: gamma, (C,).
+        bias: beta, (C,).
+        eps: added to the variance.
+        running_mean: mu, (V, C).
+        running_std: sigma, (V, C).
+        r_max: bound of r, at least 1.
+        d_max: bound of the size of d, at least 0.
+
+    Returns:
+        y like x, and the workers' means and deviations, both (V, C).
+    """
+    y, means, stds = torch.empty_like(x), [], []
+    axes = [0, *range(2, x.dim())]
+    for worker in range(workers):
+        own = x[worker::workers]
+        mean = own.mean(axes)
+        std = ((own - _per_channel(mean, x)).square().mean(axes) + eps).sqrt()
+        r, d = renorm_correction(mean, std, running_mean[worker], running_std[worker], r_max, d_max)
+        normalized = (own - _per_channel(mean, x)) / _per_channel(std, x)
+        corrected = normalized * _per_channel(r, x) + _per_channel(d, x)
+        y[worker::workers] = corrected * _per_channel(weight, x) + _per_channel(bias, x)
+        means.append(mean)
+        stds.append(std)
+    return y, torch.stack(means), torch.stack(stds)
+
+
+@torch.no_grad()
+def renorm_correction(
+    batch_mean: torch.Tensor,
+    batch_std: torch.Tensor,
+    running_mean: torch.Tensor,
+    running_std: torch.Tensor,
+    r_max: float,
+    d_max: float,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Batch renormalization's r and d (Ioffe 2017, Algorithm 1), through which no gradient goes; all of one shape."""
+    r = (batch_std / running_std).clamp(1 / r_max, r_max)
+    d = ((batch_mean - running_mean) / running_std).clamp(-d_max, d_max)
+    return r, d
+
+
 def _per_channel(parameter: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
     return parameter.reshape(1, -1, *[1] * (x.dim() - 2))

@@ -10,12 +10,14 @@ from gnexp.experiments.report.statistics import Estimate
 from gnexp.experiments.report.words import DASH, say_contrast, say_interval, signed
 
 
-def contrast_sentences(exhibit: Exhibit, found: Measurements) -> list[str]:
-    """One sentence per contrast, worded as its interval allows."""
+def contrast_sentences(exhibit: Exhibit, found: Measurements, *, is_measured: bool = False) -> list[str]:
+    """One sentence per contrast, or per measured one, worded as its interval allows."""
     sentences = []
     for contrast in exhibit.contrasts:
         of, minus = (_at_scale(exhibit, found, key) for key in (contrast.of, contrast.minus))
         ours = found.difference(of, minus, exhibit.metric)
+        if ours is None and is_measured:
+            continue
         theirs = exhibit.paper_difference(of, minus)
         sentences.append(say_contrast(exhibit.title_of(of), exhibit.title_of(minus), ours, theirs))
     return sentences

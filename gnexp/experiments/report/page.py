@@ -4,20 +4,32 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from gnexp.experiments.report.blocks import Block, Heading, Table, Text, inline, to_html, to_markdown
+from gnexp.experiments.report.blocks import (
+    Block,
+    Commands,
+    Heading,
+    Items,
+    Table,
+    Text,
+    inline,
+    to_html,
+    to_markdown,
+)
+from gnexp.experiments.report.chapters import Chapter, contents_nav, make_chapters
 from gnexp.experiments.report.figures import GRID, INK, MUTED, PAPER, STYLES
 from gnexp.experiments.report.style import STYLE
 from gnexp.experiments.report.summary import (
     Section,
     answer,
-    question,
+    other_findings,
+    questions,
     run_blocks,
     seeds_and_planned,
     trust_blocks,
 )
-from gnexp.experiments.report.tables import fill_commands, paper_blocks, small_blocks, source_text
+from gnexp.experiments.report.tables import paper_blocks, small_blocks, source_text
 
 _TITLE = "Group Normalization: a reproduction"
 
@@ -37,7 +49,7 @@ def make_readme(sections: Sequence[Section], notes: Sequence[str]) -> str:
             "Written by `gnexp report`; do not edit. The same as one page with every table: [report.html](report.html)."
         ),
         Heading("What was asked"),
-        Text(question(sections)),
+        Items(questions(sections)),
         Heading("The answer"),
         Text(" ".join(answer(sections))),
     ]
@@ -47,6 +59,8 @@ def make_readme(sections: Sequence[Section], notes: Sequence[str]) -> str:
             Text(f"![{_markdown_alt(first.plot.alt)}](figures/{first.exhibit.id}.svg)"),
             Text(f"**{first.exhibit.name}.** {first.exhibit.title}. {first.plot.caption}"),
         ]
+    if found := other_findings(sections):
+        blocks += [Heading("What else was found"), Items(tuple(found))]
     blocks += [
         Heading("Exhibits"),
         Table("Runs found of runs planned", ("exhibit", "shows", "runs", "files"), tuple(rows), 4),
@@ -63,23 +77,23 @@ def make_page(
     sections: Sequence[Section], notes: Sequence[str], drawings: Mapping[str, tuple[str, str]]
 ) -> str:
     """The whole report. drawings: exhibit id -> its SVG, wide and narrow."""
+    chapters = make_chapters(sections)
+    found = other_findings(sections)
     body = [
         "<header>",
         '<p class="kicker">gnexp · Wu &amp; He 2018, arXiv 1803.08494</p>',
         f"<h1>{_TITLE}</h1>",
-        f'<p class="question">{inline(question(sections[:1]) if sections else "")}</p>',
+        f'<p class="question">{inline(" ".join(questions(sections[:1])))}</p>',
         "</header>",
         "<main>",
         '<section aria-label="The answer">',
         *(f'<p class="answer">{inline(paragraph)}</p>' for paragraph in answer(sections)),
         "</section>",
-        *(_section(section, drawings) for section in sections),
-        '<section id="run"><h2>How to run it</h2>',
-        to_html(run_blocks(sections)),
-        "</section>",
-        '<section id="trust"><h2>How far to trust it</h2>',
-        to_html(trust_blocks(sections, notes)),
-        "</section>",
+        *([_part("found", "What else was found", [Items(tuple(found))])] if found else []),
+        contents_nav(chapters),
+        *(_chapter(chapter, drawings) for chapter in chapters),
+        _part("run", "How to run it", run_blocks(sections)),
+        _part("trust", "How far to trust it", trust_blocks(sections, notes)),
         "</main>",
         "<footer><p>Written by <code>gnexp report</code> from results/runs, one JSON per run.</p></footer>",
     ]
@@ -99,19 +113,35 @@ def without_drawings(page: str) -> str:
     return re.sub(r"<svg\b.*?</svg>", "<svg/>", page, flags=re.DOTALL)
 
 
-def _section(section: Section, drawings: Mapping[str, tuple[str, str]]) -> str:
+def _part(name: str, title: str, blocks: Iterable[Block]) -> str:
+    return f'<section id="{name}"><h2>{title}</h2>\n{to_html(blocks)}</section>'
+
+
+def _chapter(chapter: Chapter, drawings: Mapping[str, tuple[str, str]]) -> str:
+    """A question with its figures, its tables and its commands."""
+    parts = [_exhibit(section, drawings) for section in chapter.sections]
+    head = f'<section id="{chapter.id}">\n<h2>{inline(chapter.question)}</h2>'
+    return "\n".join([head, *parts, to_html([chapter.run_block]), "</section>"])
+
+
+def _exhibit(section: Section, drawings: Mapping[str, tuple[str, str]]) -> str:
     exhibit, found = section.exhibit, section.found
     parts = [
-        f'<section id="{exhibit.id}">',
-        f"<h2><span>{exhibit.name}</span> {html.escape(exhibit.title)}</h2>",
+        f'<article id="{exhibit.id}">',
+        f"<h3><span>{html.escape(exhibit.name)}</span> {inline(exhibit.title)}</h3>",
     ]
     if exhibit.is_table:
-        # Subheadings sit one level below the section's own.
         body = section.body or (*small_blocks(exhibit, found), *paper_blocks(exhibit, found))
-        blocks = [*body, Text(source_text(exhibit))]
-        parts.append(to_html(Heading(b.text, 3) if isinstance(b, Heading) else b for b in blocks))
+        # Subheadings sit one level below the exhibit's own; what to type stands at the chapter's end.
+        parts.append(
+            to_html(
+                Heading(block.text, 4) if isinstance(block, Heading) else block
+                for block in (*body, Text(source_text(exhibit)))
+                if not isinstance(block, Commands)
+            )
+        )
     elif section.plot is None:
-        parts.append(to_html([Text("Nothing has been run yet."), *fill_commands(found.small)]))
+        parts.append(to_html([Text("Nothing has been run yet.")]))
     else:
         wide, narrow = drawings[exhibit.id]
         alt = section.plot.alt
@@ -121,7 +151,7 @@ def _section(section: Section, drawings: Mapping[str, tuple[str, str]]) -> str:
             f'<div class="narrow">{_embed(narrow, f"{exhibit.id}-narrow", alt)}</div>'
             f"<figcaption>{inline(section.plot.caption)}</figcaption></figure>"
         )
-    return "\n".join([*parts, "</section>"])
+    return "\n".join([*parts, "</article>"])
 
 
 def _embed(svg: str, prefix: str, alt: str) -> str:

@@ -32,14 +32,14 @@ class Section:
     body: tuple[Block, ...] = ()  # what a table shows whose kind is not the paper's
 
 
-def question(sections: Sequence[Section]) -> str:
+def questions(sections: Sequence[Section]) -> tuple[str, ...]:
     """What the experiments ask, each question once."""
-    return " ".join(dict.fromkeys(section.found.small.question for section in sections))
+    return tuple(dict.fromkeys(section.found.small.question for section in sections))
 
 
 def answer(sections: Sequence[Section]) -> list[str]:
     """The answer, generated from the numbers of the first table that has contrasts: one paragraph per scale."""
-    section = next((section for section in sections if section.exhibit.contrasts), None)
+    section = _first(sections)
     if section is None or not (section.found.small.has_any or section.found.paper.has_any):
         return ["Nothing has been measured yet."]
     exhibit, found = section.exhibit, section.found
@@ -55,6 +55,18 @@ def answer(sections: Sequence[Section]) -> list[str]:
     if found.control is not None and not found.control.has_any:
         told.append(f"The control ({describe_regime(found.control.runs)}) has not been run yet.")
     return [*told, *_legend(exhibit, exhibit.contrasts[0].of)]
+
+
+def other_findings(sections: Sequence[Section]) -> list[str]:
+    """One sentence for each other table: its first difference that has been measured."""
+    told = []
+    for section in sections:
+        exhibit, found = section.exhibit, section.found
+        parts = () if section is _first(sections) else (found.paper, found.small)
+        for part in parts:
+            for sentence in contrast_sentences(exhibit, part, is_measured=True)[:1]:
+                told.append(f"**{exhibit.name}**, {part.scale} scale: {sentence}")
+    return told
 
 
 def trust_blocks(sections: Sequence[Section], notes: Sequence[str]) -> list[Block]:
@@ -170,6 +182,11 @@ def seeds_and_planned(section: Section) -> str:
         if part is not None and (is_asked or part.has_any):
             parts.append(f"{name} {part.num_planned - part.num_missing}/{part.num_planned}")
     return ", ".join(parts)
+
+
+def _first(sections: Sequence[Section]) -> Section | None:
+    """The table that the answer is made from."""
+    return next((section for section in sections if section.exhibit.contrasts), None)
 
 
 def _legend(exhibit: Exhibit, key: Key) -> list[str]:

@@ -1,0 +1,138 @@
+"""Batch normalization with virtual workers: the images of each are normalized alone."""
+
+from __future__ import annotations
+
+import abc
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from gnexp.nn.norm_act import NormAct
+from gnexp.ops import reference
+
+
+class WorkerNormAct(NormAct, abc.ABC):
+    """A norm that takes statistics over each worker's images in training and keeps running ones for evaluation.
+
+    In training, position p of the batch belongs to worker p mod workers. In evaluation every image is normalized by
+    one set of running statistics: worker 0's, or the average over the workers (`eval_stats`).
+
+    Args:
+        channels: C.
+        workers: V.
+        eps: added to the variance.
+        momentum: weight of the new batch in the running statistics.
+        relu: whether ReLU follows.
+    """
+
+    running_mean: torch.Tensor  # (V, C)
+
+    def __init__(self, channels: int, *, workers: int, eps: float, momentum: float, relu: bool) -> None:
+        super().__init__(channels, relu=relu)
+        self.workers = workers
+        self.eps = eps
+        self.momentum = momentum
+        self.eval_stats = "worker0"  # worker0 | mean
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+        self.register_buffer("running_mean", torch.zeros(workers, channels))
+
+    def normalize(self, x: torch.Tensor) -> torch.Tensor:
+        if not self.training:
+            return self.normalize_by_running_stats(x)
+        num_values = self.count_values(x)
+        return (self.normalize_folded if x.is_contiguous() else self.normalize_plainly)(x, num_values)
+
+    @abc.abstractmethod
+    def normalize_by_running_stats(self, x: torch.Tensor) -> torch.Tensor:
+        """Evaluation, by the set of running statistics that eval_stats names."""
+
+    @abc.abstractmethod
+    def normalize_folded(self, x: torch.Tensor, num_values: int) -> torch.Tensor:
+        """Training on contiguous x: every worker's statistics in one native call; the result is folded."""
+
+    @abc.abstractmethod
+    def normalize_plainly(self, x: torch.Tensor, num_values: int) -> torch.Tensor:
+        """Training on x in any layout, by the reference."""
+
+    @abc.abstractmethod
+    def set_running_stats(self, mean: torch.Tensor, variance: torch.Tensor) -> None:
+        """Gives every worker the same statistics, both (C,)."""
+
+    def fold(self, x: torch.Tensor) -> torch.Tensor:
+        """(n V, C, *) as (n, V C, *), which is the same memory: a channel of the view is one worker's channel."""
+        return x.view(x.shape[0] // self.workers, self.workers * self.channels, *x.shape[2:])
+
+    def per_worker(self, parameter: torch.Tensor) -> torch.Tensor:
+        """(C,) -> (V C,), one copy for each worker."""
+        return parameter.expand(self.workers, self.channels).reshape(-1)
+
+    def count_values(self, x: torch.Tensor) -> int:
+        """Values per channel and worker of a training batch.
+
+        Raises:
+            ValueError: images that do not divide over the workers, or a single value to normalize.
+        """
+        if x.shape[0] % self.workers:
+            raise ValueError(
+                f"layer {self.name}: a training batch must be a multiple of workers={self.workers}, "
+                f"got {x.shape[0]} images"
+            )
+        num_values = x.shape[0] // self.workers * x[0, 0].numel()
+        if num_values == 1:
+            raise ValueError(
+                f"layer {self.name}: batch normalization needs more than one value per channel and worker, "
+                f"got input {tuple(x.shape)} for {self.workers} workers; raise batch or the image size"
+            )
+        return num_values
+
+    def choose(self, running: torch.Tensor) -> torch.Tensor:
+        """The set that evaluation uses: (V, C) -> (C,)."""
+        return running[0] if self.eval_stats == "worker0" else running.mean(0)
+
+    def extra_repr(self) -> str:
+        return f"{self.channels}, workers={self.workers}, eps={self.eps}, momentum={self.momentum}, relu={self.relu}"
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        # Weights of one worker (torchvision's, an export) serve all of them.
+        for name, own in self.named_buffers(recurse=False):
+            key = f"{prefix}{name}"
+            if own.dim() == 2 and key in state_dict and state_dict[key].dim() == 1:
+                state_dict[key] = state_dict[key].expand(self.workers, -1)
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+class BatchNormAct(WorkerNormAct):
+    """Batch normalization (Ioffe & Szegedy 2015) of each worker's images. Arguments as WorkerNormAct's."""
+
+    running_var: torch.Tensor  # (V, C), unbiased
+    num_batches_tracked: torch.Tensor
+
+    def __init__(self, channels: int, *, workers: int, eps: float, momentum: float, relu: bool) -> None:
+        super().__init__(channels, workers=workers, eps=eps, momentum=momentum, relu=relu)
+        self.register_buffer("running_var", torch.ones(workers, channels))
+        # torchvision's key, so that weights travel. Nothing reads it, so no step counts in it.
+        self.register_buffer("num_batches_tracked", torch.tensor(0))
+
+    def normalize_by_running_stats(self, x: torch.Tensor) -> torch.Tensor:
+        mean, var = self.choose(self.running_mean), self.choose(self.running_var)
+        return F.batch_norm(x, mean, var, self.weight, self.bias, False, 0.0, self.eps)
+
+    def normalize_folded(self, x: torch.Tensor, num_values: int) -> torch.Tensor:
+        weight, bias = self.per_worker(self.weight), self.per_worker(self.bias)
+        mean, var = self.running_mean.view(-1), self.running_var.view(-1)
+        return F.batch_norm(self.fold(x), mean, var, weight, bias, True, self.momentum, self.eps)
+
+    def normalize_plainly(self, x: torch.Tensor, num_values: int) -> torch.Tensor:
+        y, batch_mean, batch_var = reference.batch_norm(x, self.workers, self.weight, self.bias, self.eps)
+        with torch.no_grad():
+            unbiased = batch_var * (num_values / (num_values - 1))
+            self.running_mean.lerp_(batch_mean.to(self.running_mean.dtype), self.momentum)
+            self.running_var.lerp_(unbiased.to(self.running_var.dtype), self.momentum)
+        return y
+
+    def set_running_stats(self, mean: torch.Tensor, variance: torch.Tensor) -> None:
+        self.running_mean.copy_(mean.expand(self.workers, -1))
+        self.running_var.copy_(variance.expand(self.workers, -1))
