@@ -128,7 +128,7 @@ def property_text(exhibit: Exhibit) -> str:
         return ""
     return (
         "At 1 each image has a gain, a background and a polarity of its own; at 0 all share one exposure, the garment "
-        "on black. Garments and canvas are the same, and each data set is standardised by its own mean and deviation."
+        "on black. Garments, canvas, recipe and the mean and deviation that standardise the pixels are the same."
     )
 
 
