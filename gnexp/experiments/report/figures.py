@@ -79,13 +79,21 @@ def _draw(plot: Plot, is_narrow: bool, kind: str, metadata: dict[str, Any]) -> b
         number = len(plot.panels)
         columns = 1 if is_narrow else min(number, 3 if plot.x_ticks or number % 3 == 0 else 2)
         rows = -(-number // columns)
-        size = (3.9, 2.9 * rows) if is_narrow else (3.05 * columns + 0.5 if columns > 1 else 4.2, 3.1 * rows)
+        # A page stretches a figure to its width: one panel is as wide as two, or its letters would be twice as large.
+        stretch = 2.0 if columns == 1 and not is_narrow else 1.0
+        size = (3.9, 2.9 * rows) if is_narrow else (3.05 * max(columns, 2) + 0.5, 3.1 * rows)
         figure = Figure(figsize=size, facecolor=PAPER, layout="constrained")
         FigureCanvasAgg(figure)
         for i, panel in enumerate(plot.panels):
             axes = figure.add_subplot(rows, columns, i + 1)
             _draw_panel(
-                figure, axes, plot, panel, has_y_label=i % columns == 0, has_x_label=i + columns >= number
+                figure,
+                axes,
+                plot,
+                panel,
+                stretch,
+                has_y_label=i % columns == 0,
+                has_x_label=i + columns >= number,
             )
         figure.canvas.draw()  # lays out the panels; labels are placed by what came of it
         for axes, panel in zip(figure.axes, plot.panels, strict=True):
@@ -96,7 +104,14 @@ def _draw(plot: Plot, is_narrow: bool, kind: str, metadata: dict[str, Any]) -> b
 
 
 def _draw_panel(
-    figure: Figure, axes: Axes, plot: Plot, panel: Panel, *, has_y_label: bool, has_x_label: bool
+    figure: Figure,
+    axes: Axes,
+    plot: Plot,
+    panel: Panel,
+    stretch: float,
+    *,
+    has_y_label: bool,
+    has_x_label: bool,
 ) -> None:
     axes.set_title(panel.title, loc="left", fontsize=10, fontweight="bold", color=INK, pad=18)
     axes.annotate(
@@ -122,14 +137,14 @@ def _draw_panel(
         longest = max((len(line.label) for line in panel.lines if " " in line.label), default=0)
         # For the labels at the lines' ends.
         room = 0.42 + 0.03 * max(0, longest - 9) if longest else 0.2
-        left, right = start - 0.06 * end, end * (1 + room)
+        left, right = start - 0.06 * end, end * (1 + room / stretch)
     else:
         from matplotlib.ticker import MaxNLocator
 
         start = min(line.x[0] for line in panel.lines)
         end = max(line.x[-1] for line in panel.lines)
         span = max(end - start, 1.0)
-        left, right = start - 0.03 * span, end + 0.2 * span
+        left, right = start - 0.03 * span, end + 0.2 / stretch * span
         ticks = MaxNLocator(integer=True, nbins=8).tick_values(start, end)
         axes.set_xticks([tick for tick in ticks if start <= tick <= end])
     axes.set_xlim(left, right)
@@ -142,7 +157,7 @@ def _draw_panel(
     for line in panel.lines:
         if plot.x_ticks:
             # Bars of two lines at one place would hide each other.
-            shift = 0.09 * (dodged.index(line) - (len(dodged) - 1) / 2) if line in dodged else 0.0
+            shift = 0.09 / stretch * (dodged.index(line) - (len(dodged) - 1) / 2) if line in dodged else 0.0
             _draw_points(axes, line, shift)
         else:
             _draw_curve(axes, line)

@@ -109,9 +109,12 @@ def gap_blocks(exhibit: Exhibit, found: Findings) -> list[Block]:
         for norm in gaps.norms
         for batch in (gaps.large, gaps.small)
     ]
+    regime = (
+        f"{model_of(small)}, small scale; {small.seeds_text()} per cell; mean ± half the 95 % t interval."
+    )
     return [
         *blocks,
-        Text(gap_caption(exhibit, found)),
+        Text(f"{regime} {property_text(exhibit)}".strip()),
         Table(f"Gap in points: {gaps.title}, paired by seed", (*header, *growth), tuple(rows)),
         Items(tuple(gap_sentences(exhibit, small))),
         Table("Errors behind it, %", header, tuple(errors)),
@@ -119,19 +122,14 @@ def gap_blocks(exhibit: Exhibit, found: Findings) -> list[Block]:
     ]
 
 
-def gap_caption(exhibit: Exhibit, found: Findings) -> str:
-    """What is varied, what is kept, and what the ends of the axis are."""
-    words = [
-        f"{model_of(found.small)}, small scale; {found.small.seeds_text()} per cell;",
-        "mean ± half the 95 % t interval over seeds.",
-    ]
-    if exhibit.columns == "data.exposure":
-        words.append(
-            "At 1 each image has a gain, a background and a polarity of its own; at 0 all share one exposure, the "
-            "garment on black. Garments and canvas are the same, and each data set is standardised by its own mean and "
-            "deviation."
-        )
-    return " ".join(words)
+def property_text(exhibit: Exhibit) -> str:
+    """What the ends of the axis are and what is kept; empty for an axis that says so itself."""
+    if exhibit.columns != "data.exposure":
+        return ""
+    return (
+        "At 1 each image has a gain, a background and a polarity of its own; at 0 all share one exposure, the garment "
+        "on black. Garments, canvas, recipe and the mean and deviation that standardise the pixels are the same."
+    )
 
 
 def model_of(found: Measurements) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from gnexp.experiments.report.axes import axis_title, norm_title
 from gnexp.experiments.report.cells import Findings
 from gnexp.experiments.report.exhibit import Exhibit
-from gnexp.experiments.report.gaps import Gaps, gap_caption, gap_sentences, model_of
+from gnexp.experiments.report.gaps import Gaps, gap_sentences, model_of, property_text
 from gnexp.experiments.report.plots import Line, Panel, Plot, line_of, span_of, widen
 from gnexp.experiments.report.words import signed
 
@@ -33,7 +33,7 @@ def plot_gap(exhibit: Exhibit, found: Findings) -> Plot | None:
         "At the end of each line: its change from the first point to the last, paired by seed.",
         *(["Dashed: cells between two points are missing."] if any(line.gaps for line in lines) else []),
         *gap_sentences(exhibit, found.small),
-        gap_caption(exhibit, found),
+        property_text(exhibit),
     ]
     told = [
         f"{norm_title(line.style)} {signed(line.y[0])} at {gaps.xs[int(line.x[0])]:g} and {signed(line.y[-1])} "
@@ -46,7 +46,7 @@ def plot_gap(exhibit: Exhibit, found: Findings) -> Plot | None:
         words,
         tuple(f"{x:g}" for x in gaps.xs),
         (panel,),
-        " ".join(caption),
+        " ".join(filter(None, caption)),
         f"{exhibit.title}. The gap in points by {words}: {', '.join(told)}.",
     )
 
