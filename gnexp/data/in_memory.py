@@ -68,10 +68,12 @@ class InMemoryDataset:
         """One batch per entry of `steps`, flipped and shifted by (seed, epoch, sample index)."""
         for chunk in _chunks(steps):
             indices = np.concatenate(chunk)
-            draws = keyed.uniform(seed, "augment", epoch, indices, 3)
-            images = self._train_images[self._put(indices)]
+            # The flip's number is the first, however many are drawn.
+            draws = keyed.uniform(seed, "augment", epoch, indices, 3 if self._config.shift else 1)
+            places = self._put(indices)
+            images = self._train_images.index_select(0, places)
             images = self._normalize(augment(images, draws, flip=self._config.flip, shift=self._config.shift))
-            yield from _split(images, self._train_labels[self._put(indices)], chunk)
+            yield from _split(images, self._train_labels[places], chunk)
 
     def val_batches(self, steps: Sequence[Indices]) -> Batches:
         """One batch per entry of `steps`, as they are."""
@@ -91,7 +93,7 @@ def augment(images: torch.Tensor, draws: npt.NDArray[np.float64], *, flip: bool,
 
     Args:
         images: (N, H, W) or (N, C, H, W).
-        draws: uniform in [0, 1), (N, 3): flip, vertical and horizontal shift.
+        draws: uniform in [0, 1), (N, 3): flip, vertical and horizontal shift; (N, 1) does without a shift.
         flip: whether to flip.
         shift: pixels.
 
