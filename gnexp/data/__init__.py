@@ -8,12 +8,15 @@ import torch
 
 from gnexp.config import DataConfig
 from gnexp.data.dataset import Dataset
-from gnexp.data.fashion import FashionDataset
+from gnexp.data.downloaded import open_downloaded
+from gnexp.data.fashion import open_fashion
 from gnexp.data.imagefolder import ImageFolder
 
 DATASETS: dict[str, Callable[[DataConfig, torch.device], Dataset]] = {
-    "fashion": FashionDataset,
-    "fashion_scenes": FashionDataset,
+    "cifar10": open_downloaded,
+    "fashion": open_fashion,
+    "fashion_mnist": open_downloaded,
+    "fashion_scenes": open_fashion,
     "imagefolder": ImageFolder,
 }
 

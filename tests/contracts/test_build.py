@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torchvision.datasets import CIFAR10
 
 from gnexp.compose import Composer
 from gnexp.config import RunConfig
@@ -15,6 +16,7 @@ from gnexp.engine.state import build, check_shapes
 from gnexp.engine.train import StepRecord, train
 from gnexp.keys import group_options
 from gnexp.tasks import build_task
+from tests.data.archives import images_of, pack_cifar10, write_fashion_mnist
 
 COMPOSER = Composer()
 CPU = torch.device("cpu")
@@ -63,8 +65,10 @@ def test_every_norm_fits_every_model(model: str, norm: str) -> None:
 
 
 @pytest.mark.parametrize("data", group_options("data"))
-def test_every_data_set_gives_what_its_file_says(data: str, tmp_path: Path) -> None:
-    """Embedded ones whole, which also checks the sha256 of what they make; folders with a few images of their own."""
+def test_every_data_set_gives_what_its_file_says(
+    data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Embedded ones whole, which also checks the sha256 of what they make; others with a few images of their own."""
     overrides = [f"data={data}"]
     config = COMPOSER.run(overrides).data
     if config.kind == "imagefolder":
@@ -75,7 +79,14 @@ def test_every_data_set_gives_what_its_file_says(data: str, tmp_path: Path) -> N
                 pixels = rng.integers(0, 256, (70, 90, 3), dtype=np.uint8)
                 Image.fromarray(pixels).save(tmp_path / place / f"{index}.jpg")
         overrides += [f"data.root={tmp_path}", "data.num_classes=2", "data.loader_workers=0"]
-        config = COMPOSER.run(overrides).data
+    elif config.kind == "fashion_mnist":
+        write_fashion_mnist(tmp_path, images_of(5, 28, 28), images_of(5, 28, 28), monkeypatch)
+        overrides += [f"data.root={tmp_path}", "data.sha256=null"]
+    elif config.kind == "cifar10":
+        archive = pack_cifar10(images_of(5, 3, 32, 32), images_of(5, 3, 32, 32), monkeypatch)
+        (tmp_path / CIFAR10.filename).write_bytes(archive)
+        overrides += [f"data.root={tmp_path}"]
+    config = COMPOSER.run(overrides).data
     dataset = build_dataset(config, CPU)
     assert config.num_train in (None, dataset.num_train)
     for batches in (dataset.train_batches(0, 0, [np.arange(4)]), dataset.val_batches([np.arange(4)])):
@@ -88,7 +99,7 @@ def test_every_data_set_gives_what_its_file_says(data: str, tmp_path: Path) -> N
         # darker images.
         full = COMPOSER.run(["data=fashion_scenes"]).data
         assert (config.mean, config.std) == (full.mean, full.std)
-    elif config.kind != "imagefolder":
+    elif config.kind in ("fashion", "fashion_scenes"):
         many = torch.cat([b.images for b in dataset.train_batches(0, 0, [np.arange(2000)])])
         assert abs(float(many.mean())) < 0.1 and 0.6 < float(many.std()) < 1.2, (
             "mean and std are not the data's"

@@ -1,4 +1,4 @@
-"""The embedded data sets: splits, augmentation by key, fingerprints."""
+"""The embedded data sets: splits, batches, settings."""
 
 import dataclasses
 
@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from gnexp.config import DataConfig
-from gnexp.data.fashion import FashionDataset, augment
+from gnexp.data.fashion import open_fashion
 from gnexp.data.fashion_mnist import load_fashion_mnist
+from gnexp.data.in_memory import InMemoryDataset
 from gnexp.data.loader import num_steps, train_batches, val_batches
 
 CPU = torch.device("cpu")
@@ -16,11 +17,11 @@ PLAIN = DataConfig(name="fashion", kind="fashion", image_size=28, num_train=600,
 
 
 @pytest.fixture(scope="module")
-def plain() -> FashionDataset:
-    return FashionDataset(PLAIN, CPU)
+def plain() -> InMemoryDataset:
+    return open_fashion(PLAIN, CPU)
 
 
-def test_batches_are_normalized_images_with_their_labels(plain: FashionDataset) -> None:
+def test_batches_are_normalized_images_with_their_labels(plain: InMemoryDataset) -> None:
     garments = load_fashion_mnist()
     (batch,) = plain.val_batches([np.arange(5)])
     expected = (torch.from_numpy(garments.test_images[:5]).float() / 255 - 0.5) / 0.25
@@ -28,7 +29,7 @@ def test_batches_are_normalized_images_with_their_labels(plain: FashionDataset) 
     assert batch.labels.tolist() == garments.test_labels[:5].tolist() and batch.labels.dtype == torch.int64
 
 
-def test_an_image_is_augmented_by_its_key_alone(plain: FashionDataset) -> None:
+def test_an_image_is_augmented_by_its_key_alone(plain: InMemoryDataset) -> None:
     alone = next(plain.train_batches(0, 3, [np.array([17])])).images[0]
     among = next(plain.train_batches(0, 3, [np.arange(300), np.arange(300, 600)])).images[17]
     assert torch.equal(alone, among)
@@ -36,19 +37,7 @@ def test_an_image_is_augmented_by_its_key_alone(plain: FashionDataset) -> None:
     assert not torch.equal(alone, next(plain.train_batches(1, 3, [np.array([17])])).images[0])
 
 
-def test_augment_flips_and_shifts() -> None:
-    image = torch.arange(16, dtype=torch.uint8).view(1, 4, 4)
-    low, middle, high = 0.0, 0.5, 0.999
-    assert torch.equal(augment(image, np.array([[high, middle, middle]]), flip=True, shift=1), image)
-    assert torch.equal(augment(image, np.array([[low, middle, middle]]), flip=True, shift=1), image.flip(2))
-    assert torch.equal(augment(image, np.array([[low, low, low]]), flip=False, shift=0), image)
-    down = augment(image, np.array([[high, low, middle]]), flip=True, shift=1)
-    assert torch.equal(down[0], image[0][[0, 0, 1, 2]])
-    left = augment(image, np.array([[high, middle, high]]), flip=True, shift=1)
-    assert torch.equal(left[0], image[0][:, [1, 2, 3, 3]])
-
-
-def test_training_drops_the_last_incomplete_batch_and_evaluation_nothing(plain: FashionDataset) -> None:
+def test_training_drops_the_last_incomplete_batch_and_evaluation_nothing(plain: InMemoryDataset) -> None:
     assert num_steps(plain, 256) == 2
     assert [len(b.labels) for b in train_batches(plain, seed=0, epoch=0, total_batch=256)] == [256, 256]
     assert [len(b.labels) for b in val_batches(plain, size=128)] == [128, 128, 44]
@@ -56,24 +45,19 @@ def test_training_drops_the_last_incomplete_batch_and_evaluation_nothing(plain: 
     assert labels.tolist() == load_fashion_mnist().test_labels[:300].tolist()
 
 
-def test_every_epoch_has_its_own_order_and_every_image_at_most_once() -> None:
+def test_every_epoch_has_its_own_order_and_every_image_at_most_once(plain: InMemoryDataset) -> None:
     seen: list[np.ndarray] = []
 
-    class Recorder(FashionDataset):
-        def train_batches(self, seed, epoch, steps):  # type: ignore[no-untyped-def]
-            seen.append(np.concatenate(steps))
-            return super().train_batches(seed, epoch, steps)
-
-    recorder = Recorder(PLAIN, CPU)
     for epoch in (0, 1):
-        next(train_batches(recorder, seed=0, epoch=epoch, total_batch=256))
+        batches = train_batches(plain, seed=0, epoch=epoch, total_batch=256)
+        seen.append(np.concatenate([batch.indices for batch in batches]))
     assert all(len(set(order)) == 512 for order in seen)
     assert (seen[0] != seen[1]).any() and set(seen[0]) != set(seen[1])
 
 
 def test_held_out_garments_are_training_garments_never_trained_on() -> None:
     config = DataConfig(name="search", kind="fashion", image_size=28, val_source="train")
-    dataset = FashionDataset(config, CPU)
+    dataset = open_fashion(config, CPU)
     assert (dataset.num_train, dataset.num_val) == (15_000, 5_000)
     garments = load_fashion_mnist()
     (held_out,) = dataset.val_batches([np.arange(3)])
@@ -83,9 +67,9 @@ def test_held_out_garments_are_training_garments_never_trained_on() -> None:
 
 def test_bad_settings() -> None:
     with pytest.raises(ValueError, match="data.num_train must be between 1 and 20000, got 20001"):
-        FashionDataset(dataclasses.replace(PLAIN, num_train=20_001), CPU)
+        open_fashion(dataclasses.replace(PLAIN, num_train=20_001), CPU)
     with pytest.raises(ValueError, match="its config expects 00ff; .*data.sha256=null"):
-        FashionDataset(dataclasses.replace(PLAIN, sha256="00ff"), CPU)
+        open_fashion(dataclasses.replace(PLAIN, sha256="00ff"), CPU)
 
 
 @pytest.mark.parametrize(
@@ -103,10 +87,10 @@ def test_bad_settings() -> None:
 )
 def test_settings_that_would_be_ignored_are_refused(change: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        FashionDataset(dataclasses.replace(PLAIN, **change), CPU)  # type: ignore[arg-type]
+        open_fashion(dataclasses.replace(PLAIN, **change), CPU)  # type: ignore[arg-type]
 
 
-def test_no_global_random_state_is_used(plain: FashionDataset) -> None:
+def test_no_global_random_state_is_used(plain: InMemoryDataset) -> None:
     before_torch, before_numpy = torch.get_rng_state(), np.random.get_state()[1].copy()  # type: ignore[index]
     for _ in train_batches(plain, seed=0, epoch=0, total_batch=100):
         pass
