@@ -183,7 +183,7 @@ def check_equal(state: State, user: User, scenes: npt.NDArray[np.uint8]) -> None
     # Position p is worker p mod V's for gnexp; a user's chunks lie side by side.
     order = torch.arange(run.total_batch).view(-1, run.workers).t().reshape(-1)
     value = accumulate(model, user, run, pixels[order], batch.labels[order])
-    worst = abs(value - float(loss)) + float((pixels - batch.images).abs().max())
+    worst = abs(value - loss.item()) + float((pixels - batch.images).abs().max())
     gradients = dict(model.named_parameters())
     for name, parameter in state.model.named_parameters():
         ours, other = parameter.grad, gradients[name].grad

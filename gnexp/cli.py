@@ -11,122 +11,39 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gnexp import __version__
+from gnexp.usage import HELP, VERB_HELP
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from omegaconf import DictConfig
 
-_HELP = f"""\
-gnexp {__version__}: the experiments of "Group Normalization" (Wu & He 2018), and what lies past them.
-
-  gnexp train norm=gn batch=2            one run (small scale, embedded real data, unless told otherwise)
-  gnexp sweep experiment=batch_size      every run of one question: resumable, side by side
-  gnexp report                           tables and figures in results/, the paper's values beside the measured
-  gnexp eval run=RUN_ID                  the error of a finished run under other running statistics
-  gnexp completion                       for bash: eval "$(gnexp completion)"
-
-`gnexp VERB --help` tells more. Exit codes: 0 done, 1 failed, 2 a mistake in what was asked, 130 Ctrl-C.
-"""
-
-_RUN_KEYS = """\
-  norm=gn|bn|ln|in|none    the normalization;  norm.num_groups=8 or norm.channels_per_group=4 for gn
-  batch=32  workers=8      images per worker, and how many workers share a step
-  scale=small|paper|smoke  minutes on a laptop; the paper's own setting (data.root=/data/imagenet); seconds
-  model= data= recipe=     other files of conf/;  any field of them: recipe.epochs=4
-  device=auto  threads=    cpu, cuda or cuda:1; threads of one training process
-  runs_dir=runs            where run directories lie
-"""
-
-_HYDRA_FLAGS = """\
-Hydra's: --cfg job (print the config and stop), --info, --config-dir DIR (your own conf/), --hydra-help
-"""
-
-_VERB_HELP = {
-    "train": f"""\
-gnexp train KEY=VALUE...: trains one run, or goes on with it from its last finished epoch.
-
-  gnexp train norm=gn batch=2
-  gnexp train experiment=norms norm=ln seed=1
-  gnexp train scale=paper norm=gn batch=2 data.root=/data/imagenet
-
-{_RUN_KEYS}\
-  seed=0                   everything random follows from it
-  experiment=NAME          take an experiment's fixed choices
-
-A finished run is not run again. Its files are in runs/<run_id>-<label>/, result.json last.
-{_HYDRA_FLAGS}""",
-    "sweep": f"""\
-gnexp sweep KEY=VALUE...: every run of an experiment that has no result yet.
-
-  gnexp sweep                              experiment=batch_size at scale=small
-  gnexp sweep dry_run=true                 print the plan and stop
-  gnexp sweep experiment=norms seeds=5     seeds 0 to 4 in every cell
-  gnexp sweep norm=gn,bn batch=2           values for an axis of the grid replace it, for another key add one
-  gnexp sweep experiment=null norm=gn norm.num_groups=1,2,4,8
-
-{_RUN_KEYS}\
-  results_dir=results      runs recorded there count as done
-  seeds=N                  seeds 0 to N-1;  seed=3,4 names them
-  hydra/launcher=joblib    runs side by side, one per core;  basic: one after another, all cores each
-  hydra.launcher.n_jobs=2  how many side by side (with a GPU one at a time, unless told otherwise)
-
-All cells get their first seed before any gets its second. Failed runs are listed at the end (exit code 1);
-the same command goes on where a stopped sweep ended.
-{_HYDRA_FLAGS}""",
-    "report": """\
-gnexp report [--check] KEY=VALUE...: collects finished runs into results/ and renders tables and figures.
-
-  gnexp report
-  gnexp report exhibit=table2,figure1
-  gnexp report --check                     render again and compare; exit code 1 if anything differs
-
-  exhibit=NAME,...         some exhibits alone (default: all)
-  overwrite=false          true: a finished run replaces the one recorded under its id
-  runs_dir=runs            where run directories lie
-  results_dir=results      where the report goes
-""",
-    "eval": """\
-gnexp eval run=RUN: scores a finished run's final weights on val under the named running statistics.
-
-  gnexp eval run=3f2a eval_stats=all
-
-  run=RUN                  a run's id, the start of it, or its directory
-  eval_stats=worker0       worker0 (what users of DistributedDataParallel get), mean, precise or all
-  runs_dir=runs            where run directories lie
-""",
-    "completion": """\
-gnexp completion: prints a bash completion script.
-
-  eval "$(gnexp completion)"               in this shell; put the line into ~/.bashrc for every shell
-""",
-}
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a verb and returns the exit code: 0 done, 1 failed, 2 a user's mistake, 130 Ctrl-C."""
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] in ("-h", "--help", "help"):
-        print(_HELP, end="")
+        print(HELP, end="")
         return 0 if words else 2
     if words[0] == "--version":
         print(f"gnexp {__version__}")
         return 0
     verb, rest = words[0], words[1:]
     try:
-        if verb not in _VERB_HELP:
+        if verb not in VERB_HELP:
             from gnexp.keys import did_you_mean
 
-            verbs = list(_VERB_HELP)
+            verbs = list(VERB_HELP)
             raise ValueError(
                 f"unknown verb {verb!r}: choose from {', '.join(verbs)}{did_you_mean(verb, verbs)}"
             )
-        if "-h" in rest or "--help" in rest:
-            print(_VERB_HELP[verb], end="")
+        # A benchmark has options, and so a --help, of its own.
+        if rest[:1] in (["-h"], ["--help"]) or (verb != "bench" and {"-h", "--help"} & set(rest)):
+            print(VERB_HELP[verb], end="")
             return 0
         if verb in ("train", "sweep"):
             return _hydra(verb, rest)
-        return {"report": _report, "eval": _eval, "completion": _completion}[verb](rest)
+        return {"report": _report, "eval": _eval, "bench": _bench, "completion": _completion}[verb](rest)
     except KeyboardInterrupt:
         print("gnexp: interrupted", file=sys.stderr)
         return 130
@@ -295,6 +212,24 @@ def _eval(words: list[str]) -> int:
         for stats, error in rows:
             print(f"{stats:<12}{float(error):.2f}")
     return ended.exit_code
+
+
+def _bench(words: list[str]) -> int:
+    import subprocess
+
+    from gnexp.keys import check_choice
+
+    directory = Path(__file__).resolve().parents[1] / "benchmarks"
+    names = sorted(path.stem.removeprefix("bench_") for path in directory.glob("bench_*.py"))
+    if not names:
+        raise ValueError(
+            f"there is no {directory}: the benchmarks come with gnexp's repository, not its package"
+        )
+    if not words:
+        raise ValueError(f"which benchmark? gnexp bench NAME, one of {', '.join(names)}")
+    check_choice("benchmark", words[0], names)
+    script = directory / f"bench_{words[0]}.py"
+    return subprocess.run([sys.executable, str(script), *words[1:]]).returncode
 
 
 def _completion(words: list[str]) -> int:

@@ -14,6 +14,7 @@ from gnexp import cli, launch
 from gnexp.completion import script
 from gnexp.config import RunConfig
 from gnexp.keys import GROUPS, group_options
+from gnexp.usage import VERB_HELP
 
 ROOT = Path(__file__).parents[1]
 FAKE = str(Path(__file__).with_name("fake_worker.py"))
@@ -29,11 +30,11 @@ def gnexp_process(*words, cwd):
 def test_help_lists_every_verb(capsys):
     assert cli.main(["--help"]) == 0
     shown = capsys.readouterr().out
-    for verb in cli._VERB_HELP:
+    for verb in VERB_HELP:
         assert f"gnexp {verb}" in shown
 
 
-@pytest.mark.parametrize("verb", list(cli._VERB_HELP))
+@pytest.mark.parametrize("verb", list(VERB_HELP))
 def test_every_verb_has_help_that_fits_a_screen(capsys, verb):
     assert cli.main([verb, "--help"]) == 0
     shown = capsys.readouterr().out
@@ -80,10 +81,10 @@ def test_cfg_job_prints_the_config_without_torch_and_leaves_no_files(tmp_path):
     [
         (
             "trian",
-            "unknown verb 'trian': choose from train, sweep, report, eval, completion; did you mean train?",
+            "unknown verb 'trian': choose from train, sweep, report, eval, bench, completion; did you mean train?",
         ),
         ("train batc=2", "unknown key batc; did you mean batch?"),
-        ("train norm=gm", "unknown norm 'gm': choose from bn, gn, in, ln, none; did you mean gn?"),
+        ("train norm=gm", "unknown norm 'gm': choose from bn, brn, gn, in, ln, none; did you mean gn?"),
         ("train norm.num_group=3", "unknown key norm.num_group; did you mean norm.num_groups?"),
         ("train batch=two", "batch: Value 'two' of type 'str' could not be converted to Integer"),
         ("train batch=0", "batch must be at least 1 image per worker, got 0"),
@@ -212,16 +213,16 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
         ("gnexp tr", ["train"]),
         ("gnexp train norm.num", ["norm.num_groups="]),
         ("gnexp train norm=g", ["gn"]),
-        ("gnexp train norm=", ["bn", "gn", "in", "ln", "none"]),
-        ("gnexp sweep norm=gn,b", ["gn,bn"]),
-        ("gnexp sweep experiment=batch", ["batch_size", "batch_size_control"]),
+        ("gnexp train norm=", ["bn", "brn", "gn", "in", "ln", "none"]),
+        ("gnexp sweep norm=gn,b", ["gn,bn", "gn,brn"]),
+        ("gnexp sweep experiment=batch", ["batch_renorm", "batch_size", "batch_size_control"]),
         ("gnexp sweep batch=2 dry", ["dry_run="]),
         ("gnexp sweep dry_run=t", ["true"]),
         ("gnexp train dry", []),
         ("gnexp train --cfg ", ["job", "hydra", "all"]),
         ("gnexp train --conf", ["--config-dir"]),
         ("gnexp report --c", ["--check"]),
-        ("gnexp report exhibit=table", ["table1", "table2"]),
+        ("gnexp report exhibit=table", ["table1", "table2", "table3_channels", "table3_groups"]),
         ("gnexp eval eval_stats=p", ["precise"]),
         ("gnexp eval nor", []),
         ("gnexp train norm=x", []),
@@ -240,3 +241,22 @@ def test_bash_is_offered_every_option_and_loads_the_script(tmp_path):
         ["bash", "--norc", "-c", f"{done.stdout}\ncomplete -p gnexp"], capture_output=True, text=True
     )
     assert loaded.stdout == "complete -F _gnexp gnexp\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "which benchmark? gnexp bench NAME, one of startup, step, throughput"),
+        (["stepp"], "unknown benchmark 'stepp': choose from startup, step, throughput; did you mean step?"),
+    ],
+)
+def test_bench_names_what_there_is(capsys, words, message):
+    assert cli.main(["bench", *words]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_benchmark_has_its_own_options(tmp_path):
+    done = gnexp_process("bench", "step", "--help", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "usage: gnexp bench step" in done.stdout and "--workers" in done.stdout
+    assert gnexp_process("bench", "step", "--worker", "x", cwd=tmp_path).returncode == 2
