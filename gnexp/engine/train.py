@@ -13,6 +13,7 @@ import torch
 from gnexp.data.loader import num_steps, train_batches
 from gnexp.engine.evaluate import evaluate
 from gnexp.engine.optimizer import lr_at
+from gnexp.engine.probe import probe
 from gnexp.engine.state import State
 from gnexp.nn.statistics import EVAL_STATS
 from gnexp.nn.step import Step, step_listeners
@@ -57,6 +58,11 @@ def train(state: State) -> Iterator[StepRecord | EpochRecord]:
         trained = time.perf_counter()
         if not all(bool(parameter.isfinite().all()) for parameter in state.model.parameters()):
             raise DivergedError(f"a weight is not finite at the end of epoch {state.epoch + 1}")
+        probed = probe(state)
+        if not all(map(math.isfinite, probed.values())):
+            raise DivergedError(
+                f"the probed layer's output is not finite at the end of epoch {state.epoch + 1}"
+            )
         lr = state.optimizer.param_groups[0]["lr"]
         state.epoch += 1
         score = state.task.score
@@ -69,6 +75,7 @@ def train(state: State) -> Iterator[StepRecord | EpochRecord]:
         is_reported = state.epoch > recipe.epochs - recipe.report_epochs
         for stats, value in evaluate(state, EVAL_STATS if is_reported else EVAL_STATS[:1]).items():
             metrics[f"val/{score}" if stats == "worker0" else f"val/{score}_{stats}"] = value
+        metrics |= probed
         timing: dict[str, float | int] = {
             "epoch": state.epoch,
             "train_seconds": trained - start,

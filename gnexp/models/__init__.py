@@ -10,9 +10,10 @@ from torch import nn
 
 from gnexp.config import ModelConfig
 from gnexp.models.resnet import BasicBlock, Bottleneck, build_resnet
+from gnexp.models.vgg import build_vgg
 from gnexp.nn.norms import NormAct, NormFactory, name_norms
 
-MODELS: dict[str, Callable[..., nn.Module]] = {"resnet": build_resnet}
+MODELS: dict[str, Callable[..., nn.Module]] = {"resnet": build_resnet, "vgg": build_vgg}
 
 
 def build_model(
@@ -20,8 +21,9 @@ def build_model(
 ) -> nn.Module:
     """Builds and initialises a network.
 
-    He initialisation of convolutions, gamma 1 but 0 in each block's last norm, beta 0, classifier N(0, 0.01)
-    (Section 4.1). The draws do not depend on the norm, so that cells of one seed start from the same convolutions.
+    He initialisation of convolutions, gamma 1 but 0 in each block's last norm, beta 0, linear layers N(0, 0.01)
+    (Section 4.1), other biases 0. The draws do not depend on the norm, so that cells of one seed start from the same
+    convolutions.
 
     Raises:
         ValueError: an unknown kind, or a norm that cannot be had on a layer.
@@ -42,6 +44,7 @@ def _initialize(model: nn.Module, config: ModelConfig, generator: torch.Generato
             nn.init.kaiming_normal_(module.weight, mode=mode, nonlinearity="relu", generator=generator)
         elif isinstance(module, nn.Linear):
             nn.init.normal_(module.weight, std=config.classifier_std, generator=generator)
+        if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
             nn.init.zeros_(module.bias)
     if config.zero_init_last:
         for module in model.modules():

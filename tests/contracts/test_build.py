@@ -34,7 +34,8 @@ def two_steps(run: RunConfig) -> None:
     changed = [
         name for name, value in state.model.state_dict().items() if not torch.equal(value, before[name])
     ]
-    assert "fc.weight" in changed and "conv1.weight" in changed
+    names = [name for name, _ in state.model.named_parameters()]
+    assert names[0] in changed and names[-1] in changed
 
 
 @pytest.mark.parametrize("scale", ["paper", "small"])

@@ -1,11 +1,13 @@
 """ResNets against torchvision's: the same keys, and with its weights the same outputs."""
 
 import copy
+import dataclasses
 
 import pytest
 import torch
 import torchvision
 
+from gnexp.compose import Composer
 from gnexp.config import ModelConfig, NormConfig
 from gnexp.models import build_model
 from gnexp.nn.norms import BatchNormAct, norm_factory
@@ -13,6 +15,9 @@ from gnexp.nn.norms import BatchNormAct, norm_factory
 RESNET50 = ModelConfig(
     name="resnet50", block="bottleneck", blocks=(3, 4, 6, 3), widths=(64, 128, 256, 512), stem="conv7x7_pool"
 )
+
+
+RESNET101 = dataclasses.replace(RESNET50, name="resnet101", blocks=(3, 4, 23, 3))
 
 
 def build(config: ModelConfig, norm: NormConfig, seed: int = 0, *, workers: int = 1) -> torch.nn.Module:
@@ -46,9 +51,9 @@ def test_resnet50_has_torchvisions_keys(torchvision_resnet50: torch.nn.Module) -
         assert found[name].shape[-len(shape) :] == shape if len(shape) else found[name].shape == shape, name
 
 
-def assert_same_outputs(ours: torch.nn.Module, theirs: torch.nn.Module) -> None:
+def assert_same_outputs(ours: torch.nn.Module, theirs: torch.nn.Module, num: int = 2) -> None:
     """In double precision: in single, 50 layers' rounding differs by 1e-5 from machine to machine."""
-    x = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(2)).double()
+    x = torch.randn(num, 3, 64, 64, generator=torch.Generator().manual_seed(2)).double()
     with torch.no_grad():
         expected = copy.deepcopy(theirs).double()(x)
         torch.testing.assert_close(copy.deepcopy(ours).double()(x), expected, rtol=0, atol=1e-10)
@@ -69,6 +74,30 @@ def test_resnet50_with_groups_gives_torchvisions_outputs() -> None:
     ours = build(RESNET50, NormConfig(kind="gn", num_groups=32))
     ours.load_state_dict(theirs.state_dict())
     assert_same_outputs(ours, theirs)
+
+
+def test_resnet101_is_torchvisions() -> None:
+    """On torchvision's own tensors, which takes less time than a second network."""
+    theirs = torchvision.models.resnet101(weights=None)
+    with torch.device("meta"):
+        ours = build(RESNET101, BN)
+    assert list(ours.state_dict()) == list(theirs.state_dict())
+    ours.load_state_dict(theirs.state_dict(), assign=True)  # refuses another shape
+    assert_same_outputs(ours.eval(), theirs.eval(), num=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("resnet50", RESNET50),
+        ("resnet101", RESNET101),
+        ("thin_resnet", ModelConfig()),
+        ("thin_resnet_deep", ModelConfig(name="thin_resnet_deep", blocks=(3, 3, 3, 3))),
+    ],
+)
+def test_the_yaml_is_the_network_tested_here(name: str, expected: ModelConfig) -> None:
+    found = Composer().run([f"model={name}"]).model
+    assert dataclasses.replace(found, default_num_groups=8) == expected
 
 
 def test_thin_resnet_ends_in_a_2x2_map() -> None:
@@ -113,5 +142,5 @@ def test_every_worker_has_its_statistics() -> None:
 def test_impossible_grouping_names_the_layer() -> None:
     with pytest.raises(ValueError, match=r"layer bn1: .*got C=16 and G=32; possible: 1, 2, 4, 8, 16"):
         build(ModelConfig(), NormConfig(kind="gn", num_groups=32))
-    with pytest.raises(ValueError, match="model.kind must be one of resnet, got vit"):
+    with pytest.raises(ValueError, match="model.kind must be one of resnet, vgg, got vit"):
         build(ModelConfig(kind="vit"), GN)

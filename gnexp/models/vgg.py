@@ -1,0 +1,68 @@
+"""VGG (Simonyan & Zisserman 2015) with any norm after every convolution; names and weights are torchvision's."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from gnexp.config import ModelConfig
+from gnexp.nn.dropout import KeyedDropout
+from gnexp.nn.norms import NoNormAct, NormAct, NormFactory
+
+
+class VGG(nn.Module):
+    """Stages of 3x3 convolutions that each end in a pooling, then a classifier with hidden layers.
+
+    Every convolution has a bias, before a norm too: torchvision's do.
+
+    Args:
+        config: blocks (convolutions per stage), widths, and the classifier's pooling, widths and dropout.
+        norm: makes each norm.
+        channels: of the images.
+        num_classes: of the classifier.
+    """
+
+    def __init__(self, config: ModelConfig, norm: NormFactory, *, channels: int, num_classes: int) -> None:
+        super().__init__()
+        assert config.classifier_pool is not None and config.classifier_widths is not None, (
+            "checked by ModelConfig"
+        )
+        assert config.dropout is not None, "checked by ModelConfig"
+        features: list[nn.Module] = []
+        for num_convs, width in zip(config.blocks, config.widths, strict=True):
+            for _ in range(num_convs):
+                conv = nn.Conv2d(channels, width, 3, padding=1)
+                features += [conv, *_norm_and_relu(norm(width))]
+                channels = width
+            features.append(nn.MaxPool2d(2))
+        self.features = nn.Sequential(*features)
+        self.avgpool = nn.AdaptiveAvgPool2d(config.classifier_pool)
+        classifier: list[nn.Module] = []
+        inputs = channels * config.classifier_pool**2
+        for width in config.classifier_widths:
+            dropout = KeyedDropout(config.dropout, stream=f"classifier.{len(classifier) + 2}")
+            classifier += [nn.Linear(inputs, width), nn.ReLU(inplace=True), dropout]
+            inputs = width
+        self.classifier = nn.Sequential(*classifier, nn.Linear(inputs, num_classes))
+
+    @property
+    def probed_layer(self) -> nn.Module:
+        """The last convolution, VGG-16's conv5_3 (Figure 6)."""
+        return [module for module in self.features if isinstance(module, nn.Conv2d)][-1]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, channels, H, W) images -> (N, num_classes) logits."""
+        x = self.avgpool(self.features(x))
+        logits: torch.Tensor = self.classifier(x.flatten(1))
+        return logits
+
+
+def build_vgg(config: ModelConfig, norm: NormFactory, *, channels: int, num_classes: int) -> VGG:
+    """A VGG as configured, not yet initialised."""
+    return VGG(config, norm, channels=channels, num_classes=num_classes)
+
+
+def _norm_and_relu(norm: NormAct) -> list[nn.Module]:
+    if isinstance(norm, NoNormAct):
+        return [nn.ReLU(inplace=True)]  # its bias is the one that the convolution has already
+    return [norm, nn.Identity()]  # the norm holds the ReLU, whose place torchvision counts
