@@ -65,6 +65,11 @@ class Expansion:
 
     @property
     def seed_major(self) -> tuple[tuple[Cell, RunConfig], ...]:
-        """Every (cell, run), all cells at the first seed first, so that a full table appears early."""
+        """Every (cell, run), all cells at the first seed first, so that a full table appears early.
+
+        Of one seed the cells with the most steps come first: started last, one of them alone would keep the other
+        cores waiting for it.
+        """
         depth = max((len(cell.runs) for cell in self.cells), default=0)
-        return tuple((cell, cell.runs[i]) for i in range(depth) for cell in self.cells if i < len(cell.runs))
+        cells = sorted(self.cells, key=lambda cell: cell.runs[0].total_batch if cell.runs else 0)
+        return tuple((cell, cell.runs[i]) for i in range(depth) for cell in cells if i < len(cell.runs))
