@@ -87,8 +87,8 @@ def test_seed_major_gives_a_full_table_first(composer):
     assert [run.seed for _, run in expansion.seed_major] == [0, 0, 0, 0, 1, 1, 1, 1, 7, 7]
 
 
-def test_of_one_seed_the_longest_runs_come_first():
-    runs = [run for _, run in Composer().expand("batch_size", "small").seed_major]
+def test_of_one_seed_the_longest_runs_come_first(composer):
+    runs = [run for _, run in composer.expand("batch_size", "small").seed_major]
     assert [(run.seed, run.batch) for run in runs[:12]] == [
         *((0, batch) for batch in (2, 2, 4, 4, 8, 8, 16, 16, 32, 32)),
         *((1, batch) for batch in (2, 2)),
