@@ -162,3 +162,14 @@ def test_wheel_finds_its_own_conf(wheel):
     code = "from gnexp.keys import conf_dir; print(conf_dir())"
     done = subprocess.run([sys.executable, "-c", code], cwd=wheel, capture_output=True, text=True)
     assert done.stdout.strip() == str(wheel / "gnexp" / "conf"), done.stderr
+
+
+def test_every_measured_row_of_the_readme_is_one_that_the_program_wrote():
+    rows = [
+        line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("|") and "±" in line
+    ]
+    assert rows
+    written = {
+        line for path in (ROOT / "results" / "tables").glob("*.md") for line in path.read_text().splitlines()
+    }
+    assert not [row for row in rows if row not in written]

@@ -19,6 +19,7 @@ from gnexp.experiments.report.blocks import (
 )
 from gnexp.experiments.report.chapters import Chapter, contents_nav, make_chapters
 from gnexp.experiments.report.figures import GRID, INK, MUTED, PAPER, STYLES
+from gnexp.experiments.report.grids import effect_grids
 from gnexp.experiments.report.style import STYLE
 from gnexp.experiments.report.summary import (
     Section,
@@ -59,6 +60,16 @@ def make_readme(sections: Sequence[Section], notes: Sequence[str]) -> str:
             Text(f"![{_markdown_alt(first.plot.alt)}](figures/{first.exhibit.id}.svg)"),
             Text(f"**{first.exhibit.name}.** {first.exhibit.title}. {first.plot.caption}"),
         ]
+    table = next((section for section in sections if section.exhibit.contrasts), None)
+    if table is not None and table.found.small.has_any:
+        control = table.found.control
+        done = control if control is not None and control.has_any else None
+        blocks += effect_grids(table.exhibit, table.found.small, done)
+        blocks.append(
+            Text(
+                f"From [{table.exhibit.name}](tables/{table.exhibit.id}.md), which has the errors behind it as well."
+            )
+        )
     if found := other_findings(sections):
         blocks += [Heading("What else was found"), Items(tuple(found))]
     blocks += [
