@@ -77,6 +77,7 @@ def test_it_plots_one_line_per_norm_over_a_dotted_zero(results: dict[str, Result
     plot = plot_gap(EXHIBIT, findings(results))
     assert plot is not None
     assert plot.x_ticks == ("0", "0.5", "1")
+    assert plot.x_places == (0.0, 1.0, 2.0)
     (panel,) = plot.panels
     assert panel.reference == 0.0 and panel.y_limits[0] < 0
     assert [line.label for line in panel.lines] == ["BN +6.0", "GN 0.0"]
@@ -145,3 +146,11 @@ def test_before_any_run_it_says_how_to_make_them(tmp_path: Path) -> None:
 def test_axes_are_those_that_the_keys_span(change: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="exhibit why: axes of this .* must be "):
         parse_exhibit({**FIGURE, **change})
+
+
+def test_ticks_stand_true_to_scale(results: dict[str, Result]) -> None:
+    plot = plot_gap(EXHIBIT, findings(results))
+    assert plot is not None
+    uneven = dataclasses.replace(plot, x_ticks=("0", "0.25", "1"), x_places=(0.0, 0.5, 2.0))
+    assert [line.x for line in uneven.placed_panels[0].lines] == [(0.0, 0.5, 2.0)] * 2
+    assert uneven.digest != plot.digest

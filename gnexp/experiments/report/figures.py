@@ -76,7 +76,8 @@ def _draw(plot: Plot, is_narrow: bool, kind: str, metadata: dict[str, Any]) -> b
     from matplotlib.figure import Figure
 
     with matplotlib.rc_context(_SETTINGS):  # type: ignore[arg-type]  # its keys are a Literal of hundreds
-        number = len(plot.panels)
+        panels = plot.placed_panels
+        number = len(panels)
         columns = 1 if is_narrow else min(number, 3 if plot.x_ticks or number % 3 == 0 else 2)
         rows = -(-number // columns)
         # A page stretches a figure to its width: one panel is as wide as two, or its letters would be twice as large.
@@ -84,7 +85,7 @@ def _draw(plot: Plot, is_narrow: bool, kind: str, metadata: dict[str, Any]) -> b
         size = (3.9, 2.9 * rows) if is_narrow else (3.05 * max(columns, 2) + 0.5, 3.1 * rows)
         figure = Figure(figsize=size, facecolor=PAPER, layout="constrained")
         FigureCanvasAgg(figure)
-        for i, panel in enumerate(plot.panels):
+        for i, panel in enumerate(panels):
             axes = figure.add_subplot(rows, columns, i + 1)
             _draw_panel(
                 figure,
@@ -96,7 +97,7 @@ def _draw(plot: Plot, is_narrow: bool, kind: str, metadata: dict[str, Any]) -> b
                 has_x_label=i + columns >= number,
             )
         figure.canvas.draw()  # lays out the panels; labels are placed by what came of it
-        for axes, panel in zip(figure.axes, plot.panels, strict=True):
+        for axes, panel in zip(figure.axes, panels, strict=True):
             _label_lines(axes, panel)
         content = io.BytesIO()
         figure.savefig(content, format=kind, dpi=200, metadata=metadata)
@@ -132,8 +133,8 @@ def _draw_panel(
     axes.tick_params(colors=MUTED, labelsize=8, length=3, labelcolor=INK)
     axes.tick_params(axis="y", length=0)
     if plot.x_ticks:
-        axes.set_xticks(range(len(plot.x_ticks)), plot.x_ticks)
-        start, end = 0.0, len(plot.x_ticks) - 1.0
+        axes.set_xticks([plot.place(i) for i in range(len(plot.x_ticks))], plot.x_ticks)
+        start, end = 0.0, plot.place(len(plot.x_ticks) - 1)
         longest = max((len(line.label) for line in panel.lines if " " in line.label), default=0)
         # For the labels at the lines' ends.
         room = 0.42 + 0.03 * max(0, longest - 9) if longest else 0.2

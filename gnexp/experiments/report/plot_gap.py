@@ -48,6 +48,10 @@ def plot_gap(exhibit: Exhibit, found: Findings) -> Plot | None:
         (panel,),
         " ".join(filter(None, caption)),
         f"{exhibit.title}. The gap in points by {words}: {', '.join(told)}.",
+        # True to scale, and as wide as equal steps.
+        tuple((x - gaps.xs[0]) / (gaps.xs[-1] - gaps.xs[0]) * (len(gaps.xs) - 1) for x in gaps.xs)
+        if len(gaps.xs) > 1
+        else (),
     )
 
 

@@ -51,11 +51,30 @@ class Plot:
     panels: tuple[Panel, ...]
     caption: str
     alt: str
+    x_places: tuple[float, ...] = ()  # where the ticks stand, of numbers that are not equally far apart
+
+    def place(self, x: float) -> float:
+        """Where a point of a line is drawn."""
+        return self.x_places[int(x)] if self.x_places else x
+
+    @property
+    def placed_panels(self) -> tuple[Panel, ...]:
+        """The panels with their lines' points where they are drawn."""
+        return tuple(
+            dataclasses.replace(
+                panel,
+                lines=tuple(
+                    dataclasses.replace(line, x=tuple(self.place(x) for x in line.x)) for line in panel.lines
+                ),
+            )
+            for panel in self.panels
+        )
 
     @property
     def digest(self) -> str:
         """sha256 of everything plotted, numbers to 6 significant digits (the last bits belong to the C library)."""
-        values = _rounded({"id": self.id, "x": self.x_label, "ticks": self.x_ticks, "panels": self.panels})
+        plotted = {"id": self.id, "x": self.x_label, "ticks": self.x_ticks, "panels": self.panels}
+        values = _rounded({**plotted, **({"places": self.x_places} if self.x_places else {})})
         return "sha256:" + hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
