@@ -12,10 +12,10 @@ from gnexp.experiments.plan import Expansion
 from gnexp.experiments.report.blocks import Block, to_markdown
 from gnexp.experiments.report.cells import Findings, Measurements, measure
 from gnexp.experiments.report.collect import SCALES, copy_fresh, find_fresh, load_store
-from gnexp.experiments.report.eval_sets import eval_sets_blocks, eval_sets_rows
+from gnexp.experiments.report.eval_sets import eval_sets_blocks, eval_sets_rows, split_sentence
 from gnexp.experiments.report.exhibit import Exhibit, parse_exhibit
 from gnexp.experiments.report.figures import digest_of, draw_png, draw_svg
-from gnexp.experiments.report.gaps import gap_blocks, gap_rows
+from gnexp.experiments.report.gaps import gap_blocks, gap_rows, gap_sentences
 from gnexp.experiments.report.page import make_page, make_readme, without_drawings
 from gnexp.experiments.report.plot_by_batch import plot_by_batch
 from gnexp.experiments.report.plot_by_epoch import plot_by_epoch
@@ -39,6 +39,11 @@ _PLOTS: dict[str, Callable[[Exhibit, Findings], Plot | None]] = {
 _BODIES: dict[str, Callable[[Exhibit, Findings], list[Block]]] = {
     "eval_stats_table": eval_sets_blocks,
     "gap_table": gap_blocks,
+}
+# What a table found, for the kinds whose findings are no contrasts.
+_SENTENCES: dict[str, Callable[[Exhibit, Measurements], list[str]]] = {
+    "eval_stats_table": lambda exhibit, found: [split_sentence(exhibit, found)],
+    "gap_table": gap_sentences,
 }
 _DERIVED: dict[str, Callable[[Exhibit, Findings], list[Derived]]] = {
     "eval_stats_table": eval_sets_rows,
@@ -164,7 +169,9 @@ class _Plan:
             findings = Findings(small, paper, control)
             plot = _PLOTS[exhibit.kind](exhibit, findings) if exhibit.kind in _PLOTS else None
             body = _BODIES[exhibit.kind](exhibit, findings) if exhibit.kind in _BODIES else []
-            found.append(Section(exhibit, findings, plot, tuple(body)))
+            say = _SENTENCES.get(exhibit.kind)
+            sentences = tuple(say(exhibit, small)) if say is not None and small.has_any else ()
+            found.append(Section(exhibit, findings, plot, tuple(body), sentences))
         return found
 
     def _measure(

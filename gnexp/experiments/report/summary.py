@@ -30,6 +30,7 @@ class Section:
     found: Findings
     plot: Plot | None
     body: tuple[Block, ...] = ()  # what a table shows whose kind is not the paper's
+    sentences: tuple[str, ...] = ()  # and what it found at the small scale
 
 
 def questions(sections: Sequence[Section]) -> tuple[str, ...]:
@@ -58,7 +59,7 @@ def answer(sections: Sequence[Section]) -> list[str]:
 
 
 def other_findings(sections: Sequence[Section]) -> list[str]:
-    """One sentence for each other table: its first difference that has been measured."""
+    """What each other table found: its first difference that has been measured, or its own sentences."""
     told = []
     for section in sections:
         exhibit, found = section.exhibit, section.found
@@ -66,6 +67,7 @@ def other_findings(sections: Sequence[Section]) -> list[str]:
         for part in parts:
             for sentence in contrast_sentences(exhibit, part, is_measured=True)[:1]:
                 told.append(f"**{exhibit.name}**, {part.scale} scale: {sentence}")
+        told += [f"**{exhibit.name}**, small scale: {sentence}" for sentence in section.sentences]
     return told
 
 
