@@ -131,9 +131,10 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         require_name("model.name", self.name)
-        for key, values in (("blocks", self.blocks), ("widths", self.widths)):
+        for key in ("blocks", "widths", "classifier_widths"):
+            values = getattr(self, key) or ()
             require(min(values, default=1) >= 1, f"model.{key} must be at least 1 each, got {values}")
-        require_at_least(self, 1, "model.", "stem_stride", "default_num_groups")
+        require_at_least(self, 1, "model.", "stem_stride", "default_num_groups", "classifier_pool")
         require_at_least(self, 0, "model.", "classifier_std")
         for name in ("classifier_pool", "classifier_widths", "dropout"):
             require(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -41,6 +42,11 @@ def test_every_verb_has_help_that_fits_a_screen(capsys, verb):
     assert shown.startswith(f"gnexp {verb}")
     assert len(shown.splitlines()) <= 30
     assert max(len(line) for line in shown.splitlines()) <= 112
+
+
+def test_help_names_every_norm():
+    named = re.search(r"^  norm=(\S+)  ", VERB_HELP["train"], re.MULTILINE)
+    assert sorted(named[1].split("|")) == group_options("norm")
 
 
 def test_no_verb_is_a_mistake(capsys):
@@ -259,4 +265,5 @@ def test_a_benchmark_has_its_own_options(tmp_path):
     done = gnexp_process("bench", "step", "--help", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "usage: gnexp bench step" in done.stdout and "--workers" in done.stdout
-    assert gnexp_process("bench", "step", "--worker", "x", cwd=tmp_path).returncode == 2
+    refused = gnexp_process("bench", "step", "--workers", "0", cwd=tmp_path)
+    assert refused.returncode == 2 and "--rounds must be at least 1" in refused.stderr

@@ -200,6 +200,11 @@ def test_lr_is_the_papers_rule_at_8_workers():
         (lambda: brn(renorm_ramp=(1.0, 0.5, 2.0)), "norm.renorm_ramp must be three epochs"),
         (lambda: ModelConfig(kind="vgg"), "model.classifier_pool is for kind vgg, which needs it"),
         (lambda: ModelConfig(dropout=0.5), "model.dropout is for kind vgg"),
+        (lambda: vgg(classifier_pool=0), "model.classifier_pool must be at least 1, got 0"),
+        (
+            lambda: vgg(classifier_widths=(64, 0)),
+            r"model.classifier_widths must be at least 1 each, got \(64, 0\)",
+        ),
         (lambda: NormConfig(kind="gn", momentum=0.1), "norm.momentum is for norm=bn"),
         (lambda: RunConfig(seed=2**63), "seed must not be negative or above"),
         (lambda: ModelConfig(widths=(0, 0, 0, 0)), "model.widths must be at least 1 each"),

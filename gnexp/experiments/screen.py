@@ -93,6 +93,8 @@ def not_stated(run: RunConfig) -> list[str]:
     if run.norm.momentum is not None:
         options.append(f"norm.momentum={run.norm.momentum:g}")
         options.append("statistics of evaluation (all three are measured; val/top1_error has worker 0's)")
+    if run.norm.renorm_ramp is not None:
+        options.append(f"norm.renorm_ramp={list(run.norm.renorm_ramp)}")
     options += [
         f"model.classifier_std={run.model.classifier_std:g}",
         f"model.init_mode={run.model.init_mode}",

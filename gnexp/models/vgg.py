@@ -36,6 +36,7 @@ class VGG(nn.Module):
                 channels = width
             features.append(nn.MaxPool2d(2))
         self.features = nn.Sequential(*features)
+        self.min_size = 2 ** len(config.blocks)  # pixels a side, of which the poolings leave one
         self.avgpool = nn.AdaptiveAvgPool2d(config.classifier_pool)
         classifier: list[nn.Module] = []
         inputs = channels * config.classifier_pool**2
@@ -51,7 +52,16 @@ class VGG(nn.Module):
         return [module for module in self.features if isinstance(module, nn.Conv2d)][-1]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(N, channels, H, W) images -> (N, num_classes) logits."""
+        """(N, channels, H, W) images -> (N, num_classes) logits.
+
+        Raises:
+            ValueError: images of which the poolings leave nothing.
+        """
+        if min(x.shape[2:]) < self.min_size:
+            raise ValueError(
+                f"a VGG of {self.min_size.bit_length() - 1} stages needs images of at least {self.min_size} pixels a "
+                f"side, got {x.shape[2]} x {x.shape[3]}; take other data, or fewer model.blocks and model.widths"
+            )
         x = self.avgpool(self.features(x))
         logits: torch.Tensor = self.classifier(x.flatten(1))
         return logits

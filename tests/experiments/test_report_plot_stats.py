@@ -139,3 +139,9 @@ def test_the_table_has_errors_losses_and_their_difference(tmp_path: Path) -> Non
     (part,) = [row for row in rows if row["quantity"].startswith("evaluation's part") and row["batch"] == "2"
                and row["n"] == "3"]  # fmt: skip
     assert part["mean"] == "0.9833" and part["scale"] == "small"
+
+
+def test_the_reference_names_every_axis() -> None:
+    """With the batch left out the axes are still those that the keys span, and nothing to take effects against."""
+    with pytest.raises(ValueError, match="exhibit eval_stats: reference of a .* every axis, it lacks batch"):
+        parse_exhibit({**TABLE, "reference": {"norm": "bn"}})

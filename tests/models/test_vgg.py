@@ -6,9 +6,11 @@ import torchvision
 
 from gnexp.compose import Composer
 from gnexp.config import ModelConfig, NormConfig
+from gnexp.engine.state import check_shapes
 from gnexp.models import build_model
 from gnexp.models.vgg import VGG
 from gnexp.nn.norms import norm_factory
+from gnexp.tasks import build_task
 
 BN = NormConfig(kind="bn", momentum=0.1)
 GN = NormConfig(num_groups=8)
@@ -64,6 +66,13 @@ def test_thin_vgg_is_vgg16_four_times_narrower_and_ends_in_a_1x1_map() -> None:
     assert maps == [torch.Size([2, 128, 1, 1])]
     convs = [module for module in model.modules() if isinstance(module, torch.nn.Conv2d)]
     assert len(convs) == 13 and model.probed_layer is convs[-1]
+
+
+def test_images_that_the_poolings_leave_nothing_of_are_refused_in_one_line() -> None:
+    """fashion_mnist's 28 pixels: before training, on shapes alone."""
+    run = COMPOSER.run(["scale=smoke", "model=thin_vgg", "data=fashion_embedded", "norm=bn"])
+    with pytest.raises(ValueError, match="5 stages needs images of at least 32 pixels a side, got 28 x 28"):
+        check_shapes(run, build_task(run.task))
 
 
 @pytest.mark.parametrize("norm", [NONE, BN, GN], ids=["none", "bn", "gn"])

@@ -86,6 +86,38 @@ def test_algorithm_1_by_hand() -> None:
     assert (mean.item(), std.item()) == (2.0, 2.0)
 
 
+def test_the_reference_is_algorithm_1_with_every_bound_met() -> None:
+    """Written again with nothing shared: r and d are the reference's and the fast path's alike."""
+    workers, r_max, d_max, eps = 2, 1.5, 0.5, 1e-5
+    x, weight, bias = randn(8, 6, 3, 3, seed=5), randn(6, seed=6), randn(6, seed=7)
+    mean, std = randn(workers, 6, seed=8), randn(workers, 6, seed=9).exp()
+    ours_in, their_in = x.clone().requires_grad_(), x.clone().requires_grad_()
+    y, _, _ = reference.batch_renorm(ours_in, workers, weight, bias, eps, mean, std, r_max, d_max)
+    expected = torch.zeros_like(x)
+    met = set()
+    for worker in range(workers):
+        for channel in range(6):
+            own = their_in[worker::workers, channel]
+            mu, sigma = mean[worker, channel].item(), std[worker, channel].item()
+            mu_b = own.sum() / own.numel()
+            sigma_b = (eps + ((own - mu_b) ** 2).sum() / own.numel()) ** 0.5
+            r, d = sigma_b.item() / sigma, (mu_b.item() - mu) / sigma
+            met |= {name for name, is_met in (
+                ("r low", r < 1 / r_max), ("r high", r > r_max), ("r", 1 / r_max < r < r_max),
+                ("d low", d < -d_max), ("d high", d > d_max), ("d", -d_max < d < d_max),
+            ) if is_met}  # fmt: skip
+            r, d = min(max(r, 1 / r_max), r_max), min(max(d, -d_max), d_max)
+            expected[worker::workers, channel] = (
+                weight[channel] * ((own - mu_b) / sigma_b * r + d) + bias[channel]
+            )
+    assert len(met) == 6, f"the test must have seen both bounds of both and neither, saw {met}"
+    torch.testing.assert_close(y, expected, rtol=0, atol=1e-10)
+    upstream = randn(*x.shape, seed=10)
+    (y * upstream).sum().backward()
+    (expected * upstream).sum().backward()
+    torch.testing.assert_close(ours_in.grad, their_in.grad, rtol=0, atol=1e-10)
+
+
 def test_no_gradient_goes_through_the_correction() -> None:
     """With r and d held, y is batch norm scaled by r: its gradient sums to 0 over the batch, as batch norm's does."""
     norm, x = make(), randn(6, 5, 4, 4).requires_grad_()

@@ -223,6 +223,9 @@ def _check_axes(kind: str, axes: tuple[str, ...], values: Mapping[str, Any]) -> 
             named == set(axes),
             f"axes of this {kind} must be {', '.join(sorted(named))}, which its keys span, got {', '.join(axes)}",
         )
+    if kind.startswith("eval_stats"):
+        missing = sorted(set(axes) - set(values["reference"]))
+        require(not missing, f"reference of a {kind} must name every axis, it lacks {', '.join(missing)}")
 
 
 def _listed(value: Any) -> tuple[str, ...]:
