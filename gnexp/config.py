@@ -18,6 +18,7 @@ from gnexp.fields import (
     hardware_field,
     require,
     require_at_least,
+    require_finite,
     require_name,
     science,
     science_field,
@@ -290,6 +291,7 @@ class RunConfig:
     memory_format: str = hardware_field("contiguous")  # contiguous | channels_last
 
     def __post_init__(self) -> None:
+        require_finite(self)
         require(self.batch >= 1, f"batch must be at least 1 image per worker, got {self.batch}")
         require_at_least(self, 1, "", "workers", "threads")
         require(0 <= self.seed < 2**63, f"seed must not be negative or above 2^63 - 1, got {self.seed}")

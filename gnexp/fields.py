@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import re
 import typing
 from dataclasses import field
@@ -34,6 +35,18 @@ def require_at_least(config: Any, lowest: int, prefix: str, *names: str) -> None
     for name in names:
         value = getattr(config, name)
         require(value is None or value >= lowest, f"{prefix}{name} {bound}, got {value}")
+
+
+def require_finite(config: Any, prefix: str = "") -> None:
+    """Checks every number of a config, nested ones too: infinity and NaN have no canonical JSON, hence no run_id."""
+    for f in dataclasses.fields(config):
+        value = getattr(config, f.name)
+        if dataclasses.is_dataclass(value):
+            require_finite(value, f"{prefix}{f.name}.")
+            continue
+        for number in value if isinstance(value, tuple) else (value,):
+            is_finite = not isinstance(number, float) or math.isfinite(number)
+            require(is_finite, f"{prefix}{f.name} must be finite, got {value}")
 
 
 def require_name(key: str, name: str) -> None:

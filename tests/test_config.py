@@ -197,6 +197,8 @@ def test_lr_is_the_papers_rule_at_8_workers():
         (lambda: NormConfig(kind="brn", momentum=0.1), "norm.r_max is for norm=brn, which need it: got None"),
         (lambda: brn(r_max=0.5), "norm.r_max must be at least 1, got 0.5"),
         (lambda: brn(d_max=-1.0), "norm.d_max must not be negative, got -1.0"),
+        (lambda: RunConfig(norm=brn(d_max=float("inf"))), "norm.d_max must be finite, got inf"),
+        (lambda: RunConfig(data=DataConfig(mean=(float("nan"),))), "data.mean must be finite"),
         (lambda: brn(renorm_ramp=(1.0, 0.5, 2.0)), "norm.renorm_ramp must be three epochs"),
         (lambda: ModelConfig(kind="vgg"), "model.classifier_pool is for kind vgg, which needs it"),
         (lambda: ModelConfig(dropout=0.5), "model.dropout is for kind vgg"),

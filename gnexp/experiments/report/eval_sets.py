@@ -136,7 +136,7 @@ def _measured_blocks(exhibit: Exhibit, part: Measurements) -> list[Block]:
     return [
         Text(
             f"{describe_regime(part.runs)}; {part.seeds_text()} per cell; mean ± half the 95 % t interval over seeds; "
-            "differences are paired by seed."
+            "differences are paired by seed, over the seeds that both cells have."
         ),
         Table(
             "Error under each set of running statistics, %", (corner, *map(str, sets.columns)), tuple(errors)

@@ -90,8 +90,9 @@ def trust_blocks(sections: Sequence[Section], notes: Sequence[str]) -> list[Bloc
         )
     items += [
         (
-            "Intervals are 95 % t intervals over seeds; differences are paired by seed. They hold the noise of "
-            "training, not that of having one validation set."
+            "Intervals are 95 % t intervals over seeds; differences are paired by seed, over the seeds that both cells "
+            "have, so they need not be the differences of the means. They hold the noise of training, not that of "
+            "having one validation set."
         ),
         "A difference is claimed only where its interval excludes 0.",
     ]
