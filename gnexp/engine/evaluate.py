@@ -10,9 +10,8 @@ from gnexp.data.loader import train_batches, val_batches
 from gnexp.engine.state import State
 from gnexp.nn.statistics import batch_norms, with_eval_stats, with_precise_stats
 
-_EVAL_SIZE = (
-    200  # images at once: the activations of more leave the cache; evaluation is the same at every size
-)
+# Images at once: the activations of more leave the cache. Evaluation is the same at every size.
+_EVAL_SIZE = 200
 
 
 def evaluate(state: State, eval_stats: Sequence[str]) -> dict[str, float]:

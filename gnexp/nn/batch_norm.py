@@ -42,19 +42,19 @@ class WorkerNormAct(NormAct, abc.ABC):
     def normalize(self, x: torch.Tensor) -> torch.Tensor:
         if not self.training:
             return self.normalize_by_running_stats(x)
-        num_values = self.count_values(x)
-        return (self.normalize_folded if x.is_contiguous() else self.normalize_plainly)(x, num_values)
+        self.check_batch(x)
+        return self.normalize_folded(x) if x.is_contiguous() else self.normalize_plainly(x)
 
     @abc.abstractmethod
     def normalize_by_running_stats(self, x: torch.Tensor) -> torch.Tensor:
         """Evaluation, by the set of running statistics that eval_stats names."""
 
     @abc.abstractmethod
-    def normalize_folded(self, x: torch.Tensor, num_values: int) -> torch.Tensor:
+    def normalize_folded(self, x: torch.Tensor) -> torch.Tensor:
         """Training on contiguous x: every worker's statistics in one native call; the result is folded."""
 
     @abc.abstractmethod
-    def normalize_plainly(self, x: torch.Tensor, num_values: int) -> torch.Tensor:
+    def normalize_plainly(self, x: torch.Tensor) -> torch.Tensor:
         """Training on x in any layout, by the reference."""
 
     @abc.abstractmethod
@@ -69,8 +69,8 @@ class WorkerNormAct(NormAct, abc.ABC):
         """(C,) -> (V C,), one copy for each worker."""
         return parameter.expand(self.workers, self.channels).reshape(-1)
 
-    def count_values(self, x: torch.Tensor) -> int:
-        """Values per channel and worker of a training batch.
+    def check_batch(self, x: torch.Tensor) -> None:
+        """Checks that each worker has a training batch with something to normalize.
 
         Raises:
             ValueError: images that do not divide over the workers, or a single value to normalize.
@@ -80,13 +80,11 @@ class WorkerNormAct(NormAct, abc.ABC):
                 f"layer {self.name}: a training batch must be a multiple of workers={self.workers}, "
                 f"got {x.shape[0]} images"
             )
-        num_values = x.shape[0] // self.workers * x[0, 0].numel()
-        if num_values == 1:
+        if x.numel() == self.workers * self.channels:
             raise ValueError(
                 f"layer {self.name}: batch normalization needs more than one value per channel and worker, "
                 f"got input {tuple(x.shape)} for {self.workers} workers; raise batch or the image size"
             )
-        return num_values
 
     def choose(self, running: torch.Tensor) -> torch.Tensor:
         """The set that evaluation uses: (V, C) -> (C,)."""
@@ -120,13 +118,14 @@ class BatchNormAct(WorkerNormAct):
         mean, var = self.choose(self.running_mean), self.choose(self.running_var)
         return F.batch_norm(x, mean, var, self.weight, self.bias, False, 0.0, self.eps)
 
-    def normalize_folded(self, x: torch.Tensor, num_values: int) -> torch.Tensor:
+    def normalize_folded(self, x: torch.Tensor) -> torch.Tensor:
         weight, bias = self.per_worker(self.weight), self.per_worker(self.bias)
         mean, var = self.running_mean.view(-1), self.running_var.view(-1)
         return F.batch_norm(self.fold(x), mean, var, weight, bias, True, self.momentum, self.eps)
 
-    def normalize_plainly(self, x: torch.Tensor, num_values: int) -> torch.Tensor:
+    def normalize_plainly(self, x: torch.Tensor) -> torch.Tensor:
         y, batch_mean, batch_var = reference.batch_norm(x, self.workers, self.weight, self.bias, self.eps)
+        num_values = x.numel() // batch_var.numel()  # per channel and worker
         with torch.no_grad():
             unbiased = batch_var * (num_values / (num_values - 1))
             self.running_mean.lerp_(batch_mean.to(self.running_mean.dtype), self.momentum)

@@ -70,11 +70,10 @@ class BatchRenormAct(WorkerNormAct):
 
     def normalize_by_running_stats(self, x: torch.Tensor) -> torch.Tensor:
         mean, variance = self.choose(self.running_mean), self.choose(self.running_std).square()
-        return F.batch_norm(
-            x, mean, variance, self.weight, self.bias, False, 0.0, 0.0
-        )  # eps is in it already
+        eps = 0.0  # it is in the running deviation
+        return F.batch_norm(x, mean, variance, self.weight, self.bias, False, 0.0, eps)
 
-    def normalize_folded(self, x: torch.Tensor, num_values: int) -> torch.Tensor:
+    def normalize_folded(self, x: torch.Tensor) -> torch.Tensor:
         folded = self.fold(x)
         with torch.no_grad():
             mean, variance = channel_moments(folded)
@@ -89,7 +88,7 @@ class BatchRenormAct(WorkerNormAct):
         bias = torch.addcmul(self.bias, self.weight, d).view(-1)
         return F.batch_norm(folded, None, None, weight, bias, True, 0.0, self.eps)
 
-    def normalize_plainly(self, x: torch.Tensor, num_values: int) -> torch.Tensor:
+    def normalize_plainly(self, x: torch.Tensor) -> torch.Tensor:
         running = (self.running_mean, self.running_std)
         y, batch_mean, batch_std = reference.batch_renorm(
             x, self.workers, self.weight, self.bias, self.eps, *running, *self.bounds

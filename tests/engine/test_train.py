@@ -12,6 +12,8 @@ from gnexp.engine.train import DivergedError, EpochRecord, StepRecord, train
 
 CPU = torch.device("cpu")
 BN = NormConfig(kind="bn", momentum=0.1)
+# Its ramp goes on past the first epoch, after which the test below interrupts.
+BRN = NormConfig(kind="brn", momentum=0.1, r_max=1.5, d_max=0.5, renorm_ramp=(0.1, 1.5, 2.5))
 SMOKE = RunConfig(
     norm=BN,
     data=DataConfig(exposure=1.0, clutter=0, num_train=100, num_val=50, shift=1),
@@ -57,15 +59,17 @@ def test_a_run_repeats_bit_for_bit_and_uses_no_global_randomness() -> None:
     assert_equal(weights(first), weights(second))
 
 
-def test_resume_equals_the_uninterrupted_run() -> None:
-    whole = build(SMOKE, CPU)
+@pytest.mark.parametrize("norm", [BN, BRN], ids=["bn", "brn"])
+def test_resume_equals_the_uninterrupted_run(norm: NormConfig) -> None:
+    run = dataclasses.replace(SMOKE, norm=norm)
+    whole = build(run, CPU)
     expected = epochs(whole)
-    interrupted = build(SMOKE, CPU)
+    interrupted = build(run, CPU)
     for record in train(interrupted):
         if isinstance(record, EpochRecord):
             break
     saved = copy.deepcopy(interrupted.state_dict())
-    resumed = build(SMOKE, CPU)
+    resumed = build(run, CPU)
     resumed.load_state_dict(saved)
     assert epochs(resumed) == expected[1:]
     assert_equal(weights(whole), weights(resumed))

@@ -88,6 +88,13 @@ class Measurements:
         return sum(len(cell.missing) for cell in self.cells.values())
 
     @property
+    def missing_text(self) -> str:
+        """How much of the scale is missing, in words; empty where nothing is."""
+        if not self.num_missing:
+            return ""
+        return f"{self.num_missing} of {self.num_planned} runs are missing at {self.scale} scale"
+
+    @property
     def runs(self) -> list[RunConfig]:
         """A run of each cell, to describe the regime by."""
         return [cell.cell.runs[0] for cell in self.cells.values()]

@@ -31,11 +31,7 @@ def plot_by_epoch(exhibit: Exhibit, found: Findings) -> Plot | None:
     ]
     parts = [part for part in (found.paper, found.small) if part.has_any]
     seeds = " and ".join(f"{part.seeds_text()} at {part.scale} scale" for part in parts)
-    missing = [
-        f"{part.num_missing} of {part.num_planned} runs are missing at {part.scale} scale"
-        for part in parts
-        if part.num_missing
-    ]
+    missing = [part.missing_text for part in parts if part.missing_text]
     caption = (
         f"Mean over {seeds}; the band is the range of the seeds. The error axis leaves the first epochs out. "
         + ("" if not missing else f"{'; '.join(missing)}. ")
