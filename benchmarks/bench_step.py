@@ -31,6 +31,7 @@ from torchvision import transforms
 
 from gnexp.compose import Composer
 from gnexp.config import RunConfig
+from gnexp.data import build_dataset
 from gnexp.data.fashion_mnist import load_fashion_mnist
 from gnexp.data.scenes import make_scenes
 from gnexp.engine.state import State, build
@@ -168,9 +169,7 @@ def check_equal(state: State, user: User, scenes: npt.NDArray[np.uint8]) -> None
     """
     run = state.run
     plain = replace(run.data, flip=False)
-    batch = next(
-        iter(build(replace(run, data=plain), CPU).dataset.train_batches(0, 0, [np.arange(run.total_batch)]))
-    )
+    (batch,) = build_dataset(plain, CPU).train_batches(0, 0, [np.arange(run.total_batch)])
     theirs = Scenes(run, flip=0.0)
     if not np.array_equal(theirs.images, scenes):
         raise SystemExit("the two sides do not see the same scenes")
