@@ -102,6 +102,9 @@ def _hydra(verb: str, words: list[str]) -> int:
 
     # Hydra then raises instead of printing a stack trace of its own and a hint to set this variable.
     os.environ["HYDRA_FULL_ERROR"] = "1"
+    # joblib's helper process, when Ctrl-C reaches it too, may warn of what it finds cleaned up: nothing for a user.
+    silenced = "ignore:resource_tracker:UserWarning"
+    os.environ["PYTHONWARNINGS"] = ",".join(filter(None, (os.environ.get("PYTHONWARNINGS"), silenced)))
     signal.signal(signal.SIGTERM, _terminate)
     before, sys.argv = sys.argv, ["gnexp", *arguments, *flags]
     app = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=compose.CONFIG_NAME)
