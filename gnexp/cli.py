@@ -5,6 +5,7 @@ Imports neither torch nor Hydra before a verb needs it, and never torch: trainin
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 from pathlib import Path
@@ -43,7 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 0
         if verb in ("train", "sweep"):
             return _hydra(verb, rest)
-        return {"report": _report, "eval": _eval, "bench": _bench, "completion": _completion}[verb](rest)
+        # One module a verb, imported when asked for, so that each command pays for itself alone.
+        return int(importlib.import_module(f"gnexp.verbs.{verb}").main(rest))
     except KeyboardInterrupt:
         print("gnexp: interrupted", file=sys.stderr)
         return 130
@@ -152,113 +154,6 @@ def run_task(config: DictConfig) -> int:
     if outcome.stopped_by is not None:
         raise SystemExit(128 + outcome.stopped_by)
     return outcome.exit_code
-
-
-def _report(words: list[str]) -> int:
-    is_check = "--check" in words
-    defaults = {"exhibit": "", "overwrite": "false", "runs_dir": "runs", "results_dir": "results"}
-    settings = _settings([word for word in words if word != "--check"], defaults)
-    from gnexp import compose
-    from gnexp.experiments import report
-
-    if settings["overwrite"].lower() not in ("true", "false"):
-        raise ValueError(f"overwrite must be true or false, got {settings['overwrite']}")
-    names = [name for name in settings["exhibit"].split(",") if name] or None
-    exhibits = compose.load_exhibits(names)
-    runs_dir, results_dir = Path(settings["runs_dir"]), Path(settings["results_dir"])
-    # What a command needs beside its experiment to fill this report and no other.
-    places = [
-        f"{key}={settings[key]}" for key in ("runs_dir", "results_dir") if settings[key] != defaults[key]
-    ]
-    if is_check:
-        problems = report.check(
-            exhibits, compose.expand, results_dir=results_dir, is_whole=names is None, places=places
-        )
-        for problem in problems:
-            print(problem, file=sys.stderr)
-        print(f"{results_dir}: {len(problems)} problem(s)" if problems else f"{results_dir} is as rendered")
-        return 1 if problems else 0
-    overwrite = settings["overwrite"].lower() == "true"
-    rendered = report.render(
-        exhibits,
-        compose.expand,
-        runs_dir=runs_dir,
-        results_dir=results_dir,
-        overwrite=overwrite,
-        is_whole=names is None,
-        places=places,
-    )
-    for note in rendered.notes:
-        print(f"note: {note}", file=sys.stderr)
-    for path in rendered.paths:
-        print(path)
-    print(f"{len(rendered.collected)} new result(s) from {runs_dir}\n\n{rendered.answer}")
-    return 0
-
-
-def _eval(words: list[str]) -> int:
-    settings = _settings(words, {"run": "", "eval_stats": "worker0", "runs_dir": "runs"})
-    import subprocess
-
-    from gnexp.keys import check_choice
-    from gnexp.launch import named_run_dir, start_worker
-
-    check_choice("eval_stats", settings["eval_stats"], ("worker0", "mean", "precise", "all"))
-    if not settings["run"]:
-        raise ValueError("which run? gnexp eval run=RUN_ID (or the start of it, or its directory)")
-    run_dir = named_run_dir(settings["run"], Path(settings["runs_dir"]))
-    arguments = ["--eval", settings["eval_stats"], str(run_dir / "spec.json")]
-    ended = start_worker(arguments, dict(os.environ), stdout=subprocess.PIPE)
-    if ended.exit_code == 0:
-        rows = [line.split("\t") for line in ended.out.decode().splitlines() if "\t" in line]
-        print(f"{run_dir.name}\n{'eval_stats':<12}val/top1_error, %")
-        for stats, error in rows:
-            print(f"{stats:<12}{float(error):.2f}")
-    return ended.exit_code
-
-
-def _bench(words: list[str]) -> int:
-    import subprocess
-
-    from gnexp.keys import check_choice
-
-    directory = Path(__file__).resolve().parents[1] / "benchmarks"
-    names = sorted(path.stem.removeprefix("bench_") for path in directory.glob("bench_*.py"))
-    if not names:
-        raise ValueError(
-            f"there is no {directory}: the benchmarks come with gnexp's repository, not its package"
-        )
-    if not words:
-        raise ValueError(f"which benchmark? gnexp bench NAME, one of {', '.join(names)}")
-    check_choice("benchmark", words[0], names)
-    script = directory / f"bench_{words[0]}.py"
-    return subprocess.run([sys.executable, str(script), *words[1:]]).returncode
-
-
-def _completion(words: list[str]) -> int:
-    _settings(words, {})
-    from gnexp.completion import script
-
-    print(script(), end="")
-    return 0
-
-
-def _settings(words: list[str], defaults: dict[str, str]) -> dict[str, str]:
-    """key=value words of a verb that is no Hydra app."""
-    from gnexp.keys import did_you_mean
-
-    found = dict(defaults)
-    for word in words:
-        key, equals, value = word.partition("=")
-        if key not in defaults:
-            known = f": known are {', '.join(defaults)}" if defaults else ": this verb takes none"
-            raise ValueError(
-                f"unknown {'key' if equals else 'word'} {key}{known}{did_you_mean(key, list(defaults))}"
-            )
-        if not equals or not value:
-            raise ValueError(f"expected {key}=VALUE, got {word!r}")
-        found[key] = value
-    return found
 
 
 def _refuse(message: str) -> Any:

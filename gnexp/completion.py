@@ -9,7 +9,7 @@ _VALUES = {
     "dry_run": "true false",
     "overwrite": "true false",
     "device": "auto cpu cuda",
-    "memory_format": "contiguous channels_last",
+    "memory_format": "auto contiguous channels_last",
     "eval_stats": "worker0 mean precise all",
     "hydra/launcher": "joblib basic",
 }

@@ -162,7 +162,7 @@ def launch(run: RunConfig, runs_dir: Path, *, quiet: bool) -> Outcome:
     # Read by OpenMP and MKL while they are imported, before the worker could set anything.
     env.update(OMP_NUM_THREADS=str(run.threads), MKL_NUM_THREADS=str(run.threads))
     if not quiet:
-        code = start_worker([str(spec)], env).exit_code
+        code = start_worker(["train", str(spec)], env).exit_code
         return Outcome(exit_code=EXIT_USER_ERROR if code == EXIT_BUSY else code, run_dir=run_dir)
     ended = _start_quietly(spec, env)
     if ended.exit_code == EXIT_BUSY and ended.stopped_by is None:
@@ -173,7 +173,9 @@ def launch(run: RunConfig, runs_dir: Path, *, quiet: bool) -> Outcome:
 def _start_quietly(spec: Path, env: dict[str, str]) -> Ended:
     """Runs a training process whose words go into the run's log and not to the terminal."""
     with (spec.parent / "log.txt").open("ab") as log:
-        ended = start_worker([str(spec)], {**env, "GNEXP_QUIET": "1"}, stdout=log, stderr=subprocess.PIPE)
+        ended = start_worker(
+            ["train", str(spec)], {**env, "GNEXP_QUIET": "1"}, stdout=log, stderr=subprocess.PIPE
+        )
         if ended.exit_code != EXIT_BUSY:  # else the log is another process's
             log.write(ended.errors)
     return ended

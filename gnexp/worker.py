@@ -1,4 +1,4 @@
-"""The training process: `python -m gnexp.worker [--eval STATS] spec.json`. Never imports hydra.
+"""The process that needs torch: `python -m gnexp.worker train spec.json`, or another job. Never imports hydra.
 
 Exit codes: 0 done (a diverged run too), 1 failed, 2 a user's mistake, 4 the run is another
 process's, 130 interrupted, 143 terminated.
@@ -6,9 +6,9 @@ process's, 130 interrupted, 143 terminated.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import ctypes
+import importlib
 import os
 import signal
 import sys
@@ -22,19 +22,15 @@ _PR_SET_PDEATHSIG = 1
 
 
 def main() -> int:
-    """Trains or evaluates one run and says in one line what went wrong, if anything did."""
-    parser = argparse.ArgumentParser(prog="python -m gnexp.worker", description=__doc__)
-    parser.add_argument("spec", type=Path, help="a run's spec.json")
-    parser.add_argument(
-        "--eval", metavar="STATS", help="score the final weights: worker0, mean, precise or all"
-    )
-    arguments = parser.parse_args()
+    """Does one job and says in one line what went wrong, if anything did."""
+    job, *words = sys.argv[1:]
+    directory = Path(words[0]).parent if words and words[0].endswith("spec.json") else None
     _end_with_parent()
     signal.signal(signal.SIGTERM, _terminate)
     # A shell ignores SIGINT for what it starts in the background, and children inherit that; our parent passes it on.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        return _work(arguments.spec, arguments.eval)
+        return _train(Path(words[0])) if job == "train" else _do(job, words)
     except KeyboardInterrupt:
         return _say("interrupted; the same command goes on from the last finished epoch", 130)
     except BusyError as error:
@@ -42,50 +38,50 @@ def main() -> int:
     except ValueError as error:
         # The line is for the person; should it be a defect of ours after all, the log says where.
         with contextlib.suppress(OSError):
-            _log_traceback(arguments.spec.parent)
+            _log_traceback(directory)
         return _say(f"error: {error}", 2)
     except OSError as error:
         # A directory that cannot be written, a full disk. Errors of a flush do not name their file.
-        place = error.filename or arguments.spec.parent
+        place = error.filename or directory or "a file"
         reason = error.strerror or error
         return _say(
             f"error: {place}: {reason}; mend that, and the same command goes on from the last finished epoch",
             2,
         )
     except Exception as error:
-        log = _log_traceback(arguments.spec.parent)
+        log = _log_traceback(directory)
         return _say(
-            f"failed: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''} (see {log})",
+            f"failed: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}{log}",
             1,
         )
 
 
-def _work(path: Path, eval_stats: str | None) -> int:
-    # Imported late, so that a signal during torch's seconds of import ends in one line as well.
-    import torch
+# Imported late, so that a signal during torch's seconds of import ends in one line as well.
 
-    from gnexp.experiments.run import evaluate_run, load_spec, train_run
+
+def _train(path: Path) -> int:
+    from gnexp.experiments.run import load_spec, set_threads, train_run
     from gnexp.experiments.screen import Screen
-    from gnexp.nn.statistics import EVAL_STATS
 
     spec = load_spec(path)
-    if spec.run.threads is not None:
-        torch.set_num_threads(spec.run.threads)
-    if eval_stats is None:
-        train_run(spec, Screen(spec.directory / "log.txt"))
-        return 0
-    if eval_stats not in (*EVAL_STATS, "all"):
-        raise ValueError(f"eval_stats must be one of {', '.join(EVAL_STATS)}, all; got {eval_stats}")
-    for stats, score in evaluate_run(spec, list(EVAL_STATS) if eval_stats == "all" else [eval_stats]).items():
-        print(f"{stats}\t{score:.4f}")
+    set_threads(spec.run)
+    train_run(spec, Screen(spec.directory / "log.txt"))
     return 0
 
 
-def _log_traceback(directory: Path) -> Path:
+def _do(job: str, words: list[str]) -> int:
+    return int(importlib.import_module(f"gnexp.jobs.{job}").main(words))
+
+
+def _log_traceback(directory: Path | None) -> str:
+    """Keeps the traceback in the run's log, or prints it where there is no run; returns where to look."""
+    if directory is None:
+        traceback.print_exc()
+        return ""
     log = directory / "log.txt"
     with open(log, "a") as file:
         traceback.print_exc(file=file)
-    return log
+    return f" (see {log})"
 
 
 def _say(message: str, code: int) -> int:

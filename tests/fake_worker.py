@@ -14,7 +14,7 @@ from pathlib import Path
 from gnexp.config import from_dict, science
 from gnexp.experiments.result import Result
 
-spec_path = Path(sys.argv[-1])
+spec_path = Path(sys.argv[2])
 spec = json.loads(spec_path.read_text())
 run = from_dict(spec["config"])
 folder = spec_path.parent
@@ -27,7 +27,7 @@ with (folder / "seen.jsonl").open("a") as file:
     }
     line = {"arguments": sys.argv[1:], "threads": run.threads, "time": time.time(), **environment}
     file.write(json.dumps(line) + "\n")
-if sys.argv[1] == "--eval":
+if sys.argv[1] == "eval":
     print("worker0\t12.3456\nmean\t12.0000")
     sys.exit(0)
 print("hello from the worker")

@@ -16,6 +16,9 @@ from gnexp.completion import script
 from gnexp.config import RunConfig
 from gnexp.keys import GROUPS, group_options
 from gnexp.usage import VERB_HELP
+from gnexp.verbs import bench as bench_verb
+from gnexp.verbs import eval as eval_verb
+from gnexp.verbs import report as report_verb
 
 ROOT = Path(__file__).parents[1]
 FAKE = str(Path(__file__).with_name("fake_worker.py"))
@@ -171,7 +174,7 @@ def test_eval_prints_the_workers_scores(tmp_path, monkeypatch, capfd):
         "mean        12.00",
     ]
     last = json.loads((run_dir / "seen.jsonl").read_text().splitlines()[-1])
-    assert last["arguments"] == ["--eval", "all", f"runs/{run_dir.name}/spec.json"]
+    assert last["arguments"] == ["eval", f"runs/{run_dir.name}/spec.json", "all"]
 
 
 def test_report_renders_and_checks(tmp_path, monkeypatch, capfd):
@@ -187,13 +190,15 @@ def test_report_renders_and_checks(tmp_path, monkeypatch, capfd):
     assert "table1.md" in capfd.readouterr().err
 
 
-@pytest.mark.parametrize("verb", ["_hydra", "_report", "_eval"])
-def test_ctrl_c_is_one_line_and_130(monkeypatch, capsys, verb):
+@pytest.mark.parametrize(
+    ("verb", "place"), [("train", cli), ("report", report_verb), ("eval", eval_verb), ("bench", bench_verb)]
+)
+def test_ctrl_c_is_one_line_and_130(monkeypatch, capsys, verb, place):
     def interrupt(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, verb, interrupt)
-    assert cli.main([{"_hydra": "train"}.get(verb, verb[1:])]) == 130
+    monkeypatch.setattr(place, "_hydra" if place is cli else "main", interrupt)
+    assert cli.main([verb]) == 130
     assert capsys.readouterr().err == "gnexp: interrupted\n"
 
 

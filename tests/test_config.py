@@ -57,6 +57,9 @@ OTHERS = {
     "data.exposure": 0.5,
     "data.crop_area": (0.5, 1.0),
     "data.crop_aspect": (0.5, 1.0),
+    "data.decoder": "scaled",
+    "data.on_error": "skip",
+    "data.max_skipped": None,
     "data.sha256": "00",
     "data.root": "/data",
     "recipe.schedule": None,
@@ -64,7 +67,11 @@ OTHERS = {
     "recipe.drop_factor": None,
     "recipe.report_epochs": 2,
     "device": "cpu",
+    "precision": "bf16",
+    "init": "sha256:00",
+    "init_path": "w.pt",
     "memory_format": "channels_last",
+    "processes": 2,
 }
 
 

@@ -25,7 +25,7 @@ def start(spec: Path, *arguments: str, file_size: int | None = None) -> subproce
         if file_size is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, file_size))
 
-    command = [sys.executable, "-m", "gnexp.worker", *arguments, str(spec)]
+    command = [sys.executable, "-m", "gnexp.worker", *(arguments or ("train", str(spec)))]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.Popen(
         command,
@@ -56,14 +56,14 @@ def test_a_run_and_its_evaluation(tmp_path: Path) -> None:
     assert [line.split(":")[0] for line in out.splitlines() if line.startswith("epoch")] == [
         "epoch 1/3", "epoch 2/3", "epoch 3/3",
     ]  # fmt: skip
-    code, out, err = finish(start(spec, "--eval", "all"))
+    code, out, err = finish(start(spec, "eval", str(spec), "all"))
     metrics = json.loads((spec.parent / "metrics.jsonl").read_text().splitlines()[-1])
     assert code == 0 and dict(line.split("\t") for line in out.splitlines()) == {
         "worker0": f"{metrics['val/top1_error']:.4f}",
         "mean": f"{metrics['val/top1_error_mean']:.4f}",
         "precise": f"{metrics['val/top1_error_precise']:.4f}",
     }
-    code, _, err = finish(start(spec, "--eval", "best"))
+    code, _, err = finish(start(spec, "eval", str(spec), "best"))
     assert code == 2 and err == [
         "gnexp: error: eval_stats must be one of worker0, mean, precise, all; got best"
     ]
@@ -91,7 +91,8 @@ def test_it_ends_with_its_parent(tmp_path: Path) -> None:
     spec = write_spec(tmp_path, recipe=LONG)
     code = (
         "import subprocess, sys, time; "
-        f"p = subprocess.Popen([sys.executable, '-m', 'gnexp.worker', {str(spec)!r}]); print(p.pid, flush=True); "
+        f"p = subprocess.Popen([sys.executable, '-m', 'gnexp.worker', 'train', {str(spec)!r}]); "
+        "print(p.pid, flush=True); "
         "time.sleep(100)"
     )
     parent = subprocess.Popen(

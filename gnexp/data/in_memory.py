@@ -16,6 +16,16 @@ from gnexp.ops import keyed
 
 # Images augmented by one call: enough to make Python's share small, few enough to stay in cache.
 _CHUNK = 2048
+_OF_IMAGE_FILES = (
+    "crop_area",
+    "crop_aspect",
+    "jitter",
+    "lighting",
+    "eval_resize",
+    "decoder",
+    "on_error",
+    "max_skipped",
+)
 
 
 @dataclass(frozen=True)
@@ -128,7 +138,7 @@ def check_settings(config: DataConfig, *, needed: Mapping[str, int], foreign: Se
     Raises:
         ValueError: another value than the needed one, or one for a foreign key.
     """
-    for key in ("crop_area", "crop_aspect", "jitter", "lighting", "eval_resize", *foreign):
+    for key in (*_OF_IMAGE_FILES, *foreign):
         value = getattr(config, key)
         if value is not None:
             raise ValueError(f"data.{key} is not for kind {config.kind}, got {value}; leave it out")

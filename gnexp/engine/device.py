@@ -28,6 +28,18 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+def memory_format(run: RunConfig, device: torch.device) -> torch.memory_format:
+    """The layout that a run computes in; auto: channels_last where half precision on a GPU wants it.
+
+    A GPU's half-precision convolutions are made for it; virtual workers of batch normalization are not.
+    """
+    name = run.memory_format
+    if name == "auto":
+        is_folded = run.norm.kind in ("bn", "brn") and (run.workers_per_pass or run.virtual_workers) > 1
+        name = "channels_last" if device.type == "cuda" and run.precision and not is_folded else "contiguous"
+    return torch.channels_last if name == "channels_last" else torch.contiguous_format
+
+
 def describe(run: RunConfig, device: torch.device, commit: dict[str, Any]) -> dict[str, Any]:
     """One segment's entry in env.json: versions, host, device and threads beside the commit."""
     return {
@@ -42,7 +54,8 @@ def describe(run: RunConfig, device: torch.device, commit: dict[str, Any]) -> di
         "cores": os.cpu_count(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "threads": torch.get_num_threads(),
-        "memory_format": run.memory_format,
+        "memory_format": str(memory_format(run, device)).removeprefix("torch."),
+        "processes": run.processes,
     }
 
 

@@ -11,6 +11,7 @@ from gnexp.config import RunConfig
 from gnexp.data import build_dataset
 from gnexp.data.dataset import Dataset
 from gnexp.data.loader import num_steps
+from gnexp.engine.device import memory_format
 from gnexp.engine.optimizer import build_optimizer
 from gnexp.tasks import build_task
 from gnexp.tasks.task import Task
@@ -52,8 +53,7 @@ def build(run: RunConfig, device: torch.device) -> State:
     task = build_task(run.task)
     check_shapes(run, task)
     model = task.build_model(run, torch.Generator().manual_seed(run.seed)).to(device)
-    if run.memory_format == "channels_last":
-        model = model.to(memory_format=torch.channels_last)
+    model = model.to(memory_format=memory_format(run, device))
     dataset = build_dataset(run.data, device)
     if num_steps(dataset, run.total_batch) == 0:
         raise ValueError(

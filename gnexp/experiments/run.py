@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from gnexp.config import RunConfig, from_dict, science
 from gnexp.engine.checkpoint import load_checkpoint, save_checkpoint
 from gnexp.engine.device import choose_device, describe
@@ -50,6 +52,12 @@ def load_spec(path: Path) -> Spec:
             f"{path} says run_id {run_id}, its config makes {run.run_id}; start the run again with gnexp train"
         )
     return Spec(run, path.parent)
+
+
+def set_threads(run: RunConfig) -> None:
+    """Gives torch the threads that the run was granted."""
+    if run.threads is not None:
+        torch.set_num_threads(run.threads)
 
 
 def train_run(spec: Spec, screen: Screen) -> Result:

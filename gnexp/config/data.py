@@ -1,0 +1,79 @@
+"""The schema of conf/data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gnexp.fields import hardware_field, require, require_at_least, require_name, science_field
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """A data set: where its images come from and how training images are augmented."""
+
+    name: str = science_field("fashion_scenes")
+    kind: str = science_field("fashion_scenes")
+    image_size: int = science_field(32)
+    channels: int = science_field(1)
+    num_classes: int = science_field(10)
+    num_train: int | None = science_field(None)  # images; None = all
+    num_val: int | None = science_field(None)
+    # fashion kinds: test | train (train = held-out training garments)
+    val_source: str | None = science_field(None)
+    mean: tuple[float, ...] = science_field((0.5,))  # of pixel values in [0, 1], one per channel
+    std: tuple[float, ...] = science_field((0.25,))
+    flip: bool = science_field(True)
+    shift: int = science_field(0)  # largest random translation in pixels, edges repeated
+    # fashion_scenes: spread of each scene's own exposure, 0 = none, 1 = full
+    exposure: float | None = science_field(None)
+    clutter: int | None = science_field(None)  # fashion_scenes: pieces of other garments per scene
+    # imagefolder: random-resized crop, share of the area
+    crop_area: tuple[float, ...] | None = science_field(None)
+    crop_aspect: tuple[float, ...] | None = science_field(None)
+    jitter: float | None = science_field(None)  # imagefolder: brightness, contrast and saturation strength
+    lighting: float | None = science_field(None)  # imagefolder: PCA lighting strength
+    eval_resize: int | None = science_field(None)  # imagefolder: shorter side before the centre crop
+    # imagefolder: scaled = JPEGs decoded at the eighth that covers the crop: faster, other pixels; None = whole
+    decoder: str | None = science_field(None)
+    # imagefolder: skip = another image stands in for one that cannot be read; None or fail = the run ends
+    on_error: str | None = science_field(None)
+    max_skipped: int | None = science_field(
+        None
+    )  # on_error=skip: unreadable images of a split at most; None = 100
+    sha256: str | None = science_field(None)  # of generated images; checked when they are made
+    root: str | None = hardware_field(None)
+    loader_workers: int = hardware_field(2)  # decoding processes; in-memory data uses none
+    loader_timeout: float = hardware_field(
+        300.0
+    )  # seconds to wait for a decoding process that does not answer
+
+    def __post_init__(self) -> None:
+        require_name("data.name", self.name)
+        require_at_least(self, 1, "data.", "image_size", "num_classes", "channels", "num_train", "num_val")
+        require_at_least(self, 0, "data.", "shift", "clutter", "loader_workers")
+        require(
+            len(self.mean) == len(self.std) == self.channels,
+            f"data.mean and data.std need {self.channels} value(s), one per channel, got {self.mean} and {self.std}",
+        )
+        require(min(self.std) > 0, f"data.std must be positive, got {self.std}")
+        require(
+            self.exposure is None or 0 <= self.exposure <= 1,
+            f"data.exposure must be in [0, 1], got {self.exposure}",
+        )
+        require(
+            self.val_source in (None, "test", "train"),
+            f"data.val_source must be test or train, got {self.val_source}",
+        )
+        require(
+            self.on_error in (None, "fail", "skip"),
+            f"data.on_error must be fail or skip, got {self.on_error}",
+        )
+        if self.on_error == "fail":
+            object.__setattr__(self, "on_error", None)  # before any hash: spelled out it is the same run
+        require(
+            self.max_skipped is None or self.on_error == "skip",
+            f"data.max_skipped is for data.on_error=skip, got {self.max_skipped}",
+        )
+        require_at_least(self, 0, "data.", "max_skipped")
+        require(self.decoder in (None, "scaled"), f"data.decoder must be scaled or null, got {self.decoder}")
+        require(self.loader_timeout > 0, f"data.loader_timeout must be positive, got {self.loader_timeout}")

@@ -1,0 +1,62 @@
+"""The schema of conf/model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gnexp.fields import hardware_field, require, require_at_least, require_name, science_field
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """A network's shape and its initialisation."""
+
+    name: str = hardware_field("thin_resnet")
+    kind: str = science_field("resnet")
+    block: str = science_field("basic")  # basic | bottleneck
+    blocks: tuple[int, ...] = science_field((1, 1, 1, 1))  # per stage; of a vgg its convolutions
+    widths: tuple[int, ...] = science_field((16, 32, 64, 128))
+    stem: str = science_field("conv3x3")  # conv3x3 | conv7x7_pool
+    stem_stride: int = science_field(2)
+    # what norm=gn takes when it names no grouping; resolved before hashing
+    default_num_groups: int = hardware_field(8)
+    zero_init_last: bool = science_field(True)  # gamma 0 in each block's last norm (Section 4.1)
+    init_mode: str = science_field("fan_out")  # He initialisation; the code that the paper follows
+    # vgg: side of the map that the classifier takes, widths of its hidden layers, and their dropout
+    classifier_pool: int | None = science_field(None)
+    classifier_widths: tuple[int, ...] | None = science_field(None)
+    dropout: float | None = science_field(None)
+    classifier_std: float = science_field(0.01)  # the paper does not state it; the author's code
+
+    def __post_init__(self) -> None:
+        require_name("model.name", self.name)
+        for key in ("blocks", "widths", "classifier_widths"):
+            values = getattr(self, key) or ()
+            require(min(values, default=1) >= 1, f"model.{key} must be at least 1 each, got {values}")
+        require_at_least(self, 1, "model.", "stem_stride", "default_num_groups", "classifier_pool")
+        require_at_least(self, 0, "model.", "classifier_std")
+        for name in ("classifier_pool", "classifier_widths", "dropout"):
+            require(
+                (getattr(self, name) is not None) == (self.kind == "vgg"),
+                f"model.{name} is for kind vgg, which needs it: got {getattr(self, name)} with kind {self.kind}",
+            )
+        require(
+            self.dropout is None or 0 <= self.dropout < 1,
+            f"model.dropout must be in [0, 1), got {self.dropout}",
+        )
+        require(
+            len(self.blocks) == len(self.widths) and len(self.blocks) >= 1,
+            f"model.blocks and model.widths must have one entry per stage, got {self.blocks} and {self.widths}",
+        )
+        require(
+            self.block in ("basic", "bottleneck"),
+            f"model.block must be basic or bottleneck, got {self.block}",
+        )
+        require(
+            self.stem in ("conv3x3", "conv7x7_pool"),
+            f"model.stem must be conv3x3 or conv7x7_pool, got {self.stem}",
+        )
+        require(
+            self.init_mode in ("fan_out", "fan_in"),
+            f"model.init_mode must be fan_out or fan_in, got {self.init_mode}",
+        )

@@ -1,0 +1,130 @@
+"""A run: all that a command line chooses, and its identity."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import typing
+from dataclasses import dataclass, field
+from typing import Any
+
+from gnexp.config.data import DataConfig
+from gnexp.config.model import ModelConfig
+from gnexp.config.norm import NormConfig
+from gnexp.config.recipe import RecipeConfig, TaskConfig
+from gnexp.fields import (
+    build,
+    hardware_field,
+    require,
+    require_at_least,
+    require_finite,
+    science,
+    science_field,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """One run: a cell of a grid and a seed, with the hardware choices that carry it out."""
+
+    norm: NormConfig = field(default_factory=NormConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    task: TaskConfig = field(default_factory=TaskConfig)
+    recipe: RecipeConfig = field(default_factory=RecipeConfig)
+    batch: int = science_field(32)  # images per worker
+    workers: int = science_field(8)
+    seed: int = science_field(0)
+    # autocast: bf16 | fp16; None or fp32 = float32, as the paper has it
+    precision: str | None = science_field(None)
+    # weights to start from; as hashed the run_id that made them, or sha256:HEX of their file
+    init: str | None = science_field(None)
+    init_path: str | None = hardware_field(None)  # where those weights lie; found from init
+    scale: str = hardware_field("small")  # a name; what it chose is in the other fields
+    device: str = hardware_field("auto")  # auto | cpu | cuda | cuda:N
+    threads: int | None = hardware_field(None)  # of one process; None = what the launcher leaves free
+    memory_format: str = hardware_field("auto")  # auto | contiguous | channels_last
+    compile: bool = hardware_field(False)  # torch.compile of the training step's model
+    processes: int = hardware_field(1)  # that share the workers
+    workers_per_pass: int | None = hardware_field(None)  # of a process's workers at once; None = all of them
+    checkpoint_minutes: float = hardware_field(
+        10.0
+    )  # between two checkpoints within an epoch; 0 = every step
+    peer_timeout: float = hardware_field(300.0)  # seconds that processes wait for one that does not answer
+
+    def __post_init__(self) -> None:
+        require_finite(self)
+        require(self.batch >= 1, f"batch must be at least 1 image per worker, got {self.batch}")
+        require_at_least(self, 1, "", "workers", "threads", "processes", "workers_per_pass")
+        self._check_processes()
+        require(0 <= self.seed < 2**63, f"seed must not be negative or above 2^63 - 1, got {self.seed}")
+        require(
+            self.memory_format in ("auto", "contiguous", "channels_last"),
+            f"memory_format must be auto, contiguous or channels_last, got {self.memory_format}",
+        )
+        require(
+            self.device in ("auto", "cpu", "cuda") or self.device.removeprefix("cuda:").isdigit(),
+            f"device must be auto, cpu, cuda or cuda:N, got {self.device}",
+        )
+        require(
+            self.precision in (None, "fp32", "bf16", "fp16"),
+            f"precision must be fp32, bf16 or fp16, got {self.precision}",
+        )
+        if self.precision == "fp32":
+            object.__setattr__(self, "precision", None)  # before any hash: spelled out it is the same run
+        if self.norm.kind == "gn" and self.norm.num_groups is None and self.norm.channels_per_group is None:
+            # Resolved here, before any hash, so that gn and gn with the same number spelled out are one run.
+            norm = dataclasses.replace(self.norm, num_groups=self.model.default_num_groups)
+            object.__setattr__(self, "norm", norm)
+
+    def _check_processes(self) -> None:
+        require(
+            self.workers % self.processes == 0,
+            f"processes must divide workers={self.workers} evenly, got {self.processes}",
+        )
+        require(
+            self.workers_per_pass is None or self.virtual_workers % self.workers_per_pass == 0,
+            f"workers_per_pass must divide the {self.virtual_workers} workers of a process evenly, "
+            f"got {self.workers_per_pass}",
+        )
+        require(
+            self.checkpoint_minutes >= 0,
+            f"checkpoint_minutes must not be negative, got {self.checkpoint_minutes}",
+        )
+        require(self.peer_timeout > 0, f"peer_timeout must be positive, got {self.peer_timeout}")
+
+    @property
+    def virtual_workers(self) -> int:
+        """Workers that one process holds."""
+        return self.workers // self.processes
+
+    @property
+    def total_batch(self) -> int:
+        """Images per step, over all workers."""
+        return self.batch * self.workers
+
+    @property
+    def lr(self) -> float:
+        """Initial learning rate: 0.1 * N / 32 of Section 4.1 at 8 workers, generalised to any number of workers."""
+        return self.recipe.base_lr * self.total_batch / self.recipe.base_total_batch
+
+    @property
+    def run_id(self) -> str:
+        """First 12 hex digits of the sha256 of the canonical JSON of the science."""
+        text = json.dumps(science(self), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    @property
+    def label(self) -> str:
+        """Readable half of the run directory's name, from resolved fields only."""
+        return f"{self.data.name}-{self.model.name}-{self.norm.label}-batch{self.batch}-seed{self.seed}"
+
+
+def from_dict(values: dict[str, Any]) -> RunConfig:
+    """Builds a RunConfig from plain values (a composed config or a spec.json).
+
+    Raises:
+        ValueError: an unknown key, or a cross-field check that fails.
+    """
+    return typing.cast(RunConfig, build(RunConfig, values))

@@ -1,0 +1,24 @@
+"""Scores a finished run's final weights: `eval SPEC STATS`, one line `stats<TAB>score` each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gnexp.experiments.run import evaluate_run, load_spec, set_threads
+from gnexp.nn.statistics import EVAL_STATS
+
+
+def main(words: list[str]) -> int:
+    """Prints the scores of one of EVAL_STATS or of all.
+
+    Raises:
+        ValueError: an unknown name, or a run without final weights.
+    """
+    path, eval_stats = words
+    if eval_stats not in (*EVAL_STATS, "all"):
+        raise ValueError(f"eval_stats must be one of {', '.join(EVAL_STATS)}, all; got {eval_stats}")
+    spec = load_spec(Path(path))
+    set_threads(spec.run)
+    for stats, score in evaluate_run(spec, list(EVAL_STATS) if eval_stats == "all" else [eval_stats]).items():
+        print(f"{stats}\t{score:.4f}")
+    return 0

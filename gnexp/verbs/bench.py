@@ -1,0 +1,24 @@
+"""gnexp bench: the benchmarks of gnexp's repository."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from gnexp.keys import check_choice
+
+
+def main(words: list[str]) -> int:
+    """Runs one with its own options; returns its exit code."""
+    directory = Path(__file__).resolve().parents[2] / "benchmarks"
+    names = sorted(path.stem.removeprefix("bench_") for path in directory.glob("bench_*.py"))
+    if not names:
+        raise ValueError(
+            f"there is no {directory}: the benchmarks come with gnexp's repository, not its package"
+        )
+    if not words:
+        raise ValueError(f"which benchmark? gnexp bench NAME, one of {', '.join(names)}")
+    check_choice("benchmark", words[0], names)
+    script = directory / f"bench_{words[0]}.py"
+    return subprocess.run([sys.executable, str(script), *words[1:]]).returncode
