@@ -92,9 +92,13 @@ def _hydra(verb: str, words: list[str]) -> int:
     if verb == "sweep":
         if not any(word.startswith("experiment=") for word in overrides):
             overrides = [f"experiment={DEFAULT_EXPERIMENT}", *overrides]
+        fixed = [o.input_line or "" for o in compose.parse(overrides) if not o.is_sweep_override()]
+        if directories:
+            composer.load(
+                composer.flatten(fixed)
+            )  # Hydra acts on a user's files before the sweeper reads them
         if shown_only:
-            fixed = [o for o in compose.parse(overrides) if not o.is_sweep_override()]
-            arguments = composer.flatten([o.input_line or "" for o in fixed])
+            arguments = composer.flatten(fixed)
         else:
             arguments = [word for word in overrides if word != "experiment=null"]  # Hydra has no null groups
             flags = ["--multirun", *flags]

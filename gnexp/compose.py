@@ -27,6 +27,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from gnexp.config import RunConfig, from_dict
 from gnexp.experiments.plan import Cell, Expansion, ExperimentConfig, ScaleBlock
+from gnexp.init import resolve_init
 from gnexp.keys import (
     COMMAND_KEYS,
     DEFAULT_SCALE,
@@ -36,12 +37,14 @@ from gnexp.keys import (
     check_key,
     conf_dir,
     merge_overrides,
+    quote_init,
     spell,
 )
 from gnexp.schema import app_schema
 
 CONFIG_NAME = "config"
 _HYDRA_PREFIXES = ("hydra.", "hydra/")
+_OF_COMPOSING = ("overrides", "runtime", "job")  # what Hydra itself notes of a composition
 
 
 def register_schema() -> None:
@@ -120,6 +123,7 @@ class Composer:
             url = place if "://" in place else f"file://{Path(place).resolve()}"
             path.prepend(provider="user", path=url, anchor=SearchPathQuery(provider="schema"))
         self._loader = ConfigLoaderImpl(path)
+        self._is_foreign = bool(directories)
         self._chosen: dict[tuple[str, ...], DictConfig] = {}
         self._experiments: dict[tuple[str, str], ExperimentConfig] = {}
 
@@ -178,11 +182,20 @@ class Composer:
     def _choose(self, choices: tuple[str, ...]) -> DictConfig:
         if choices not in self._chosen:
             config = self._loader.load_configuration(CONFIG_NAME, list(choices), RunMode.RUN)
+            if self._is_foreign and choices:
+                self._check_hydra(config)
             OmegaConf.set_struct(config, False)
             del config["hydra"]
             OmegaConf.set_struct(config, True)
             self._chosen[choices] = config
         return self._chosen[choices]
+
+    def _check_hydra(self, config: DictConfig) -> None:
+        """Refuses a user's file that sets Hydra's own part, whose callbacks and logging can name any code."""
+        own = self._loader.load_configuration(CONFIG_NAME, [], RunMode.RUN).hydra
+        for key in own:
+            if key not in _OF_COMPOSING and config.hydra[key] != own[key]:
+                raise ValueError(f"a config file sets hydra.{key}: configs choose values and name no code")
 
     def run(self, overrides: Sequence[str]) -> RunConfig:
         """Composes one run from overrides as Hydra takes them (see `flatten`)."""
@@ -211,7 +224,7 @@ class Composer:
         """Puts an experiment's and its scale block's fixed choices under the user's overrides, which win."""
         name, scale = question(overrides)
         experiment, block = self.experiment(name, scale)
-        named = [o for o in overrides if o != "experiment=null"]  # Hydra has no null groups
+        named = [quote_init(o) for o in overrides if o != "experiment=null"]  # Hydra has no null groups
         return merge_overrides(experiment.overrides, block.overrides, named)
 
     def expand(
@@ -229,12 +242,15 @@ class Composer:
         grid: dict[str, list[Any]] = {**question.grid, **block.grid}
         own_seeds, fixed, replaced = list(block.seeds), [], False
         left_out = {"experiment", "scale", *COMMAND_KEYS}  # they make no run: no part of a cell's command
+        places = []
         for text, override in zip(overrides, parse(overrides), strict=True):
             key = override.key_or_group
             if key == "seed":
                 own_seeds, replaced = values_of(override), True
             elif key in grid or (override.is_sweep_override() and not is_hydra(override)):
                 grid[key] = values_of(override)
+            elif key == "runs_dir":
+                places = [text]  # where init=RUN_ID is looked up
             elif key not in left_out and not is_hydra(override):
                 fixed.append(text)
         if seeds is not None:
@@ -253,7 +269,7 @@ class Composer:
                 named, fixed, [f"{key}={spell(value)}" for key, value in coordinates.items()]
             )
             try:
-                first = self.run(self.flatten(command))
+                first = self.run(self.flatten([*command, *places]))
             except ValueError as error:
                 where = " ".join(f"{key}={spell(value)}" for key, value in coordinates.items())
                 raise ValueError(f"{where}: {error}" if where else str(error)) from None
@@ -292,6 +308,9 @@ def to_run(config: DictConfig) -> RunConfig:
         ValueError: fields that do not fit together.
     """
     plain = typing.cast(dict[str, Any], OmegaConf.to_container(config, resolve=True))
+    if plain["init"] or plain["init_path"]:
+        found = resolve_init(plain["init"], plain["init_path"], Path(plain["runs_dir"]))
+        plain["init"], plain["init_path"] = found
     return from_dict({f.name: plain[f.name] for f in dataclasses.fields(RunConfig)})
 
 

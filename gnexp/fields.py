@@ -11,6 +11,7 @@ from dataclasses import field
 from typing import Any
 
 _REQUIRED = dataclasses.MISSING
+FILE_HASH = "sha256:"  # before the hex digits that name a file by its content
 
 
 def science_field(default: Any = _REQUIRED) -> Any:

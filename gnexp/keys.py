@@ -113,6 +113,12 @@ def spell(value: Any) -> str:
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
+def quote_init(override: str) -> str:
+    """Quotes a run_id that Hydra would take for a number, such as init=123e45678901."""
+    key, _, value = override.partition("=")
+    return f"init='{value}'" if key == "init" and re.fullmatch(r"[0-9e_]+", value) else override
+
+
 def _key_of(override: str) -> str:
     return override.split("=", 1)[0]
 

@@ -68,7 +68,7 @@ OTHERS = {
     "recipe.report_epochs": 2,
     "device": "cpu",
     "precision": "bf16",
-    "init": "sha256:00",
+    "init": "0123456789ab",
     "init_path": "w.pt",
     "memory_format": "channels_last",
     "processes": 2,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
 import typing
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,7 @@ from gnexp.config.model import ModelConfig
 from gnexp.config.norm import NormConfig
 from gnexp.config.recipe import RecipeConfig, TaskConfig
 from gnexp.fields import (
+    FILE_HASH,
     build,
     hardware_field,
     require,
@@ -58,6 +60,11 @@ class RunConfig:
         require(self.batch >= 1, f"batch must be at least 1 image per worker, got {self.batch}")
         require_at_least(self, 1, "", "workers", "threads", "processes", "workers_per_pass")
         self._check_processes()
+        require(
+            self.init is None
+            or re.fullmatch(rf"[0-9a-f]{{12}}|{FILE_HASH}[0-9a-f]{{64}}", self.init) is not None,
+            f"init must be a run_id or {FILE_HASH}HEX once it is resolved, got {self.init}",
+        )
         require(0 <= self.seed < 2**63, f"seed must not be negative or above 2^63 - 1, got {self.seed}")
         require(
             self.memory_format in ("auto", "contiguous", "channels_last"),

@@ -1,0 +1,175 @@
+"""The weights that a run starts from where its config names some: a finished run's, or any file's of weights."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from gnexp.config import RunConfig
+from gnexp.fields import FILE_HASH
+from gnexp.nn.statistics import batch_norms
+
+# Counters that say nothing about the weights: a file may lack them, and may have one that a model does without.
+_COUNTERS = ("num_batches_tracked", "done_epochs")
+_NESTED = ("model", "state_dict")  # where files that hold more than weights keep them
+
+Weights = dict[str, torch.Tensor]
+
+
+def load_initial_weights(
+    model: nn.Module, run: RunConfig, device: torch.device, *, first_worker: int = 0
+) -> list[str]:
+    """Gives a model the weights of run.init_path; nothing in the file is executed.
+
+    Running statistics of one worker, (C,), serve all. Those of as many workers as the run has stay each worker's own;
+    of another number of workers, worker 0's serve all. A classifier of another shape keeps its initialisation.
+
+    Args:
+        model: built and initialised, with the running statistics of this process's own workers.
+        run: its init and init_path say what is loaded.
+        device: where the weights are read to.
+        first_worker: of this process.
+
+    Returns:
+        What a person should know: a line for each thing that was not taken as it is.
+
+    Raises:
+        ValueError: the file is missing, damaged, or not the one that init names, or its weights are another model's.
+    """
+    assert run.init is not None and run.init_path is not None, "only a run with init has weights to load"
+    weights = read_weights(Path(run.init_path), run.init, device)
+    notes: list[str] = []
+    _keep_other_head(model, weights, notes)
+    _choose_workers(model, weights, run.workers, first_worker, notes)
+    _check_fit(model, weights, run.init_path)
+    model.load_state_dict({**model.state_dict(), **weights})
+    return [f"init: {note}" for note in notes]
+
+
+def read_weights(path: Path, named: str, device: torch.device) -> Weights:
+    """The weights in a file: .safetensors, a plain state_dict as torchvision saves one, or a run's weights.pt.
+
+    Args:
+        path: of the file.
+        named: what it must be: a run_id, or sha256:HEX.
+        device: where the weights are read to.
+
+    Raises:
+        ValueError: the file is missing, damaged, holds more than tensors and plain values, or is not the named one.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ValueError(
+            f"init_path={path} cannot be read ({error.strerror}); give init=PATH again"
+        ) from None
+    if named.startswith(FILE_HASH):
+        found = FILE_HASH + hashlib.sha256(content).hexdigest()
+        if found != named:
+            raise ValueError(
+                f"{path} must be the file with {named}, got {found}: it has changed; bring the old one back, "
+                "or start a new run from it with init=PATH"
+            )
+    try:
+        values = _read(content, path.suffix, device)
+    except ModuleNotFoundError:
+        raise ValueError(f"{path} needs the package safetensors: pip install 'gnexp[export]'") from None
+    except Exception as error:  # whatever damage or a file of another kind makes of a parser
+        reason = (str(error).splitlines() or [""])[0]
+        raise ValueError(f"{path} cannot be read as weights ({type(error).__name__}: {reason})") from None
+    if not named.startswith(FILE_HASH) and isinstance(values, dict):
+        found = values.get("run_id", named)  # files of gnexp 0.1 do not say
+        if found != named:
+            raise ValueError(f"{path} must hold the weights of run {named}, it holds those of {found}")
+    return _tensors(values, path)
+
+
+def _read(content: bytes, suffix: str, device: torch.device) -> Any:
+    if suffix == ".safetensors":
+        from safetensors.torch import load
+
+        return {key: value.to(device) for key, value in load(content).items()}
+    return torch.load(io.BytesIO(content), map_location=device, weights_only=True)
+
+
+def _tensors(values: Any, path: Path) -> Weights:
+    for key in _NESTED:
+        if isinstance(values, Mapping) and isinstance(values.get(key), Mapping):
+            values = values[key]
+            break
+    if not isinstance(values, Mapping) or not values:
+        raise ValueError(f"{path} must hold a state_dict, got {type(values).__name__}")
+    odd = next((key for key, value in values.items() if not isinstance(value, torch.Tensor)), None)
+    if odd is not None:
+        raise ValueError(f"{path} must hold tensors alone, {odd} is {type(values[odd]).__name__}")
+    return dict(values)
+
+
+def _keep_other_head(model: nn.Module, weights: Weights, notes: list[str]) -> None:
+    """Leaves out a classifier of another shape: it was made for other classes."""
+    name = next((n for n, m in reversed(list(model.named_modules())) if isinstance(m, nn.Linear)), None)
+    theirs = weights.get(f"{name}.weight")
+    if name is None or theirs is None:
+        return
+    own = model.get_submodule(name).weight
+    assert isinstance(own, torch.Tensor)
+    if theirs.shape != own.shape:
+        weights |= {key: value for key, value in model.state_dict().items() if key.startswith(f"{name}.")}
+        notes.append(
+            f"the classifier {name} keeps its initialisation: it is {tuple(own.shape)}, "
+            f"the file's {tuple(theirs.shape)}"
+        )
+
+
+def _choose_workers(
+    model: nn.Module, weights: Weights, workers: int, first_worker: int, notes: list[str]
+) -> None:
+    """Makes the running statistics this process's own workers', (V, C)."""
+    others: set[int] = set()
+    norms = {id(norm) for norm in batch_norms(model)}
+    for prefix, module in model.named_modules():
+        if id(module) not in norms:
+            continue
+        for name, own in module.named_buffers(prefix=prefix, recurse=False):
+            theirs = weights.get(name)
+            if own.dim() != 2 or theirs is None or theirs.dim() not in (1, 2):
+                continue
+            if theirs.dim() == 2 and len(theirs) == workers:
+                weights[name] = theirs[first_worker : first_worker + len(own)]
+                continue
+            if theirs.dim() == 2:
+                others.add(len(theirs))
+                theirs = theirs[0]
+            if theirs.shape == own.shape[1:]:
+                weights[name] = theirs.expand(own.shape)
+    for number in sorted(others):
+        notes.append(f"the weights have statistics of {number} workers; worker 0's serve all {workers}")
+
+
+def _check_fit(model: nn.Module, weights: Weights, path: str) -> None:
+    own = model.state_dict()
+    for key in [key for key in weights if key.endswith(_COUNTERS) and key not in own]:
+        del weights[key]
+    missing = [key for key in own if key not in weights and not key.endswith(_COUNTERS)]
+    foreign = [key for key in weights if key not in own]
+    misshaped = [key for key in own if key in weights and own[key].shape != weights[key].shape]
+    if missing or foreign or misshaped:
+        parts = [
+            f"{len(keys)} {what} (the first is {keys[0]})"
+            for keys, what in (
+                (missing, "of the model's are not in the file"),
+                (foreign, "of the file's are not in the model"),
+                (misshaped, "have other shapes"),
+            )
+            if keys
+        ]
+        raise ValueError(
+            f"{path} must hold the weights of this model, of {len(own)} tensors {', '.join(parts)}; "
+            "choose the model and norm that they were made with"
+        )

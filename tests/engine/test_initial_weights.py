@@ -1,0 +1,178 @@
+"""Weights to start from: torchvision's own, other numbers of workers and classes, and what is refused."""
+
+import dataclasses
+import hashlib
+from pathlib import Path
+
+import pytest
+import torch
+import torchvision
+from safetensors.torch import save_file
+
+from gnexp.compose import Composer
+from gnexp.config import RunConfig
+from gnexp.engine.initial_weights import load_initial_weights
+from gnexp.tasks import build_task
+
+CPU = torch.device("cpu")
+COMPOSER = Composer()
+
+
+def build(run: RunConfig, seed: int = 0) -> torch.nn.Module:
+    return build_task(run.task).build_model(run, torch.Generator().manual_seed(seed))
+
+
+def run_of(*overrides: str) -> RunConfig:
+    return COMPOSER.run(["workers=4", *overrides])
+
+
+def starting_from(run: RunConfig, path: Path) -> RunConfig:
+    named = "sha256:" + hashlib.sha256(path.read_bytes()).hexdigest()
+    return dataclasses.replace(run, init=named, init_path=str(path))
+
+
+def trained(run: RunConfig) -> dict[str, torch.Tensor]:
+    """Weights of another seed, with running statistics that differ from worker to worker."""
+    weights = build(run, seed=1).state_dict()
+    generator = torch.Generator().manual_seed(2)
+    return {
+        key: torch.rand(value.shape, generator=generator) + 0.5 if "running" in key else value
+        for key, value in weights.items()
+    }
+
+
+def save(values: object, path: Path) -> Path:
+    torch.save(values, path)
+    return path
+
+
+def test_torchvisions_own_resnet50_gives_its_outputs(tmp_path: Path) -> None:
+    theirs = torchvision.models.resnet50(weights=None)
+    generator = torch.Generator().manual_seed(1)
+    for name, value in theirs.state_dict().items():
+        if "running" in name:
+            value.uniform_(0.5, 2, generator=generator)
+    run = run_of("model=resnet50", "norm=bn", "data=imagenet")
+    run = starting_from(run, save(theirs.state_dict(), tmp_path / "resnet50.pth"))
+    with torch.device("meta"):
+        ours = build(run)
+    ours.to_empty(device=CPU)
+    assert load_initial_weights(ours, run, CPU) == []
+    x = torch.randn(2, 3, 64, 64, generator=generator)
+    with torch.no_grad():
+        torch.testing.assert_close(ours.eval()(x), theirs.eval()(x), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["plain", "safetensors", "weights.pt", "checkpoint"])
+def test_every_kind_of_file_gives_the_same_weights(tmp_path: Path, kind: str) -> None:
+    run = run_of("norm=bn")
+    weights = trained(run)
+    path = tmp_path / f"w.{kind}"
+    if kind == "safetensors":
+        save_file(weights, path)
+    else:
+        values = {
+            "weights.pt": {"format": 1, "model": weights},
+            "checkpoint": {"state_dict": weights, "epoch": 3},
+        }
+        save(values.get(kind, weights), path)
+    model = build(run)
+    assert load_initial_weights(model, starting_from(run, path), CPU) == []
+    for key, value in model.state_dict().items():
+        assert torch.equal(value, weights[key]), key
+
+
+def test_a_process_takes_the_statistics_of_its_own_workers(tmp_path: Path) -> None:
+    run = run_of("norm=bn")
+    weights = trained(run)
+    path = save(weights, tmp_path / "w.pt")
+    half = build(dataclasses.replace(run, workers=2))
+    load_initial_weights(half, starting_from(run, path), CPU, first_worker=2)
+    assert torch.equal(half.bn1.running_mean, weights["bn1.running_mean"][2:])
+
+
+def test_another_number_of_workers_takes_worker_0s_statistics_and_says_so(tmp_path: Path) -> None:
+    run = run_of("norm=brn")
+    path = save(trained(dataclasses.replace(run, workers=3)), tmp_path / "w.pt")
+    model = build(run)
+    assert load_initial_weights(model, starting_from(run, path), CPU) == [
+        "init: the weights have statistics of 3 workers; worker 0's serve all 4"
+    ]
+    rows = torch.load(path)["layer1.0.bn2.running_std"]
+    assert torch.equal(model.layer1[0].bn2.running_std, rows[:1].expand(4, -1))
+
+
+@pytest.mark.parametrize(("model", "head"), [("thin_resnet", "fc"), ("thin_vgg", "classifier.6")])
+def test_a_head_of_other_classes_keeps_its_initialisation(tmp_path: Path, model: str, head: str) -> None:
+    run = run_of(f"model={model}", "norm=gn")
+    more = dataclasses.replace(run, data=dataclasses.replace(run.data, num_classes=12))
+    path = save(trained(more), tmp_path / "w.pt")
+    built = build(run)
+    (note,) = load_initial_weights(built, starting_from(run, path), CPU)
+    assert note.startswith(f"init: the classifier {head} keeps its initialisation: it is (10, ")
+    assert torch.equal(built.get_submodule(head).weight, build(run).get_submodule(head).weight)
+    first = next(iter(built.state_dict()))
+    assert torch.equal(built.state_dict()[first], torch.load(path)[first])
+
+
+@pytest.mark.parametrize(
+    ("theirs", "message"),
+    [
+        ("norm=gn", "of 74 tensors 24 of the model's are not in the file .the first is bn1.running_mean"),
+        ("norm=none", "of the model's are not in the file .the first is bn1.weight"),
+        ("model=thin_resnet_deep", "of the file's are not in the model .the first is layer1.1.conv1.weight"),
+        ("model.widths=[8,16,32,64]", "have other shapes .the first is conv1.weight"),
+    ],
+)
+def test_weights_of_another_model_are_refused(tmp_path: Path, theirs: str, message: str) -> None:
+    run = run_of("norm=bn")
+    path = save(
+        trained(run_of("norm=bn", theirs) if "norm" not in theirs else run_of(theirs)), tmp_path / "w.pt"
+    )
+    model = build(run)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    with pytest.raises(ValueError, match=message) as caught:
+        load_initial_weights(model, starting_from(run, path), CPU)
+    assert "\n" not in str(caught.value)
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "cannot be read as weights"),
+        (b"not weights", "cannot be read as weights"),
+        ([1, 2], "must hold a state_dict, got list"),
+        ({"model": {"a": 1}}, "must hold tensors alone, a is int"),
+    ],
+)
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+def test_what_holds_no_weights_is_one_line(
+    tmp_path: Path, content: object, message: str, suffix: str
+) -> None:
+    path = tmp_path / f"w{suffix}"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        save(content, path)
+    if suffix == ".safetensors":
+        message = "cannot be read as weights"
+    run = starting_from(run_of("norm=gn"), path)
+    with pytest.raises(ValueError, match=message) as caught:
+        load_initial_weights(build(run), run, CPU)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_not_the_named_one_is_refused(tmp_path: Path) -> None:
+    run = run_of("norm=gn")
+    path = save({"format": 2, "run_id": "0" * 12, "model": trained(run)}, tmp_path / "weights.pt")
+    changed = dataclasses.replace(run, init="sha256:" + "0" * 64, init_path=str(path))
+    with pytest.raises(ValueError, match="must be the file with sha256:0.*it has changed"):
+        load_initial_weights(build(run), changed, CPU)
+    other = dataclasses.replace(changed, init="1" * 12)
+    with pytest.raises(ValueError, match="must hold the weights of run 111111111111, it holds those of 0000"):
+        load_initial_weights(build(run), other, CPU)
+    assert load_initial_weights(build(run), dataclasses.replace(changed, init="0" * 12), CPU) == []
+    path.unlink()
+    with pytest.raises(ValueError, match="cannot be read .No such file"):
+        load_initial_weights(build(run), changed, CPU)
