@@ -10,7 +10,10 @@ gnexp {__version__}: the experiments of "Group Normalization" (Wu & He 2018), an
   gnexp train norm=gn batch=2            one run (small scale, embedded real data, unless told otherwise)
   gnexp sweep experiment=batch_size      every run of one question: resumable, side by side
   gnexp report                           tables and figures in results/, the paper's values beside the measured
+  gnexp plan scale=paper                 what a sweep would cost; starts nothing
   gnexp eval run=RUN_ID                  the error of a finished run under other running statistics
+  gnexp export run=RUN_ID                its weights, for torchvision and others
+  gnexp doctor                           what is installed, granted and free here
   gnexp bench step                       how fast it is here, against what a user would write instead
   gnexp completion                       for bash: eval "$(gnexp completion)"
 
@@ -22,6 +25,7 @@ _RUN_KEYS = """\
   batch=32  workers=8      images per worker, and how many workers share a step
   scale=small|paper|smoke  minutes on a laptop; the paper's own setting (data.root=/data/imagenet); seconds
   model= data= recipe=     other files of conf/;  any field of them: recipe.epochs=4
+  init=PATH|RUN_ID         weights to start from: a finished run's, or a file's, torchvision's too
   device=auto  threads=    cpu, cuda or cuda:1; threads of one training process
   runs_dir=runs            where run directories lie
 """
@@ -82,6 +86,38 @@ gnexp eval run=RUN: scores a finished run's final weights on val under the named
   run=RUN                  a run's id, the start of it, or its directory
   eval_stats=worker0       worker0 (what users of DistributedDataParallel get), mean, precise or all
   runs_dir=runs            where run directories lie
+""",
+    "plan": """\
+gnexp plan KEY=VALUE...: what a sweep would cost, a row a cell; starts nothing and needs no data.
+
+  gnexp plan experiment=batch_size scale=paper
+  gnexp plan experiment=norms scale=paper images_per_second=2500
+
+  experiment= scale= norm=gn,bn seeds= ...   as `gnexp sweep` takes them
+  images_per_second=N      of training here; else measured from this machine's runs where there are any
+  data.expected_train=N    training images of a folder that is not here (imagenet: known)
+  runs_dir=runs  results_dir=results         where finished and begun runs lie
+  --config-dir DIR         your own conf/
+
+Operations are those of convolutions and linear layers; training is taken as three forward passes.
+""",
+    "export": """\
+gnexp export run=RUN: writes a finished run's weights and prints the Python that loads them.
+
+  gnexp export run=3f2a
+  gnexp export run=3f2a format=safetensors eval_stats=mean output=weights.safetensors
+
+  run=RUN                  a run's id, the start of it, or its directory
+  format=torchvision       a state_dict that torchvision's constructors (and timm's resnet50_gn) load strictly;
+                           safetensors: the same names, for any network
+  eval_stats=worker0       which running statistics become the one set: worker0, mean or precise
+  output=PATH              (default: in the run's directory)
+  runs_dir=runs            where run directories lie
+""",
+    "doctor": """\
+gnexp doctor: prints versions, cores, memory, GPUs, data folders and free disk; exit code 1 if something is broken.
+
+  runs_dir=runs  results_dir=results         where runs and results would be written
 """,
     "bench": """\
 gnexp bench NAME [--help | OPTIONS]: runs one of benchmarks/ of the repository, on an otherwise idle machine.

@@ -42,6 +42,9 @@ class DataConfig:
     )  # on_error=skip: unreadable images of a split at most; None = 100
     sha256: str | None = science_field(None)  # of generated images; checked when they are made
     root: str | None = hardware_field(None)
+    # images that a whole folder should hold: what a plan counts with, and what another count is held against
+    expected_train: int | None = hardware_field(None)
+    expected_val: int | None = hardware_field(None)
     loader_workers: int = hardware_field(2)  # decoding processes; in-memory data uses none
     loader_timeout: float = hardware_field(
         300.0
@@ -50,6 +53,7 @@ class DataConfig:
     def __post_init__(self) -> None:
         require_name("data.name", self.name)
         require_at_least(self, 1, "data.", "image_size", "num_classes", "channels", "num_train", "num_val")
+        require_at_least(self, 1, "data.", "expected_train", "expected_val")
         require_at_least(self, 0, "data.", "shift", "clutter", "loader_workers")
         require(
             len(self.mean) == len(self.std) == self.channels,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import torch
+from torch import nn
 
 from gnexp.data.loader import train_batches, val_batches
 from gnexp.engine.state import State
@@ -26,11 +27,16 @@ def evaluate(state: State, eval_stats: Sequence[str]) -> dict[str, float]:
             scores[stats] = next(iter(scores.values()))
             continue
         if stats == "precise" and has_running_stats:
-            model = with_precise_stats(state.model, _precise_batches(state))
+            model = precise_model(state)
         else:
             model = with_eval_stats(state.model, "worker0" if stats == "precise" else stats)
         scores[stats] = state.task.evaluate(model, val_batches(state.dataset, size=_EVAL_SIZE))
     return scores
+
+
+def precise_model(state: State) -> nn.Module:
+    """A copy of the model that evaluates with precise statistics."""
+    return with_precise_stats(state.model, _precise_batches(state))
 
 
 def _precise_batches(state: State) -> Iterator[torch.Tensor]:

@@ -1,0 +1,92 @@
+"""Exported weights have torchvision's names and shapes; where torchvision has no such network, a line says why."""
+
+import pytest
+import torch
+import torchvision
+
+from gnexp.compose import Composer
+from gnexp.config import RunConfig
+from gnexp.engine.export import export_weights, torchvision_constructor
+from gnexp.tasks import build_task
+
+COMPOSER = Composer()
+NAMESPACE = {"torch": torch, "torchvision": torchvision}
+
+
+def run_of(*overrides: str) -> RunConfig:
+    return COMPOSER.run(["workers=2", "data=imagenet", *overrides])
+
+
+def resnet(*blocks: str) -> list[str]:
+    return ["model=resnet50", *(f"model.{part}" for part in blocks)]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "constructor"),
+    [
+        (["model=resnet50", "norm=bn"], "torchvision.models.resnet50(num_classes=1000)"),
+        (["model=resnet101", "norm=brn"], "torchvision.models.resnet101(num_classes=1000)"),
+        (
+            ["model=resnet101", "norm=in"],
+            "torchvision.models.resnet101(num_classes=1000, norm_layer=lambda c: torch.nn.GroupNorm(c // 1, c))",
+        ),
+        (
+            ["model=resnet50", "norm=bn", "norm.eps=0.001", "data.num_classes=7"],
+            "torchvision.models.resnet50(num_classes=7, norm_layer=lambda c: torch.nn.BatchNorm2d(c, eps=0.001))",
+        ),
+        (
+            resnet("block=basic", "blocks=[1,1,1,1]"),
+            (
+                "torchvision.models.resnet.ResNet(torchvision.models.resnet.BasicBlock, [1, 1, 1, 1], "
+                "num_classes=1000, norm_layer=lambda c: torch.nn.GroupNorm(32, c))"
+            ),
+        ),
+        (["model=vgg16", "norm=bn"], "torchvision.models.vgg16_bn(num_classes=1000)"),
+        (["model=vgg16", "norm=brn"], "torchvision.models.vgg16_bn(num_classes=1000)"),
+        (["model=vgg16", "norm=none"], "torchvision.models.vgg16(num_classes=1000)"),
+        (
+            ["model=vgg16", "norm=none", "model.blocks=[1,1,2,2,2]"],
+            "torchvision.models.vgg11(num_classes=1000)",
+        ),
+    ],
+)
+def test_torchvisions_network_takes_them_strictly(overrides: list[str], constructor: str) -> None:
+    run = run_of(*overrides)
+    assert torchvision_constructor(run) == constructor
+    with torch.device("meta"):
+        weights = build_task(run.task).build_model(run, torch.Generator()).state_dict()
+        theirs = eval(constructor, NAMESPACE)
+        exported = export_weights(weights, run.norm, "mean")
+    assert list(exported) == list(theirs.state_dict())
+    theirs.load_state_dict(exported, assign=True)  # refuses another shape
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["model=thin_resnet"], "has a 7x7 stem and widths 64 to 512, model=thin_resnet has stem=conv3x3"),
+        (["model=thin_vgg", "norm=bn"], r"model=thin_vgg has .* a classifier of \[1024, 1024\]"),
+        (["model=resnet50", "norm=none"], "a norm after every convolution, norm=none has none"),
+        (["model=vgg16", "norm=gn"], "VGG takes batch normalization or no norm, not gn32"),
+        (["model=vgg16", "norm=bn", "norm.eps=0.001"], "takes no eps but 1e-05, norm.eps is 0.001"),
+        (["model=resnet50", "data=fashion_scenes"], "take 3 channels, data=fashion_scenes has 1"),
+    ],
+)
+def test_where_torchvision_has_none_a_line_says_why(overrides: list[str], message: str) -> None:
+    with pytest.raises(ValueError, match=message) as caught:
+        torchvision_constructor(run_of(*overrides))
+    assert "\n" not in str(caught.value) and "use format=safetensors" in str(caught.value)
+
+
+def test_the_named_set_of_running_statistics_is_exported() -> None:
+    run = run_of("model=thin_resnet", "norm=brn")
+    weights = {
+        "bn1.running_mean": torch.tensor([[1.0], [2.0]]),
+        "bn1.running_std": torch.tensor([[1.0], [3.0]]),
+    }
+    first = export_weights(weights, run.norm, "worker0")
+    mean = export_weights(weights, run.norm, "mean")
+    assert (first["bn1.running_mean"], mean["bn1.running_mean"]) == (torch.tensor([1.0]), torch.tensor([1.5]))
+    torch.testing.assert_close(mean["bn1.running_var"], torch.tensor([4.0 - 1e-5]))
+    constant = {"bn1.running_std": torch.full((1, 1), 1e-5**0.5)}
+    assert float(export_weights(constant, run.norm, "worker0")["bn1.running_var"]) >= 0

@@ -1,0 +1,143 @@
+"""What `gnexp export` writes and prints: other libraries' networks load it strictly and give equal outputs."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+import torchvision
+from safetensors import safe_open
+
+from gnexp.compose import Composer
+from gnexp.config import RunConfig, science, to_dict
+from gnexp.data import build_dataset
+from gnexp.data.loader import train_batches
+from gnexp.engine.checkpoint import save_checkpoint
+from gnexp.experiments.result import DIVERGED, Result
+from gnexp.jobs import export
+from gnexp.nn.statistics import with_eval_stats, with_precise_stats
+from gnexp.tasks import build_task
+from tests.experiments.runs import SMOKE
+
+COMPOSER = Composer()
+RESNET18 = ["model=resnet50", "model.block=basic", "model.blocks=[2,2,2,2]", "data=imagenet", "workers=2"]
+
+
+def randomize(model: torch.nn.Module) -> None:
+    """Weights under which no layer is silent, and running statistics that differ from worker to worker."""
+    generator = torch.Generator().manual_seed(1)
+    for name, value in model.state_dict().items():
+        if "running_mean" in name:
+            value.normal_(0, 0.2, generator=generator)
+        elif "running" in name or (name.endswith("weight") and value.dim() == 1):
+            value.uniform_(0.5, 1.5, generator=generator)
+        elif name.endswith("bias"):
+            value.normal_(0, 0.1, generator=generator)
+
+
+def finished_run(runs: Path, run: RunConfig) -> tuple[Path, torch.nn.Module]:
+    """A run's directory with random final weights, and its model."""
+    directory = runs / f"{run.run_id}-{run.label}"
+    directory.mkdir(parents=True)
+    spec = {"format": 1, "run_id": run.run_id, "label": run.label, "config": to_dict(run)}
+    (directory / "spec.json").write_text(json.dumps(spec))
+    model = build_task(run.task).build_model(run, torch.Generator().manual_seed(0))
+    randomize(model)
+    save_checkpoint(directory / "weights.pt", {"run_id": run.run_id, "model": model.state_dict()})
+    return directory, model
+
+
+def exported(directory: Path, capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, object]:
+    """Exports, runs the Python that was printed, and returns its variables."""
+    capsys.readouterr()
+    file_format, eval_stats, output = (*words, *("torchvision", "worker0", "")[len(words) :])
+    assert export.main([str(directory / "spec.json"), file_format, eval_stats, output]) == 0
+    variables: dict[str, object] = {}
+    exec(capsys.readouterr().out, variables)
+    return variables
+
+
+def assert_same_outputs(ours: torch.nn.Module, theirs: torch.nn.Module) -> None:
+    x = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(2)).double()
+    with torch.no_grad():
+        expected = theirs.double().eval()(x)
+        torch.testing.assert_close(ours.double().eval()(x), expected, rtol=1e-5, atol=1e-5)
+    assert float(expected.std(0).max()) > 0.01, "the weights hide what the images are"
+
+
+@pytest.fixture(scope="module")
+def resnet50_gn(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, torch.nn.Module]:
+    run = COMPOSER.run(["model=resnet50", "norm=gn", "data=imagenet"])
+    return finished_run(tmp_path_factory.mktemp("runs"), run)
+
+
+def test_torchvisions_resnet50_with_groups(
+    resnet50_gn: tuple[Path, torch.nn.Module], capsys: pytest.CaptureFixture[str]
+) -> None:
+    directory, ours = resnet50_gn
+    theirs = torchvision.models.resnet50(norm_layer=lambda c: torch.nn.GroupNorm(32, c))
+    loaded = exported(directory, capsys)
+    theirs.load_state_dict(loaded["weights"], strict=True)
+    assert_same_outputs(ours, theirs)
+    assert isinstance(loaded["model"], torchvision.models.ResNet)
+    about = json.loads((directory / "export.pt.json").read_text())
+    assert about == {"run_id": directory.name[:12], "norm": "gn32", "eval_stats": "none"}
+
+
+def test_timms_resnet50_gn(
+    resnet50_gn: tuple[Path, torch.nn.Module], capsys: pytest.CaptureFixture[str]
+) -> None:
+    directory, ours = resnet50_gn
+    theirs = timm.create_model("resnet50_gn", pretrained=False)
+    theirs.load_state_dict(exported(directory, capsys, "safetensors")["weights"], strict=True)
+    assert_same_outputs(ours, theirs)
+
+
+@pytest.mark.parametrize("eval_stats", ["worker0", "mean"])
+@pytest.mark.parametrize("norm", ["bn", "brn"])
+def test_running_statistics_and_batch_renorms_deviation(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], norm: str, eval_stats: str
+) -> None:
+    directory, ours = finished_run(tmp_path, COMPOSER.run([*RESNET18, f"norm={norm}", "norm.eps=0.001"]))
+    theirs = exported(directory, capsys, "torchvision", eval_stats)["model"]
+    assert isinstance(theirs, torch.nn.Module)
+    assert_same_outputs(with_eval_stats(ours, eval_stats), theirs)
+
+
+def test_a_network_that_torchvision_does_not_have(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    directory, ours = finished_run(tmp_path, SMOKE)
+    path = tmp_path / "weights.safetensors"
+    loaded = exported(directory, capsys, "safetensors", "mean", str(path))
+    assert "model" not in loaded
+    ours.load_state_dict(loaded["weights"])
+    with safe_open(path, "pt") as file:
+        assert file.metadata() == {"run_id": SMOKE.run_id, "norm": "bn", "eval_stats": "mean"}
+    with pytest.raises(ValueError, match="use format=safetensors"):
+        export.main([str(directory / "spec.json"), "torchvision", "mean", str(path)])
+
+
+def test_precise_statistics_are_those_of_evaluation(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    directory, ours = finished_run(tmp_path, SMOKE)
+    dataset = build_dataset(SMOKE.data, torch.device("cpu"))
+    batches = train_batches(dataset, seed=0, epoch=SMOKE.recipe.epochs, total_batch=SMOKE.total_batch)
+    expected = with_precise_stats(ours, (batch.images for batch in batches)).state_dict()
+    found = exported(directory, capsys, "safetensors", "precise")["weights"]
+    assert isinstance(found, dict)
+    torch.testing.assert_close(found["layer2.0.bn1.running_var"], expected["layer2.0.bn1.running_var"][0])
+
+
+def test_a_run_without_final_weights_is_one_line(tmp_path: Path) -> None:
+    directory, _ = finished_run(tmp_path, SMOKE)
+    words = [str(directory / "spec.json"), "safetensors", "worker0", ""]
+    (directory / "weights.pt").unlink()
+    with pytest.raises(ValueError, match="has no final weights; finish the run"):
+        export.main(words)
+    blank = {f.name: None for f in dataclasses.fields(Result)}
+    blank |= {"run_id": SMOKE.run_id, "status": DIVERGED, "science": science(SMOKE), "format": 1}
+    Result(**blank).save(directory / "result.json")
+    with pytest.raises(ValueError, match="diverged, so it has no final weights to export"):
+        export.main(words)
