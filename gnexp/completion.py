@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from gnexp.keys import COMMAND_KEYS, GROUPS, group_options, known_keys
+from gnexp.keys import COMMAND_KEYS, GROUPS, benchmark_names, group_options, known_keys
+from gnexp.usage import VERB_HELP
 
 _FLAGS = "--help --cfg --info --config-dir --hydra-help"
 _VALUES = {
@@ -11,6 +12,7 @@ _VALUES = {
     "device": "auto cpu cuda",
     "memory_format": "auto contiguous channels_last",
     "eval_stats": "worker0 mean precise all",
+    "format": "torchvision safetensors",
     "hydra/launcher": "joblib basic",
 }
 
@@ -20,6 +22,7 @@ _gnexp_values() {
     case "$1" in
 @VALUES@
         runs_dir|results_dir|data.root) compgen -d -- "$2" ;;
+        init|init_path|output) compgen -f -- "$2" ;;
     esac
 }
 
@@ -33,7 +36,7 @@ _gnexp() {
     local found="" head=""
     COMPREPLY=()
     if [[ ${#words[@]} -le 1 || ( ${#words[@]} -eq 2 && -n $word ) ]]; then
-        COMPREPLY=($(compgen -W "train sweep report eval bench completion --help --version" -- "$word"))
+        COMPREPLY=($(compgen -W "@VERBS@ --help --version" -- "$word"))
         return
     fi
     if [[ $word == *=* ]]; then
@@ -50,9 +53,12 @@ _gnexp() {
     case "$verb" in
         train) found="@TRAIN@" ;;
         sweep) found="@SWEEP@" ;;
+        plan) found="@PLAN@" ;;
         report) found="--check --help exhibit= overwrite= runs_dir= results_dir=" ;;
         eval) found="--help run= eval_stats= runs_dir=" ;;
-        bench) found="step throughput startup --help" ;;
+        export) found="--help run= format= eval_stats= output= runs_dir=" ;;
+        doctor) found="--help runs_dir= results_dir=" ;;
+        bench) found="@BENCHMARKS@ --help" ;;
         completion) found="--help" ;;
     esac
     [[ ${words[${#words[@]}-1]} == --cfg && -z $word ]] && found="job hydra all"
@@ -71,4 +77,15 @@ def script() -> str:
     keys = [f"{key}=" for key in known_keys()]
     train = " ".join([*(k for k in keys if k[:-1] not in COMMAND_KEYS), "runs_dir=", _FLAGS])
     sweep = " ".join([*keys, "hydra/launcher=", "hydra.launcher.n_jobs=", _FLAGS])
-    return _SCRIPT.replace("@VALUES@", cases).replace("@TRAIN@", train).replace("@SWEEP@", sweep)
+    words = {
+        "VALUES": cases,
+        "VERBS": " ".join(VERB_HELP),
+        "TRAIN": train,
+        "SWEEP": sweep,
+        "PLAN": " ".join([*keys, "images_per_second=", "--config-dir", "--help"]),
+        "BENCHMARKS": " ".join(benchmark_names()),
+    }
+    text = _SCRIPT
+    for name, value in words.items():
+        text = text.replace(f"@{name}@", value)
+    return text

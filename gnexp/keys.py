@@ -44,6 +44,16 @@ def group_options(group: str) -> list[str]:
     return sorted(path.stem for path in (conf_dir() / group).glob("*.yaml") if not path.stem.startswith("_"))
 
 
+def benchmarks_dir() -> Path:
+    """Where gnexp's repository has its benchmarks; the package comes without them."""
+    return Path(__file__).resolve().parent.parent / "benchmarks"
+
+
+def benchmark_names() -> list[str]:
+    """What `gnexp bench` can run."""
+    return sorted(path.stem.removeprefix("bench_") for path in benchmarks_dir().glob("bench_*.py"))
+
+
 @functools.cache
 def known_keys() -> tuple[str, ...]:
     """Every key that a command line may set: groups, and the schema's fields with dots between the levels."""

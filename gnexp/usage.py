@@ -115,7 +115,7 @@ gnexp export run=RUN: writes a finished run's weights and prints the Python that
   runs_dir=runs            where run directories lie
 """,
     "doctor": """\
-gnexp doctor: prints versions, cores, memory, GPUs, data folders and free disk; exit code 1 if something is broken.
+gnexp doctor: versions, cores, memory, GPUs, data folders, free disk; exit code 1 if something is broken.
 
   runs_dir=runs  results_dir=results         where runs and results would be written
 """,

@@ -42,13 +42,13 @@ class DataConfig:
     )  # on_error=skip: unreadable images of a split at most; None = 100
     sha256: str | None = science_field(None)  # of generated images; checked when they are made
     root: str | None = hardware_field(None)
-    # images that a whole folder should hold: what a plan counts with, and what another count is held against
-    expected_train: int | None = hardware_field(None)
-    expected_val: int | None = hardware_field(None)
     loader_workers: int = hardware_field(2)  # decoding processes; in-memory data uses none
     loader_timeout: float = hardware_field(
         300.0
     )  # seconds to wait for a decoding process that does not answer
+    # imagefolder: images that the whole data set has; another count is said, not refused
+    expected_train: int | None = hardware_field(None)
+    expected_val: int | None = hardware_field(None)
 
     def __post_init__(self) -> None:
         require_name("data.name", self.name)

@@ -12,7 +12,7 @@ from gnexp.data.in_memory import InMemoryDataset, Split, check_settings
 from gnexp.data.scenes import make_scenes
 
 _SIDE = 28  # pixels, of a garment
-_NUM_HELD_OUT = 5000  # training garments that val_source=train keeps for val
+NUM_HELD_OUT = 5000  # training garments that val_source=train keeps for val
 
 
 def open_fashion(config: DataConfig, device: torch.device) -> InMemoryDataset:
@@ -33,7 +33,7 @@ def open_fashion(config: DataConfig, device: torch.device) -> InMemoryDataset:
     val = Split(garments.test_images, garments.test_labels)
     if config.val_source == "train":
         # A prefix of the training images is class-balanced, and so is the rest.
-        cut = len(train.images) - _NUM_HELD_OUT
+        cut = len(train.images) - NUM_HELD_OUT
         train, val = (
             Split(train.images[part], train.labels[part]) for part in (slice(cut), slice(cut, None))
         )

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
-from gnexp.keys import check_choice
+from gnexp.keys import benchmark_names, benchmarks_dir, check_choice
 
 
 def main(words: list[str]) -> int:
     """Runs one with its own options; returns its exit code."""
-    directory = Path(__file__).resolve().parents[2] / "benchmarks"
-    names = sorted(path.stem.removeprefix("bench_") for path in directory.glob("bench_*.py"))
+    directory, names = benchmarks_dir(), benchmark_names()
     if not names:
         raise ValueError(
             f"there is no {directory}: the benchmarks come with gnexp's repository, not its package"

@@ -1,0 +1,39 @@
+"""What the cells of a plan cost: `plan CELLS`, a JSON list of configs in; JSON out on one line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from gnexp.config import RunConfig, from_dict, to_dict
+from gnexp.data.sizes import num_train_images
+from gnexp.engine.cost import Cost, count_cost
+from gnexp.engine.device import choose_device, describe
+
+
+def main(words: list[str]) -> int:
+    """Prints {"machine": ..., "cells": [{"parameters", "macs", "num_train"} or {"error"}, ...]}."""
+    runs = [from_dict(values) for values in json.loads(Path(words[0]).read_text())]
+    counted: dict[str, Cost] = {}
+    found = [_cell(run, counted) for run in runs]
+    machine = describe(RunConfig(), choose_device("auto"), {})
+    print(json.dumps({"machine": {key: machine[key] for key in ("device", "processor")}, "cells": found}))
+    return 0
+
+
+def _cell(run: RunConfig, counted: dict[str, Cost]) -> dict[str, Any]:
+    config = to_dict(run)
+    sides = {key: config["data"][key] for key in ("image_size", "channels", "num_classes")}
+    network = json.dumps([config["task"], config["model"], config["norm"], sides])
+    try:
+        if network not in counted:
+            counted[network] = count_cost(run)
+        cost = counted[network]
+        return {
+            "parameters": cost.parameters,
+            "macs": cost.macs,
+            "num_train": num_train_images(run.data),
+        }
+    except ValueError as error:
+        return {"error": str(error)}

@@ -1,0 +1,210 @@
+"""gnexp plan: what a sweep would cost; starts nothing."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gnexp.compose import Composer, parse, question, values_of
+from gnexp.config import to_dict
+from gnexp.experiments.plan import Cell, Expansion
+from gnexp.experiments.throughput import choose_speed, read_speeds
+from gnexp.keys import DEFAULT_EXPERIMENT
+from gnexp.launch import start_worker
+from gnexp.sweep import PlannedRun, make_plan
+
+_SPEED = "images_per_second"
+_HEADS = ("runs", "to do", "steps a run", "images a run", "parameters", "GMACs", "train FLOPs", "time a run")
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A cell and what one of its runs costs; None is not known."""
+
+    cell: Cell
+    num_todo: int
+    parameters: int
+    macs: int  # of one image's forward pass
+    steps: int | None
+    images: int | None
+    seconds: float | None
+    is_rough: bool  # the seconds are those of runs less alike
+
+    @property
+    def flops(self) -> float | None:
+        """Of training: three forward passes, a multiply-add counted as two."""
+        return None if self.images is None else 6.0 * self.macs * self.images
+
+
+def main(words: list[str]) -> int:
+    """Prints the plan; returns the exit code."""
+    speed, directories, overrides = _split(words)
+    given = {override.key_or_group: values_of(override) for override in parse(overrides)}
+    composer = Composer([*directories, *map(str, (given.get("hydra.searchpath") or [[]])[0])])
+    composer.check(overrides, sweep=True)
+    if "experiment" not in given:
+        overrides = [f"experiment={DEFAULT_EXPERIMENT}", *overrides]
+    expansion = composer.expand(*question(overrides), overrides, seeds=_seeds(given))
+    runs_dir, results_dir = (Path(str(given.get(f"{d}_dir", [d])[0])) for d in ("runs", "results"))
+    counted = _count([cell for cell in expansion.cells if cell.runs])
+    if counted is None:
+        return 1  # the child has said why
+    plan = make_plan(expansion, runs_dir, results_dir)
+    print(_describe(expansion, plan, counted, speed, (runs_dir, results_dir)))
+    return 0
+
+
+def _split(words: Sequence[str]) -> tuple[float | None, list[str], list[str]]:
+    """images_per_second, the directories of --config-dir, and the overrides."""
+    speed: float | None = None
+    directories: list[str] = []
+    overrides: list[str] = []
+    rest = iter(words)
+    for word in rest:
+        key, equals, value = word.partition("=")
+        if key == "--config-dir":
+            directories.append(value if equals else next(rest, ""))
+        elif key == _SPEED:
+            try:
+                speed = float(value)
+            except ValueError:
+                speed = math.nan
+            if not 0 < speed < math.inf:
+                raise ValueError(f"{_SPEED} must be a positive number, got {value!r}")
+        else:
+            overrides.append(word)
+    return speed, directories, overrides
+
+
+def _seeds(given: Mapping[str, list[Any]]) -> int | None:
+    seeds = given.get("seeds", [None])[0]
+    if seeds is not None and not isinstance(seeds, int):
+        raise ValueError(f"seeds must be a number of seeds, got {seeds}")
+    return seeds
+
+
+def _count(cells: Sequence[Cell]) -> dict[str, Any] | None:
+    """What gnexp.jobs.plan says of each cell; None where it failed.
+
+    Raises:
+        ValueError: a cell that cannot be built.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "cells.json"
+        path.write_text(json.dumps([to_dict(cell.runs[0]) for cell in cells]))
+        ended = start_worker(["plan", str(path)], dict(os.environ), stdout=subprocess.PIPE)
+    if ended.exit_code != 0:
+        return None
+    counted: dict[str, Any] = json.loads(ended.out)
+    for cell, found in zip(cells, counted["cells"], strict=True):
+        if "error" in found:
+            raise ValueError(f"{_name(cell)}: {found['error']}")
+    return counted
+
+
+def _describe(
+    expansion: Expansion,
+    plan: Sequence[PlannedRun],
+    counted: Mapping[str, Any],
+    speed: float | None,
+    places: tuple[Path, Path],
+) -> str:
+    machine = counted["machine"]
+    speeds = [] if speed else read_speeds(*places)
+    todo = {item.run.run_id for item in plan if item.done_in is None}
+    rows = []
+    for cell, found in zip([cell for cell in expansion.cells if cell.runs], counted["cells"], strict=True):
+        run, size = cell.runs[0], found["num_train"]
+        steps = None if size is None else size // run.total_batch * run.recipe.epochs
+        images = None if steps is None else steps * run.total_batch
+        known = None if speed else choose_speed(run, machine, speeds)
+        per_second = speed or (known.images_per_second if known else None)
+        seconds = images / per_second if images is not None and per_second else None
+        num_todo = len({run.run_id for run in cell.runs} & todo)
+        is_rough = known is not None and not known.is_alike
+        rows.append(
+            _Row(cell, num_todo, found["parameters"], found["macs"], steps, images, seconds, is_rough)
+        )
+    heading = [f"{expansion.experiment}, scale {expansion.scale}", *filter(None, [expansion.question])]
+    table = [("cell", *_HEADS), *(_shown(row) for row in rows)]
+    return "\n".join([*heading, "", *_aligned(table), "", _totals(rows, plan), *_notes(rows, speed, machine)])
+
+
+def _shown(row: _Row) -> tuple[str, ...]:
+    return (
+        _name(row.cell),
+        str(len(row.cell.runs)),
+        str(row.num_todo),
+        "-" if row.steps is None else f"{row.steps:,}",
+        "-" if row.images is None else f"{row.images:,}",
+        f"{row.parameters:,}",
+        f"{row.macs / 1e9:.3g}",
+        "-" if row.flops is None else f"{row.flops:.2e}",
+        "-" if row.seconds is None else "~" * row.is_rough + _duration(row.seconds),
+    )
+
+
+def _name(cell: Cell) -> str:
+    words = (str(v) if k == "norm" else f"{k}={v}" for k, v in cell.coordinates.items())
+    return " ".join(words) or "(one cell)"
+
+
+def _aligned(table: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    return [
+        "  ".join(
+            text.ljust(width) if index == 0 else text.rjust(width)
+            for index, (text, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in table
+    ]
+
+
+def _totals(rows: Sequence[_Row], plan: Sequence[PlannedRun]) -> str:
+    """Each run once: two cells can be one run, which is the first one's."""
+    by_cell = {id(row.cell): row for row in rows}
+    todo = [by_cell[id(item.cell)] for item in plan if item.done_in is None]
+    parts = [f"{len(plan)} runs: {len(plan) - len(todo)} done, {len(todo)} to do"]
+    if todo:
+        flops = [row.flops for row in todo if row.flops is not None]
+        seconds = [row.seconds for row in todo if row.seconds is not None]
+        if len(flops) == len(todo):
+            images = sum(row.images or 0 for row in todo)
+            parts.append(f"to do: {images:,} images, {sum(flops):.2e} FLOPs")
+        if len(seconds) == len(todo):
+            parts.append(f"{_duration(sum(seconds))} one after another")
+    return ", ".join(parts)
+
+
+def _notes(rows: Sequence[_Row], speed: float | None, machine: Mapping[str, Any]) -> list[str]:
+    notes = [
+        "GMACs: billions of multiply-adds of one image's forward pass, as torchvision counts its GFLOPS.",
+        "train FLOPs: an estimate, 3 forward passes an image, a multiply-add counted as 2; without evaluation.",
+    ]
+    place = machine["device"] if machine["device"] != "cpu" else machine["processor"]
+    if speed:
+        notes.append(f"Time: at {speed:g} images per second, as given.")
+    elif any(row.seconds is not None for row in rows):
+        rough = "; ~ of runs in other batches or on other data" if any(row.is_rough for row in rows) else ""
+        notes.append(f"Time: evaluation included, from like runs on this machine ({place}){rough}.")
+    if any(row.images is None for row in rows):
+        notes.append("No images: the folder is not here; give data.root=... or data.expected_train=N.")
+    elif any(row.seconds is None for row in rows):
+        notes.append(
+            f"No time: no like run on this machine ({place}); give {_SPEED}=N, or train one run for an epoch."
+        )
+    return notes
+
+
+def _duration(seconds: float) -> str:
+    for limit, size, unit in ((90, 1, "s"), (90 * 60, 60, "min"), (72 * 3600, 3600, "h")):
+        if seconds < limit:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds / 86400:.3g} days"

@@ -1,0 +1,107 @@
+"""gnexp plan: the numbers of the paper's scale without its data, and nothing is started."""
+
+import contextlib
+import io
+import re
+
+import pytest
+
+from gnexp import cli
+from gnexp.jobs import plan as job
+from gnexp.launch import Ended
+from gnexp.verbs import plan as verb
+from tests.experiments.runs import SMOKE
+from tests.experiments.test_throughput import recorded
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def here(monkeypatch):
+    """The child's work done in this process, where torch is imported already."""
+
+    def start_worker(arguments, env, *, stdout):
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said):
+            code = job.main(arguments[1:])
+        return Ended(exit_code=code, out=said.getvalue().encode())
+
+    monkeypatch.setattr(verb, "start_worker", start_worker)
+
+
+def rows_of(out):
+    """The cell -> the other columns, of the printed table."""
+    lines = out.split("\n\n")[1].splitlines()
+    return {row[0]: row[1:] for row in (re.split(r"  +", line) for line in lines)}
+
+
+def test_the_papers_batch_sizes(tmp_path, capfd):
+    words = [
+        "plan",
+        "experiment=batch_size",
+        "scale=paper",
+        "norm=bn,gn",
+        "batch=32,2",
+        "images_per_second=2500",
+    ]
+    assert cli.main(words) == 0
+    out = capfd.readouterr().out
+    rows = rows_of(out)
+    assert rows.pop("cell") == [
+        *("runs", "to do", "steps a run", "images a run", "parameters", "GMACs", "train FLOPs", "time a run")
+    ]
+    steps = 1_281_167 // 256 * 100
+    wide = ["1", "1", f"{steps:,}", f"{steps * 256:,}", "25,557,032", "4.09", "3.14e+18", "14.2 h"]
+    assert rows["bn batch=32"] == rows["gn batch=32"] == wide
+    steps = 1_281_167 // 16 * 100
+    assert rows["gn batch=2"][2:4] == [f"{steps:,}", f"{steps * 16:,}"]
+    assert "4 runs: 0 done, 4 to do, to do: " in out and "56.9 h one after another" in out
+    assert "Time: at 2500 images per second, as given." in out
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.usefixtures("here")
+def test_what_is_done_and_how_fast_it_was(tmp_path, capfd):
+    """SMOKE as a command line says it; its machine is another, so that there is no time."""
+    recorded(tmp_path / "results", SMOKE, seconds=2.0)
+    words = "plan experiment=null scale=smoke norm=bn seed=0,1 batch=4 workers=2 data.num_train=64 data.num_val=40"
+    words += (
+        " data.sha256=null recipe.epochs=3 recipe.base_lr=0.4 recipe.report_epochs=2 data.val_source=null"
+    )
+    assert cli.main(words.split()) == 0
+    out = capfd.readouterr().out
+    assert rows_of(out)["(one cell)"][:4] == ["2", "1", "24", "192"]
+    assert "2 runs: 1 done, 1 to do" in out
+    assert "No time: no like run on this machine" in out
+
+
+@pytest.mark.usefixtures("here")
+def test_a_folder_of_unknown_size_is_a_dash(capfd):
+    words = [
+        "plan",
+        "experiment=null",
+        "data=imagenet",
+        "model=resnet50",
+        "data.expected_train=null",
+        "norm=none",
+    ]
+    assert cli.main(words) == 0
+    out = capfd.readouterr().out
+    assert rows_of(out)["(one cell)"][2:] == ["-", "-", "25,530,472", "4.09", "-", "-"]
+    assert "give data.root=... or data.expected_train=N" in out
+
+
+@pytest.mark.usefixtures("here")
+def test_a_users_own_files_and_a_cell_that_cannot_be_built(tmp_path, capfd):
+    (tmp_path / "own" / "norm").mkdir(parents=True)
+    (tmp_path / "own" / "norm" / "gn2.yaml").write_text("kind: gn\nnum_groups: 2\n")
+    words = ["plan", "experiment=null", "norm=gn2", "--config-dir", "own"]
+    assert cli.main(words) == 0
+    assert "1 runs: 0 done, 1 to do" in capfd.readouterr().out
+    assert cli.main([*words, "norm.num_groups=4,3"]) == 2
+    error = capfd.readouterr().err
+    assert error.startswith("gnexp: error: norm.num_groups=3: layer bn1: groups must divide")
+    assert error.count("\n") == 1
