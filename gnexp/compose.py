@@ -44,7 +44,8 @@ from gnexp.schema import app_schema
 
 CONFIG_NAME = "config"
 _HYDRA_PREFIXES = ("hydra.", "hydra/")
-_OF_COMPOSING = ("overrides", "runtime", "job")  # what Hydra itself notes of a composition
+# What Hydra itself notes of a composition, and the launcher, which it takes from its own plugins alone.
+_NOT_CODE = ("overrides", "runtime", "job", "launcher")
 
 
 def register_schema() -> None:
@@ -169,7 +170,8 @@ class Composer:
         choices: list[Override] = []
         values: list[Override] = []
         for override in parse(overrides):
-            (choices if override.key_or_group in GROUPS else values).append(override)
+            is_choice = override.key_or_group in GROUPS or override.key_or_group.startswith("hydra/")
+            (choices if is_choice else values).append(override)
         try:
             # Choosing files takes some 50 ms, setting values 2: a grid's cells share the former.
             base = self._choose(tuple(override.input_line or "" for override in choices))
@@ -194,7 +196,7 @@ class Composer:
         """Refuses a user's file that sets Hydra's own part, whose callbacks and logging can name any code."""
         own = self._loader.load_configuration(CONFIG_NAME, [], RunMode.RUN).hydra
         for key in own:
-            if key not in _OF_COMPOSING and config.hydra[key] != own[key]:
+            if key not in _NOT_CODE and config.hydra[key] != own[key]:
                 raise ValueError(f"a config file sets hydra.{key}: configs choose values and name no code")
 
     def run(self, overrides: Sequence[str]) -> RunConfig:
