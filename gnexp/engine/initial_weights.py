@@ -13,6 +13,7 @@ from torch import nn
 
 from gnexp.config import RunConfig
 from gnexp.fields import FILE_HASH
+from gnexp.nn.batch_renorm import BatchRenormAct
 from gnexp.nn.statistics import batch_norms
 
 # Counters that say nothing about the weights: a file may lack them, and may have one that a model does without.
@@ -46,6 +47,7 @@ def load_initial_weights(
     weights = read_weights(Path(run.init_path), run.init, device)
     notes: list[str] = []
     _keep_other_head(model, weights, notes)
+    _take_variances(model, weights)
     _choose_workers(model, weights, run.workers, first_worker, notes)
     _check_fit(model, weights, run.init_path)
     model.load_state_dict({**model.state_dict(), **weights})
@@ -125,6 +127,15 @@ def _keep_other_head(model: nn.Module, weights: Weights, notes: list[str]) -> No
             f"the classifier {name} keeps its initialisation: it is {tuple(own.shape)}, "
             f"the file's {tuple(theirs.shape)}"
         )
+
+
+def _take_variances(model: nn.Module, weights: Weights) -> None:
+    """Makes the running deviations of batch renormalization from variances, as an export or batch norm has them."""
+    for prefix, module in model.named_modules():
+        if isinstance(module, BatchRenormAct) and f"{prefix}.running_std" not in weights:
+            variance = weights.pop(f"{prefix}.running_var", None)
+            if variance is not None:
+                weights[f"{prefix}.running_std"] = (variance + module.eps).sqrt()
 
 
 def _choose_workers(

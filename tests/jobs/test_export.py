@@ -15,6 +15,7 @@ from gnexp.config import RunConfig, science, to_dict
 from gnexp.data import build_dataset
 from gnexp.data.loader import train_batches
 from gnexp.engine.checkpoint import save_checkpoint
+from gnexp.engine.initial_weights import load_initial_weights
 from gnexp.experiments.result import DIVERGED, Result
 from gnexp.jobs import export
 from gnexp.nn.statistics import with_eval_stats, with_precise_stats
@@ -116,6 +117,23 @@ def test_a_network_that_torchvision_does_not_have(tmp_path: Path, capsys: pytest
         assert file.metadata() == {"run_id": SMOKE.run_id, "norm": "bn", "eval_stats": "mean"}
     with pytest.raises(ValueError, match="use format=safetensors"):
         export.main([str(directory / "spec.json"), "torchvision", "mean", str(path)])
+
+
+@pytest.mark.parametrize("norm", ["bn", "brn", "gn"])
+def test_a_run_can_start_from_an_export(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], norm: str
+) -> None:
+    run = COMPOSER.run([f"norm={norm}", "workers=2"])
+    directory, ours = finished_run(tmp_path, run)
+    path = tmp_path / "exported.safetensors"
+    exported(directory, capsys, "safetensors", "mean", str(path))
+    start = COMPOSER.run([f"norm={norm}", "workers=4", f"init={path}"])
+    model = build_task(start.task).build_model(start, torch.Generator())
+    assert load_initial_weights(model, start, torch.device("cpu")) == []
+    x = torch.randn(2, 1, 32, 32, generator=torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        expected = with_eval_stats(ours, "mean")(x)
+        torch.testing.assert_close(model.eval()(x), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_precise_statistics_are_those_of_evaluation(
