@@ -71,7 +71,12 @@ def _hydra(verb: str, words: list[str]) -> int:
 
     from gnexp import compose
     from gnexp.keys import DEFAULT_EXPERIMENT, conf_dir
+    from gnexp.outer import outer_group
 
+    if verb == "sweep" and (outer := outer_group()) is not None:
+        raise ValueError(
+            f"{outer.starter} has started {outer.size} processes, which are one run's: start gnexp sweep alone"
+        )
     parser = get_args_parser()
     parser.error = _refuse  # type: ignore[method-assign]  # argparse prints a long usage
     known = parser.parse_intermixed_args(words)
@@ -135,6 +140,7 @@ def run_task(config: DictConfig) -> int:
 
     from gnexp import compose
     from gnexp.launch import launch
+    from gnexp.signals import exit_code_of
 
     is_sweep = HydraConfig.get().mode == RunMode.MULTIRUN
     try:
@@ -152,7 +158,7 @@ def run_task(config: DictConfig) -> int:
     if outcome.stopped_by == signal.SIGINT:
         raise KeyboardInterrupt
     if outcome.stopped_by is not None:
-        raise SystemExit(128 + outcome.stopped_by)
+        raise SystemExit(exit_code_of(outcome.stopped_by))
     return outcome.exit_code
 
 
@@ -161,4 +167,6 @@ def _refuse(message: str) -> Any:
 
 
 def _terminate(number: int, frame: object) -> None:
-    sys.exit(128 + number)
+    from gnexp.signals import exit_code_of
+
+    sys.exit(exit_code_of(number))

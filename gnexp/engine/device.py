@@ -16,16 +16,26 @@ from gnexp.config import RunConfig
 
 
 def choose_device(name: str) -> torch.device:
-    """auto: the first GPU, or the CPU where there is none.
+    """auto: a GPU, or the CPU where there is none. Of several processes on a machine each gets a GPU of its own.
 
     Raises:
-        ValueError: a GPU was asked for and there is none.
+        ValueError: a GPU was asked for and there is none, or there are fewer than processes.
     """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name != "cpu" and not torch.cuda.is_available():
+    if name == "cpu" or (name == "auto" and not torch.cuda.is_available()):
+        return torch.device("cpu")
+    if not torch.cuda.is_available():
         raise ValueError(f"device={name} needs a GPU that torch can use, and there is none; use device=cpu")
-    return torch.device(name)
+    if ":" in name and "LOCAL_RANK" in os.environ:
+        raise ValueError(f"device={name} is one GPU, and several processes need one each; use device=cuda")
+    index = int(os.environ.get("LOCAL_RANK", "0"))
+    if index >= torch.cuda.device_count():
+        raise ValueError(
+            f"each process on a machine needs a GPU of its own, and there are {torch.cuda.device_count()}; "
+            "lower processes, with workers_per_pass if memory is short"
+        )
+    device = torch.device(name if ":" in name else f"cuda:{index}")
+    torch.cuda.set_device(device)
+    return device
 
 
 def memory_format(run: RunConfig, device: torch.device) -> torch.memory_format:
