@@ -5,6 +5,7 @@ Imports neither torch nor Hydra before a verb needs it, and never torch: trainin
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import sys
@@ -56,8 +57,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         if os.environ.get("GNEXP_DEBUG"):
             raise
-        print(f"gnexp: error: {error}", file=sys.stderr)
+        _complain(error)
         return 2
+
+
+def _complain(error: Exception) -> None:
+    """One line, from the first of the processes that an outer torchrun or srun has started."""
+    from gnexp.outer import outer_group
+
+    with contextlib.suppress(ValueError):
+        if (outer := outer_group()) is not None and outer.rank:
+            return
+    print(f"gnexp: error: {error}", file=sys.stderr)
 
 
 def _hydra(verb: str, words: list[str]) -> int:
@@ -149,7 +160,7 @@ def run_task(config: DictConfig) -> int:
         if is_sweep:
             raise  # the sweeper lists it beside the others
         # Not raised: Hydra would print a line of its own first.
-        print(f"gnexp: error: {error}", file=sys.stderr)
+        _complain(error)
         raise SystemExit(2) from None
     if not is_sweep:
         if outcome.message:

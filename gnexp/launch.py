@@ -174,6 +174,8 @@ def launch(run: RunConfig, runs_dir: Path, *, quiet: bool) -> Outcome:
     command = [*AGENT, str(run.processes), str(spec)] if is_agents else [*WORKER, "train", str(spec)]
     if not quiet:
         code = start(command, env).exit_code
+        if outer is not None and outer.rank:
+            spec.unlink(missing_ok=True)
         return Outcome(exit_code=EXIT_USER_ERROR if code == EXIT_BUSY else code, run_dir=run_dir)
     ended = _start_quietly(command, run_dir, env)
     if ended.exit_code == EXIT_BUSY and ended.stopped_by is None:
