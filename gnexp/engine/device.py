@@ -27,7 +27,9 @@ def choose_device(name: str) -> torch.device:
         raise ValueError(f"device={name} needs a GPU that torch can use, and there is none; use device=cpu")
     if ":" in name and "LOCAL_RANK" in os.environ:
         raise ValueError(f"device={name} is one GPU, and several processes need one each; use device=cuda")
-    index = int(os.environ.get("LOCAL_RANK", "0"))
+    # srun --gpus-per-task=1 shows each of its processes one GPU, which is then number 0.
+    is_shown_one = "SLURM_PROCID" in os.environ and torch.cuda.device_count() == 1
+    index = 0 if is_shown_one else int(os.environ.get("LOCAL_RANK", "0"))
     if index >= torch.cuda.device_count():
         raise ValueError(
             f"each process on a machine needs a GPU of its own, and there are {torch.cuda.device_count()}; "
