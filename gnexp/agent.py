@@ -32,8 +32,8 @@ def _run(num: int, spec: Path) -> int:
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
-    # It would tell at length what our processes tell in a line.
-    logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)
+    # It would tell at length what our processes tell in a line; its loggers set their levels themselves.
+    logging.disable(logging.CRITICAL)
     arguments = [
         "--standalone",
         f"--nproc-per-node={num}",
@@ -48,8 +48,9 @@ def _run(num: int, spec: Path) -> int:
     try:
         torchrun.main(arguments)
     except SignalException as error:
-        is_in_order = read_status(spec.parent) == PREEMPTED
-        return exit_code_of(error.sigval) if is_in_order else 128 + int(error.sigval)
+        return exit_code_of(
+            error.sigval
+        )  # torchrun has waited for the processes, which save when they get it
     except ChildFailedError as error:
         return _cause({rank: failure.exitcode for rank, failure in error.failures.items()}, spec)
     return 0

@@ -16,7 +16,14 @@ from pathlib import Path
 
 from gnexp.experiments.lock import EXIT_BUSY, BusyError
 from gnexp.experiments.status import FAILED, Status
-from gnexp.signals import Stopper, StopRequest, end_with_parent, exit_code_of
+from gnexp.signals import (
+    EXIT_INTERRUPTED,
+    EXIT_PREEMPTED,
+    Stopper,
+    StopRequest,
+    end_with_parent,
+    exit_code_of,
+)
 
 EXIT_PEER_LOST = 3
 _GRACE_SECONDS = 3.0  # that a process which lost another gives it to be the first to have ended
@@ -53,7 +60,8 @@ def main() -> int:
     except Exception as error:
         log = _log_traceback(directory)
         if type(error).__name__ == "PeerLostError":  # its class cannot be imported before torch
-            time.sleep(_GRACE_SECONDS)
+            with contextlib.suppress(StopRequest):  # torchrun's, which ends all when one has failed
+                time.sleep(_GRACE_SECONDS)
             return EXIT_PEER_LOST
         first_line = str(error).splitlines()[0] if str(error) else ""
         return _fail(f"failed: {type(error).__name__}: {first_line}{log}", 1, directory)
@@ -95,8 +103,8 @@ def _fail(message: str, code: int, directory: Path | None) -> int:
 
 def _say(message: str, code: int) -> int:
     rank = os.environ.get("RANK")
-    if code == 2 and rank not in (None, "0"):
-        return code  # a mistake that every process finds; the first one tells
+    if code in (2, EXIT_PREEMPTED, EXIT_INTERRUPTED) and rank not in (None, "0"):
+        return code  # every process knows as much; the first one tells
     place = f"process {rank}: " if rank not in (None, "0") else ""
     print(f"gnexp: {place}{message}", file=sys.stderr, flush=True)
     return code
