@@ -22,12 +22,13 @@ class Stopped(Exception):
     """Some process of the run was asked to leave."""
 
 
-def _never() -> bool:
+def never() -> bool:
+    """Nobody asks for anything."""
     return False
 
 
 def evaluate(
-    state: State, eval_stats: Sequence[str], *, epoch: int, is_stopped: Callable[[], bool] = _never
+    state: State, eval_stats: Sequence[str], *, epoch: int, is_stopped: Callable[[], bool] = never
 ) -> dict[str, float]:
     """The task's score on val for each of the named statistics, in percent. Every process of the run calls it.
 

@@ -11,7 +11,7 @@ from gnexp.config import RunConfig
 from gnexp.data import build_dataset
 from gnexp.data.dataset import Dataset
 from gnexp.data.loader import num_steps
-from gnexp.engine.device import memory_format
+from gnexp.engine.device import memory_format, set_float32
 from gnexp.engine.optimizer import build_optimizer
 from gnexp.engine.processes import ALONE, Processes
 from gnexp.nn.statistics import batch_norms
@@ -113,6 +113,7 @@ def build(run: RunConfig, device: torch.device, processes: Processes = ALONE) ->
     """
     task = build_task(run.task)
     check_shapes(run, task)
+    set_float32(run)
     # All of a run's processes draw the same weights: nothing of them depends on how the workers are spread.
     model = task.build_model(run, torch.Generator().manual_seed(run.seed)).to(device)
     model = model.to(memory_format=memory_format(run, device))

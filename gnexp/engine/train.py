@@ -12,7 +12,7 @@ import torch
 
 from gnexp.data.dataset import Batch
 from gnexp.data.loader import train_batches
-from gnexp.engine.evaluate import Stopped, evaluate, passes
+from gnexp.engine.evaluate import Stopped, evaluate, never, passes
 from gnexp.engine.optimizer import lr_at
 from gnexp.engine.probe import probe
 from gnexp.engine.state import State
@@ -50,12 +50,8 @@ class EpochRecord:
     timing: dict[str, float | int]  # epoch, seconds, images_per_second: of this machine
 
 
-def _never() -> bool:
-    return False
-
-
 def train(
-    state: State, is_stopped: Callable[[], bool] = _never, is_due: Callable[[], bool] = _never
+    state: State, is_stopped: Callable[[], bool] = never, is_due: Callable[[], bool] = never
 ) -> Iterator[StepRecord | EpochRecord]:
     """Trains from where the state is to the recipe's last epoch. Every process of the run does so.
 
