@@ -8,7 +8,6 @@ import torch
 from gnexp.config import NormConfig, RunConfig
 from gnexp.engine.device import choose_device, describe, memory_format, set_float32
 
-
 CPU = torch.device("cpu")
 BN = NormConfig(kind="bn", momentum=0.1)
 
