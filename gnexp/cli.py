@@ -5,6 +5,7 @@ Imports neither torch nor Hydra before a verb needs it, and never torch: trainin
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import sys
@@ -56,8 +57,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         if os.environ.get("GNEXP_DEBUG"):
             raise
-        print(f"gnexp: error: {error}", file=sys.stderr)
+        _complain(error)
         return 2
+
+
+def _complain(error: Exception) -> None:
+    """One line, from the first of the processes that an outer torchrun or srun has started."""
+    from gnexp.outer import outer_group
+
+    with contextlib.suppress(ValueError):
+        if (outer := outer_group()) is not None and outer.rank:
+            return
+    print(f"gnexp: error: {error}", file=sys.stderr)
 
 
 def _hydra(verb: str, words: list[str]) -> int:
@@ -71,7 +82,12 @@ def _hydra(verb: str, words: list[str]) -> int:
 
     from gnexp import compose
     from gnexp.keys import DEFAULT_EXPERIMENT, conf_dir
+    from gnexp.outer import outer_group
 
+    if verb == "sweep" and (outer := outer_group()) is not None:
+        raise ValueError(
+            f"{outer.starter} has started {outer.size} processes, which are one run's: start gnexp sweep alone"
+        )
     parser = get_args_parser()
     parser.error = _refuse  # type: ignore[method-assign]  # argparse prints a long usage
     known = parser.parse_intermixed_args(words)
@@ -139,6 +155,7 @@ def run_task(config: DictConfig) -> int:
 
     from gnexp import compose
     from gnexp.launch import launch
+    from gnexp.signals import exit_code_of
 
     is_sweep = HydraConfig.get().mode == RunMode.MULTIRUN
     try:
@@ -147,7 +164,7 @@ def run_task(config: DictConfig) -> int:
         if is_sweep:
             raise  # the sweeper lists it beside the others
         # Not raised: Hydra would print a line of its own first.
-        print(f"gnexp: error: {error}", file=sys.stderr)
+        _complain(error)
         raise SystemExit(2) from None
     if not is_sweep:
         if outcome.message:
@@ -156,7 +173,7 @@ def run_task(config: DictConfig) -> int:
     if outcome.stopped_by == signal.SIGINT:
         raise KeyboardInterrupt
     if outcome.stopped_by is not None:
-        raise SystemExit(128 + outcome.stopped_by)
+        raise SystemExit(exit_code_of(outcome.stopped_by))
     return outcome.exit_code
 
 
@@ -165,4 +182,6 @@ def _refuse(message: str) -> Any:
 
 
 def _terminate(number: int, frame: object) -> None:
-    sys.exit(128 + number)
+    from gnexp.signals import exit_code_of
+
+    sys.exit(exit_code_of(number))

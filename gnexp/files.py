@@ -30,7 +30,7 @@ def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
         os.close(directory)
 
 
-def write_bytes(path: Path, content: bytes) -> None:
+def write_bytes(path: Path, content: bytes | memoryview) -> None:
     """Writes bytes atomically."""
 
     def write(temporary: Path) -> None:

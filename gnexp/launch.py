@@ -25,14 +25,16 @@ from gnexp.experiments.lock import EXIT_BUSY, is_locked
 from gnexp.experiments.result import DIVERGED, Result, load_result
 from gnexp.files import write_json, write_text
 from gnexp.keys import did_you_mean
+from gnexp.outer import outer_group
+from gnexp.signals import STOPPING, exit_code_of
 
 SPEC_FORMAT = 1
 ERROR_FILE = "error.txt"  # what a failed training process said last; gone once the run is started again
-EXIT_DONE, EXIT_FAILED, EXIT_USER_ERROR, EXIT_INTERRUPTED = 0, 1, 2, 130
+EXIT_DONE, EXIT_FAILED, EXIT_USER_ERROR = 0, 1, 2
 _POLL_SECONDS = 1.0
 WORKER = (sys.executable, "-m", "gnexp.worker")
+AGENT = (sys.executable, "-m", "gnexp.agent")  # of several workers
 _CGROUP_CPU = Path("/sys/fs/cgroup/cpu.max")
-_FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,13 +107,13 @@ def headline(result: Result) -> str:
     return result.status if error is None else f"{error:.1f} % error"
 
 
-def write_spec(run: RunConfig, run_dir: Path) -> Path:
-    """Writes spec.json, what the training process reads.
+def write_spec(run: RunConfig, run_dir: Path, rank: int = 0) -> Path:
+    """Writes spec.json, what the training process reads; one of its own for each that an outer torchrun started.
 
     Raises:
         ValueError: the directory holds another run, or cannot be written.
     """
-    spec = run_dir / "spec.json"
+    spec = run_dir / (f".rank{rank}.spec.json" if rank else "spec.json")
     try:
         if spec.exists() and (other := _spec_id(spec)) not in (None, run.run_id):
             raise ValueError(f"{spec} describes run {other}, not {run.run_id}: move {run_dir} away")
@@ -155,27 +157,41 @@ def launch(run: RunConfig, runs_dir: Path, *, quiet: bool) -> Outcome:
         return Outcome(
             exit_code=EXIT_DONE, run_dir=run_dir, message=f"already finished: {headline(result)} in {run_dir}"
         )
+    outer = outer_group()
+    if outer is not None:
+        if run.processes not in (1, outer.size):
+            raise ValueError(
+                f"processes={run.processes} must be the {outer.size} that {outer.starter} has started; leave it out"
+            )
+        run = dataclasses.replace(run, processes=outer.size)
     if run.threads is None:
-        run = dataclasses.replace(run, threads=default_threads())
-    spec = write_spec(run, run_dir)
-    env = dict(os.environ)
+        run = dataclasses.replace(run, threads=max(1, default_threads() // _num_local(run)))
+    spec = write_spec(run, run_dir, outer.rank if outer else 0)
+    env = {**os.environ, **(outer.environment if outer else {})}
     # Read by OpenMP and MKL while they are imported, before the worker could set anything.
     env.update(OMP_NUM_THREADS=str(run.threads), MKL_NUM_THREADS=str(run.threads))
+    is_agents = outer is None and run.processes > 1
+    command = [*AGENT, str(run.processes), str(spec)] if is_agents else [*WORKER, "train", str(spec)]
     if not quiet:
-        code = start_worker(["train", str(spec)], env).exit_code
+        code = start(command, env).exit_code
+        if outer is not None and outer.rank:
+            spec.unlink(missing_ok=True)
         return Outcome(exit_code=EXIT_USER_ERROR if code == EXIT_BUSY else code, run_dir=run_dir)
-    ended = _start_quietly(spec, env)
+    ended = _start_quietly(command, run_dir, env)
     if ended.exit_code == EXIT_BUSY and ended.stopped_by is None:
         return launch(run, runs_dir, quiet=True)  # the other was quicker by a moment: wait for it
     return _quiet_outcome(ended, run_dir)
 
 
-def _start_quietly(spec: Path, env: dict[str, str]) -> Ended:
+def _num_local(run: RunConfig) -> int:
+    """Processes of a run that share this machine's cores."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE") or os.environ.get("SLURM_NTASKS_PER_NODE") or run.processes)
+
+
+def _start_quietly(command: Sequence[str], run_dir: Path, env: dict[str, str]) -> Ended:
     """Runs a training process whose words go into the run's log and not to the terminal."""
-    with (spec.parent / "log.txt").open("ab") as log:
-        ended = start_worker(
-            ["train", str(spec)], {**env, "GNEXP_QUIET": "1"}, stdout=log, stderr=subprocess.PIPE
-        )
+    with (run_dir / "log.txt").open("ab") as log:
+        ended = start(command, {**env, "GNEXP_QUIET": "1"}, stdout=log, stderr=subprocess.PIPE)
         if ended.exit_code != EXIT_BUSY:  # else the log is another process's
             log.write(ended.errors)
     return ended
@@ -197,26 +213,32 @@ def _quiet_outcome(ended: Ended, run_dir: Path) -> Outcome:
 def start_worker(
     arguments: Sequence[str], env: dict[str, str], *, stdout: Any = None, stderr: Any = None
 ) -> Ended:
-    """Runs `python -m gnexp.worker` to its end and passes signals on to it.
+    """Runs `python -m gnexp.worker` with arguments; see `start`."""
+    return start([*WORKER, *arguments], env, stdout=stdout, stderr=stderr)
+
+
+def start(command: Sequence[str], env: dict[str, str], *, stdout: Any = None, stderr: Any = None) -> Ended:
+    """Runs a process of ours to its end and passes signals on to it.
 
     Args:
-        arguments: of the worker.
+        command: the program and its arguments.
         env: its environment.
         stdout: a file or subprocess.PIPE; None is the terminal.
         stderr: likewise.
     """
     with _passing_signals() as relay:
         # A process group of its own: the terminal's Ctrl-C reaches the child through us alone, hence exactly once.
-        child = subprocess.Popen(
-            [*WORKER, *arguments], env=env, process_group=0, stdout=stdout, stderr=stderr
-        )
+        child = subprocess.Popen(command, env=env, process_group=0, stdout=stdout, stderr=stderr)
         relay.attach(child)
         out, errors = child.communicate()
     killed = _killed_by(child.returncode) if relay.passed is None else ""
     if killed and stderr is None:
         print(f"gnexp: {killed}", file=sys.stderr)
+    code = child.returncode
+    if code < 0:
+        code = EXIT_FAILED if relay.passed is None else exit_code_of(relay.passed)
     return Ended(
-        exit_code=_exit_code(child.returncode),
+        exit_code=code,
         out=out or b"",
         errors=(errors or b"") + killed.encode(),
         stopped_by=relay.passed,
@@ -254,20 +276,16 @@ def _passing_signals() -> Iterator[_Relay]:
     if threading.current_thread() is not threading.main_thread():
         yield relay  # Python lets only the main thread handle signals
         return
-    before = {number: signal.signal(number, relay.forward) for number in _FORWARDED}
+    before: dict[signal.Signals, Any] = {number: signal.signal(number, relay.forward) for number in STOPPING}
     before[signal.SIGTSTP] = signal.signal(signal.SIGTSTP, relay.pause)
     try:
         yield relay
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _exit_code(returncode: int) -> int:
-    """The child's exit code as a shell would give it; being killed is a failure unless it was Ctrl-C or SIGTERM."""
-    if returncode >= 0:
-        return returncode
-    return 128 - returncode if -returncode in (signal.SIGINT, signal.SIGTERM) else EXIT_FAILED
+    if relay.passed in (signal.SIGUSR1, signal.SIGUSR2) and callable(before[signal.Signals(relay.passed)]):
+        # Of a launcher that wants to know: submitit requeues the job, now that the run has saved and left.
+        os.kill(os.getpid(), relay.passed)
 
 
 def _killed_by(returncode: int) -> str:

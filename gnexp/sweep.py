@@ -22,12 +22,12 @@ from gnexp.launch import (
     ERROR_FILE,
     EXIT_DONE,
     EXIT_FAILED,
-    EXIT_INTERRUPTED,
     find_run_dir,
     finished,
     headline,
     unwritable,
 )
+from gnexp.signals import EXIT_INTERRUPTED
 
 _POLL_SECONDS = 0.5
 

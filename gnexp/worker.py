@@ -1,71 +1,84 @@
 """The process that needs torch: `python -m gnexp.worker train spec.json`, or another job. Never imports hydra.
 
-Exit codes: 0 done (a diverged run too), 1 failed, 2 a user's mistake, 4 the run is another
-process's, 130 interrupted, 143 terminated.
+Exit codes: 0 done (a diverged run too), 1 failed, 2 a user's mistake, 3 another process of the run has ended and tells
+why, 4 the run is another process's, 75 asked to stop and left in order, 130 the same by Ctrl-C.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import importlib
 import os
-import signal
 import sys
+import time
 import traceback
 from pathlib import Path
-from types import FrameType
 
 from gnexp.experiments.lock import EXIT_BUSY, BusyError
+from gnexp.experiments.status import FAILED, Status
+from gnexp.signals import (
+    EXIT_INTERRUPTED,
+    EXIT_PREEMPTED,
+    Stopper,
+    StopRequest,
+    end_with_parent,
+    exit_code_of,
+)
 
-_PR_SET_PDEATHSIG = 1
+EXIT_PEER_LOST = 3
+_GRACE_SECONDS = 3.0  # that a process which lost another gives it to be the first to have ended
 
 
 def main() -> int:
     """Does one job and says in one line what went wrong, if anything did."""
     job, *words = sys.argv[1:]
-    directory = Path(words[0]).parent if words and words[0].endswith("spec.json") else None
-    _end_with_parent()
-    signal.signal(signal.SIGTERM, _terminate)
-    # A shell ignores SIGINT for what it starts in the background, and children inherit that; our parent passes it on.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    directory = (
+        Path(words[0]).parent if job == "train" else None
+    )  # another job's failure is none of the run's
+    stopper = Stopper()
+    end_with_parent()
+    stopper.install()
     try:
-        return _train(Path(words[0])) if job == "train" else _do(job, words)
-    except KeyboardInterrupt:
-        return _say("interrupted; the same command goes on from the last finished epoch", 130)
+        return _train(Path(words[0]), stopper) if job == "train" else _do(job, words)
+    except StopRequest as request:
+        return _say(
+            "stopped; the same command goes on from the last checkpoint", exit_code_of(request.number)
+        )
     except BusyError as error:
         return _say(f"error: {error}", EXIT_BUSY)
     except ValueError as error:
         # The line is for the person; should it be a defect of ours after all, the log says where.
-        with contextlib.suppress(OSError):
-            _log_traceback(directory)
-        return _say(f"error: {error}", 2)
+        if directory is not None:
+            with contextlib.suppress(OSError):
+                _log_traceback(directory)
+        return _fail(f"error: {error}", 2, directory)
     except OSError as error:
         # A directory that cannot be written, a full disk. Errors of a flush do not name their file.
         place = error.filename or directory or "a file"
         reason = error.strerror or error
-        return _say(
-            f"error: {place}: {reason}; mend that, and the same command goes on from the last finished epoch",
-            2,
+        message = (
+            f"error: {place}: {reason}; mend that, and the same command goes on from the last checkpoint"
         )
+        return _fail(message, 2, directory)
     except Exception as error:
         log = _log_traceback(directory)
-        return _say(
-            f"failed: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}{log}",
-            1,
-        )
+        if type(error).__name__ == "PeerLostError":  # its class cannot be imported before torch
+            with contextlib.suppress(StopRequest):  # torchrun's, which ends all when one has failed
+                time.sleep(_GRACE_SECONDS)
+            return EXIT_PEER_LOST
+        first_line = str(error).splitlines()[0] if str(error) else ""
+        return _fail(f"failed: {type(error).__name__}: {first_line}{log}", 1, directory)
 
 
 # Imported late, so that a signal during torch's seconds of import ends in one line as well.
 
 
-def _train(path: Path) -> int:
+def _train(path: Path, stopper: Stopper) -> int:
     from gnexp.experiments.run import load_spec, set_threads, train_run
-    from gnexp.experiments.screen import Screen
 
     spec = load_spec(path)
     set_threads(spec.run)
-    train_run(spec, Screen(spec.directory / "log.txt"))
+    train_run(spec, stopper)
     return 0
 
 
@@ -84,22 +97,20 @@ def _log_traceback(directory: Path | None) -> str:
     return f" (see {log})"
 
 
+def _fail(message: str, code: int, directory: Path | None) -> int:
+    if directory is not None:
+        with contextlib.suppress(OSError):
+            Status(directory).say(FAILED, message=message)
+    return _say(message, code)
+
+
 def _say(message: str, code: int) -> int:
-    print(f"gnexp: {message}", file=sys.stderr, flush=True)
+    rank = os.environ.get("RANK")
+    if code in (2, EXIT_PREEMPTED, EXIT_INTERRUPTED) and rank not in (None, "0"):
+        return code  # every process knows as much; the first one tells
+    place = f"process {rank}: " if rank not in (None, "0") else ""
+    print(f"gnexp: {place}{message}", file=sys.stderr, flush=True)
     return code
-
-
-def _terminate(number: int, frame: FrameType | None) -> None:
-    sys.exit(128 + number)
-
-
-def _end_with_parent() -> None:
-    """Asks Linux to end this process with its parent, so that none is left to write on alone."""
-    if sys.platform == "linux":
-        parent = os.getppid()
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != parent:
-            sys.exit(128 + signal.SIGTERM)
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ if what == "wait":
         time.sleep(0.02)
     time.sleep(0.3)  # a second signal for the same key would be counted
     (folder / "caught.json").write_text(json.dumps(caught))
-    sys.exit(128 + caught[0])
+    sys.exit(130 if caught[0] == signal.SIGINT else 75)
 series = [{"epoch": epoch, "val/top1_error": 20.0 - epoch} for epoch in range(1, run.recipe.epochs + 1)]
 (folder / "metrics.jsonl").write_text("".join(json.dumps(record) + "\n" for record in series))
 Result(

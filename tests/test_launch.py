@@ -138,7 +138,7 @@ def test_diverged_is_done(tmp_path, monkeypatch):
     )
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 75)])
 def test_a_signal_is_passed_on_once_and_waited_for(tmp_path, monkeypatch, number, code):
     monkeypatch.setenv("FAKE_WORKER", "wait")
     run_dir = launch.find_run_dir(tmp_path, RunConfig())

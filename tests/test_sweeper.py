@@ -100,7 +100,7 @@ def test_failures_are_listed_together_and_the_others_go_on(capfd, monkeypatch):
     assert "4 runs: 3 done, 1 to do" in capfd.readouterr().out
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 75)])
 def test_a_stopped_sweep_starts_no_further_run(capfd, monkeypatch, number, code):
     monkeypatch.setenv("FAKE_WORKER", "wait gn8-batch2")  # the first: it has the most steps
 

@@ -38,7 +38,7 @@ class RunConfig:
     batch: int = science_field(32)  # images per worker
     workers: int = science_field(8)
     seed: int = science_field(0)
-    # autocast: bf16 | fp16; None or fp32 = float32, as the paper has it
+    # None or fp32 = float32, as the paper has it; tf32 = what a GPU makes of it by default; bf16 | fp16 = autocast
     precision: str | None = science_field(None)
     # weights to start from; as hashed the run_id that made them, or sha256:HEX of their file
     init: str | None = science_field(None)
@@ -75,8 +75,8 @@ class RunConfig:
             f"device must be auto, cpu, cuda or cuda:N, got {self.device}",
         )
         require(
-            self.precision in (None, "fp32", "bf16", "fp16"),
-            f"precision must be fp32, bf16 or fp16, got {self.precision}",
+            self.precision in (None, "fp32", "tf32", "bf16", "fp16"),
+            f"precision must be fp32, tf32, bf16 or fp16, got {self.precision}",
         )
         if self.precision == "fp32":
             object.__setattr__(self, "precision", None)  # before any hash: spelled out it is the same run

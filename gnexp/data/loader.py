@@ -2,10 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from gnexp.data.dataset import Batches, Dataset
+from gnexp.data.dataset import Batches, Dataset, Indices
 from gnexp.ops import keyed
+
+
+@dataclass(frozen=True)
+class Share:
+    """The part of every step that one process takes: process `rank` of `size`."""
+
+    rank: int = 0
+    size: int = 1
+
+    def of_train(self, step: Indices, workers: int) -> Indices:
+        """Its workers' images of a total batch: position p belongs to worker p mod workers.
+
+        Of V = workers / size workers, position q of the part belongs to the process's worker q mod V.
+        """
+        per_process = workers // self.size
+        by_worker = step.reshape(-1, workers)
+        return by_worker[:, self.rank * per_process : (self.rank + 1) * per_process].reshape(-1)
+
+    def of_val(self, step: Indices) -> Indices:
+        """Every size-th image; the parts differ by one image at most, and one may be empty."""
+        return step[self.rank :: self.size]
 
 
 def num_steps(dataset: Dataset, total_batch: int) -> int:
@@ -13,17 +36,36 @@ def num_steps(dataset: Dataset, total_batch: int) -> int:
     return dataset.num_train // total_batch
 
 
-def train_batches(dataset: Dataset, *, seed: int, epoch: int, total_batch: int) -> Batches:
-    """The steps of one epoch. Position p of a batch belongs to worker p mod workers.
+def train_batches(
+    dataset: Dataset,
+    *,
+    seed: int,
+    epoch: int,
+    total_batch: int,
+    workers: int = 1,
+    share: Share = Share(),
+    first_step: int = 0,
+) -> Batches:
+    """A process's part of the steps of one epoch, from `first_step` on.
 
     The images left over by the last complete batch are dropped; which ones varies with the epoch.
     """
     order = keyed.permutation(seed, "order", epoch, dataset.num_train)
     steps = order[: num_steps(dataset, total_batch) * total_batch].reshape(-1, total_batch)
-    return dataset.train_batches(seed, epoch, list(steps))
+    return dataset.train_batches(seed, epoch, [share.of_train(step, workers) for step in steps[first_step:]])
 
 
-def val_batches(dataset: Dataset, *, size: int) -> Batches:
-    """Every image of val once; the last batch may be smaller."""
-    order = np.arange(dataset.num_val)
-    return dataset.val_batches([order[i : i + size] for i in range(0, dataset.num_val, size)])
+def num_val_steps(dataset: Dataset, size: int, share: Share = Share()) -> int:
+    """Steps of one evaluation, the same for every process."""
+    return -(-dataset.num_val // (size * share.size))
+
+
+def val_batches(dataset: Dataset, *, size: int, share: Share = Share()) -> Batches:
+    """A process's part of val, `size` images at once; all processes together see every image once.
+
+    Where the last step has no image for a process, that process has one batch less.
+    """
+    whole = np.arange(dataset.num_val)
+    stride = size * share.size
+    parts = [share.of_val(whole[i : i + stride]) for i in range(0, dataset.num_val, stride)]
+    return dataset.val_batches([part for part in parts if len(part)])

@@ -16,16 +16,28 @@ from gnexp.config import RunConfig
 
 
 def choose_device(name: str) -> torch.device:
-    """auto: the first GPU, or the CPU where there is none.
+    """auto: a GPU, or the CPU where there is none. Of several processes on a machine each gets a GPU of its own.
 
     Raises:
-        ValueError: a GPU was asked for and there is none.
+        ValueError: a GPU was asked for and there is none, or there are fewer than processes.
     """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name != "cpu" and not torch.cuda.is_available():
+    if name == "cpu" or (name == "auto" and not torch.cuda.is_available()):
+        return torch.device("cpu")
+    if not torch.cuda.is_available():
         raise ValueError(f"device={name} needs a GPU that torch can use, and there is none; use device=cpu")
-    return torch.device(name)
+    if ":" in name and "LOCAL_RANK" in os.environ:
+        raise ValueError(f"device={name} is one GPU, and several processes need one each; use device=cuda")
+    # srun --gpus-per-task=1 shows each of its processes one GPU, which is then number 0.
+    is_shown_one = "SLURM_PROCID" in os.environ and torch.cuda.device_count() == 1
+    index = 0 if is_shown_one else int(os.environ.get("LOCAL_RANK", "0"))
+    if index >= torch.cuda.device_count():
+        raise ValueError(
+            f"each process on a machine needs a GPU of its own, and there are {torch.cuda.device_count()}; "
+            "lower processes, with workers_per_pass if memory is short"
+        )
+    device = torch.device(name if ":" in name else f"cuda:{index}")
+    torch.cuda.set_device(device)
+    return device
 
 
 def memory_format(run: RunConfig, device: torch.device) -> torch.memory_format:
@@ -36,8 +48,18 @@ def memory_format(run: RunConfig, device: torch.device) -> torch.memory_format:
     name = run.memory_format
     if name == "auto":
         is_folded = run.norm.kind in ("bn", "brn") and (run.workers_per_pass or run.virtual_workers) > 1
-        name = "channels_last" if device.type == "cuda" and run.precision and not is_folded else "contiguous"
+        name = (
+            "channels_last"
+            if device.type == "cuda" and run.precision in ("bf16", "fp16") and not is_folded
+            else "contiguous"
+        )
     return torch.channels_last if name == "channels_last" else torch.contiguous_format
+
+
+def set_float32(run: RunConfig) -> None:
+    """Makes float32 mean float32 on a GPU too, where torch lets convolutions drop 13 bits, unless precision=tf32."""
+    is_tf32 = run.precision == "tf32"
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = is_tf32
 
 
 def describe(run: RunConfig, device: torch.device, commit: dict[str, Any]) -> dict[str, Any]:

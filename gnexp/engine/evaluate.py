@@ -2,23 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import nn
 
-from gnexp.data.loader import train_batches, val_batches
+from gnexp.config import RunConfig
+from gnexp.data.dataset import Batch, Batches
+from gnexp.data.loader import num_val_steps, train_batches, val_batches
 from gnexp.engine.state import State
 from gnexp.nn.statistics import batch_norms, with_eval_stats, with_precise_stats
 
-# Images at once: the activations of more leave the cache. Evaluation is the same at every size.
+# Images at once: the activations of more leave the cache, and those of large images the memory. Evaluation is the same
+# at every size.
 _EVAL_SIZE = 200
+_EVAL_PIXELS = 200 * 128 * 128
 
 
-def evaluate(state: State, eval_stats: Sequence[str]) -> dict[str, float]:
-    """The task's score on val for each of the named statistics, in percent.
+class Stopped(Exception):
+    """Some process of the run was asked to leave."""
+
+
+def never() -> bool:
+    """Nobody asks for anything."""
+    return False
+
+
+def evaluate(
+    state: State, eval_stats: Sequence[str], *, epoch: int, is_stopped: Callable[[], bool] = never
+) -> dict[str, float]:
+    """The task's score on val for each of the named statistics, in percent. Every process of the run calls it.
 
     A norm without running statistics has one score, whatever the statistics. The model itself is left as it is.
+
+    Args:
+        state: the model and its data.
+        eval_stats: some of EVAL_STATS.
+        epoch: finished epochs; precise statistics see the images as the next one would draw them.
+        is_stopped: whether this process was asked to leave.
+
+    Raises:
+        Stopped: some process was asked to leave.
     """
     scores: dict[str, float] = {}
     has_running_stats = bool(batch_norms(state.model))
@@ -27,24 +51,74 @@ def evaluate(state: State, eval_stats: Sequence[str]) -> dict[str, float]:
             scores[stats] = next(iter(scores.values()))
             continue
         if stats == "precise" and has_running_stats:
-            model = precise_model(state)
+            model = precise_model(state, epoch, is_stopped)
         else:
-            model = with_eval_stats(state.model, "worker0" if stats == "precise" else stats)
-        scores[stats] = state.task.evaluate(model, val_batches(state.dataset, size=_EVAL_SIZE))
+            chosen = "worker0" if stats == "precise" else stats
+            model = with_eval_stats(state.model, chosen, state.processes.gather_rows)
+        with state.autocast():
+            tally = state.task.tally(model, _val_batches(state, is_stopped))
+        scores[stats] = state.task.combine(state.processes.gather(tally))
     return scores
 
 
-def precise_model(state: State) -> nn.Module:
-    """A copy of the model that evaluates with precise statistics."""
-    return with_precise_stats(state.model, _precise_batches(state))
+def passes(run: RunConfig, batch: Batch) -> Iterator[tuple[Batch, slice]]:
+    """A process's part of a step as it goes through the model, and the workers whose images each pass holds."""
+    workers, at_once = run.virtual_workers, run.workers_per_pass or run.virtual_workers
+    if at_once == workers:
+        yield batch, slice(0, workers)
+        return
+    for first in range(0, workers, at_once):
+        own = slice(first, first + at_once)
+        images, labels = (
+            values.view(-1, workers, *values.shape[1:])[:, own].flatten(0, 1)
+            for values in (batch.images, batch.labels)
+        )
+        yield Batch(images, labels, batch.indices.reshape(-1, workers)[:, own].reshape(-1)), own
 
 
-def _precise_batches(state: State) -> Iterator[torch.Tensor]:
+def _val_batches(state: State, is_stopped: Callable[[], bool]) -> Iterator[Batch]:
+    size = max(1, min(_EVAL_SIZE, _EVAL_PIXELS // state.run.data.image_size**2))
+    share = state.processes.share
+    batches = val_batches(state.dataset, size=size, share=share)
+    return _until_stopped(state, batches, num_val_steps(state.dataset, size, share), is_stopped)
+
+
+def _until_stopped(
+    state: State, batches: Batches, num: int, is_stopped: Callable[[], bool]
+) -> Iterator[Batch]:
+    """The batches; before each of `num`, as many in every process, all processes agree to go on."""
+    try:
+        for _ in range(num):
+            if state.processes.any(is_stopped()):
+                raise Stopped
+            if (batch := next(batches, None)) is not None:
+                yield batch
+    finally:
+        batches.close()
+
+
+def precise_model(state: State, epoch: int, is_stopped: Callable[[], bool] = never) -> nn.Module:
+    """A copy of the model that evaluates with precise statistics. Every process of the run calls it."""
+    with state.autocast():
+        images = _precise_batches(state, epoch, is_stopped)
+        return with_precise_stats(state.model, images, state.processes.add_up)
+
+
+def _precise_batches(
+    state: State, epoch: int, is_stopped: Callable[[], bool]
+) -> Iterator[tuple[torch.Tensor, slice]]:
     """Training images as the next epoch would draw them, whole batches up to recipe.precise_images."""
     run = state.run
     limit = run.recipe.precise_images or state.dataset.num_train
-    batches = train_batches(state.dataset, seed=run.seed, epoch=state.epoch, total_batch=run.total_batch)
-    for index, batch in enumerate(batches):
-        if index > 0 and (index + 1) * run.total_batch > limit:
-            break
-        yield batch.images
+    batches = train_batches(
+        state.dataset,
+        seed=run.seed,
+        epoch=epoch,
+        total_batch=run.total_batch,
+        workers=run.workers,
+        share=state.processes.share,
+    )
+    num = max(1, min(state.num_steps, limit // run.total_batch))
+    for batch in _until_stopped(state, batches, num, is_stopped):
+        for part, workers in passes(run, batch):
+            yield part.images, workers

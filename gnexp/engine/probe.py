@@ -29,6 +29,8 @@ class Probed(Protocol):
 def probe(state: State) -> dict[str, float]:
     """Percentiles of the probed layer's output over the first images of val, in evaluation with worker 0's statistics.
 
+    The first process looks, the others wait for it: the images are few.
+
     The layer's whole output counts: all images, channels and places. For VGG that is its last convolution, bias
     included, before norm and ReLU (Figure 6).
 
@@ -38,17 +40,25 @@ def probe(state: State) -> dict[str, float]:
     """
     if not isinstance(state.model, Probed):
         return {}
-    model = with_eval_stats(state.model, "worker0")
+    found = _percentiles(state) if state.processes.is_first else {}
+    return dict(state.processes.from_first(found))
+
+
+def _percentiles(state: State) -> dict[str, float]:
+    model = with_eval_stats(state.model, "worker0")  # the first process holds worker 0
     assert isinstance(model, Probed), "a copy is of its original's type"
     outputs: list[torch.Tensor] = []
 
     def keep(layer: nn.Module, inputs: Any, output: torch.Tensor) -> None:
-        outputs.append(output.detach().flatten().to("cpu", copy=True))  # a ReLU in place follows
+        outputs.append(
+            output.detach().flatten().to("cpu", torch.float32, copy=True)
+        )  # a ReLU in place follows
 
     model.probed_layer.register_forward_hook(keep)
     order = np.arange(min(_NUM_IMAGES, state.dataset.num_val))
     steps = [order[i : i + _EVAL_SIZE] for i in range(0, len(order), _EVAL_SIZE)]
-    state.task.evaluate(model, state.dataset.val_batches(steps))
+    with state.autocast():
+        state.task.tally(model, state.dataset.val_batches(steps))
     with np.errstate(invalid="ignore"):  # between infinities
         values = np.percentile(torch.cat(outputs).numpy(), _PERCENTILES, overwrite_input=True)
     return {f"probe/p{percent}": float(value) for percent, value in zip(_PERCENTILES, values, strict=True)}

@@ -11,10 +11,14 @@ from gnexp.config import RunConfig
 from gnexp.data import build_dataset
 from gnexp.data.dataset import Dataset
 from gnexp.data.loader import num_steps
-from gnexp.engine.device import memory_format
+from gnexp.engine.device import memory_format, set_float32
 from gnexp.engine.optimizer import build_optimizer
+from gnexp.engine.processes import ALONE, Processes
+from gnexp.nn.statistics import batch_norms
 from gnexp.tasks import build_task
 from gnexp.tasks.task import Task
+
+_PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass(kw_only=True)
@@ -25,26 +29,83 @@ class State:
     task: Task
     dataset: Dataset
     model: nn.Module
+    replica: (
+        nn.Module
+    )  # the model as a training step calls it: compiled, gradients averaged over the processes
     optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
+    device: torch.device
+    processes: Processes
     epoch: int = 0  # finished epochs
+    step: int = 0  # finished steps of the next one; all of them while its evaluation is still to come
+    loss_sum: float = 0.0  # over the images of those steps
+    score_sum: float = 0.0
+    train_seconds: float = 0.0  # that they took
+
+    @property
+    def num_steps(self) -> int:
+        """Steps of an epoch."""
+        return num_steps(self.dataset, self.run.total_batch)
+
+    def autocast(self) -> torch.autocast:
+        """The context of every forward pass."""
+        dtype = _PRECISIONS.get(self.run.precision or "")
+        return torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not None)
 
     def state_dict(self) -> dict[str, object]:
-        """What a checkpoint holds; nothing random is in it, since every draw is keyed."""
+        """What a checkpoint holds; nothing random is in it, since every draw is keyed.
+
+        Every process calls it: the running statistics of all workers come together.
+        """
         return {
-            "model": self.model.state_dict(),
+            "model": self.model_state(),
             "optimizer": self.optimizer.state_dict(),
-            "epoch": self.epoch,
+            "scaler": self.scaler.state_dict(),
+            "position": {name: getattr(self, name) for name in _POSITION},
         }
 
+    def model_state(self) -> dict[str, torch.Tensor]:
+        """The model's weights, with running statistics (workers, C) of all workers. Every process calls it."""
+        state = self.model.state_dict()
+        for name in _worker_rows(self.model):
+            state[name] = self.processes.gather_rows(state[name])
+        return state
+
     def load_state_dict(self, saved: dict[str, object]) -> None:
-        """Goes back to a checkpoint."""
-        self.model.load_state_dict(saved["model"])  # type: ignore[arg-type]
+        """Goes back to a checkpoint, of any number of processes."""
+        self.load_model_state(saved["model"])  # type: ignore[arg-type]
         self.optimizer.load_state_dict(saved["optimizer"])  # type: ignore[arg-type]
-        assert isinstance(saved["epoch"], int)
-        self.epoch = saved["epoch"]
+        self.scaler.load_state_dict(saved["scaler"])  # type: ignore[arg-type]
+        position = saved["position"]
+        assert isinstance(position, dict)
+        for name in _POSITION:
+            setattr(self, name, position[name])
+
+    def load_model_state(self, weights: dict[str, torch.Tensor]) -> None:
+        """Takes weights with running statistics of all workers; this process keeps its own workers' rows."""
+        per_process, rank = self.run.virtual_workers, self.processes.rank
+        own = {name: weights[name] for name in weights}
+        for name in _worker_rows(self.model):
+            own[name] = weights[name][rank * per_process : (rank + 1) * per_process]
+        self.model.load_state_dict(own)
 
 
-def build(run: RunConfig, device: torch.device) -> State:
+_POSITION = ("epoch", "step", "loss_sum", "score_sum", "train_seconds")
+
+
+def _worker_rows(model: nn.Module) -> list[str]:
+    """Names of the buffers that have one row a worker."""
+    norms = {id(norm) for norm in batch_norms(model)}
+    return [
+        f"{prefix}.{name}" if prefix else name
+        for prefix, module in model.named_modules()
+        if id(module) in norms
+        for name, buffer in module.named_buffers(recurse=False)
+        if buffer.dim() == 2
+    ]
+
+
+def build(run: RunConfig, device: torch.device, processes: Processes = ALONE) -> State:
     """Builds model, data and optimizer of a run, at its start.
 
     Raises:
@@ -52,6 +113,8 @@ def build(run: RunConfig, device: torch.device) -> State:
     """
     task = build_task(run.task)
     check_shapes(run, task)
+    set_float32(run)
+    # All of a run's processes draw the same weights: nothing of them depends on how the workers are spread.
     model = task.build_model(run, torch.Generator().manual_seed(run.seed)).to(device)
     model = model.to(memory_format=memory_format(run, device))
     dataset = build_dataset(run.data, device)
@@ -60,11 +123,24 @@ def build(run: RunConfig, device: torch.device) -> State:
             f"a training epoch needs at least batch * workers = {run.total_batch} images, "
             f"data={run.data.name} has {dataset.num_train}; lower batch or workers"
         )
-    return State(run=run, task=task, dataset=dataset, model=model, optimizer=build_optimizer(model, run))
+    replica = processes.replicate(model, device)
+    if run.compile:
+        replica = torch.compile(replica)  # type: ignore[assignment]
+    return State(
+        run=run,
+        task=task,
+        dataset=dataset,
+        model=model,
+        replica=replica,
+        optimizer=build_optimizer(model, run),
+        scaler=torch.amp.GradScaler(device.type, enabled=run.precision == "fp16"),
+        device=device,
+        processes=processes,
+    )
 
 
 def check_shapes(run: RunConfig, task: Task) -> None:
-    """Runs one step's shapes through the model on the meta device, without memory or arithmetic.
+    """Runs one pass's shapes through the model on the meta device, without memory or arithmetic.
 
     Raises:
         ValueError: a norm cannot be had on a layer, or has one value to normalize there.

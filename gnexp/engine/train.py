@@ -5,36 +5,41 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 
-from gnexp.data.loader import num_steps, train_batches
-from gnexp.engine.evaluate import evaluate
+from gnexp.data.dataset import Batch
+from gnexp.data.loader import train_batches
+from gnexp.engine.evaluate import Stopped, evaluate, never, passes
 from gnexp.engine.optimizer import lr_at
 from gnexp.engine.probe import probe
 from gnexp.engine.state import State
-from gnexp.nn.statistics import EVAL_STATS
-from gnexp.nn.step import Step, step_listeners
+from gnexp.nn.batch_norm import WorkerNormAct
+from gnexp.nn.statistics import EVAL_STATS, batch_norms
+from gnexp.nn.step import Step, StepListener, step_listeners
+
+__all__ = ["DivergedError", "EpochRecord", "StepRecord", "Stopped", "train"]
 
 
 class DivergedError(Exception):
-    """The loss or a weight is not finite.
+    """The loss, a gradient or a weight is not finite.
 
-    Raised before an update with a bad loss, and before a record of an epoch that ended in bad weights. The last
-    checkpoint is the last good state: batch normalization's running statistics have seen the bad batch by now.
+    Raised before an update with a bad loss or gradient, and before a record of an epoch that ended in bad weights. The
+    last checkpoint is the last good state: batch normalization's running statistics have seen the bad batch by now.
     """
 
 
 @dataclass(frozen=True, kw_only=True)
 class StepRecord:
-    """One step is done."""
+    """One step is done; the state may be saved now."""
 
     epoch: int  # counted from 1
     step: int  # within the epoch, counted from 1
     num_steps: int
     loss: float
+    is_due: bool  # some process wants a checkpoint now
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,72 +50,131 @@ class EpochRecord:
     timing: dict[str, float | int]  # epoch, seconds, images_per_second: of this machine
 
 
-def train(state: State) -> Iterator[StepRecord | EpochRecord]:
-    """Trains from the state's epoch to the recipe's last one.
+def train(
+    state: State, is_stopped: Callable[[], bool] = never, is_due: Callable[[], bool] = never
+) -> Iterator[StepRecord | EpochRecord]:
+    """Trains from where the state is to the recipe's last epoch. Every process of the run does so.
+
+    Args:
+        state: consistent whenever a record comes, and when Stopped is raised.
+        is_stopped: whether this process was asked to leave; one such process is enough for all.
+        is_due: whether this process wants a checkpoint; likewise.
 
     Raises:
-        DivergedError: the loss or a weight is not finite.
+        DivergedError: the loss, a gradient or a weight is not finite.
+        Stopped: some process was asked to leave.
     """
-    recipe = state.run.recipe
-    while state.epoch < recipe.epochs:
-        start = time.perf_counter()
-        loss_sum, score_sum, num_images = yield from _train_epoch(state)
-        trained = time.perf_counter()
-        if not all(bool(parameter.isfinite().all()) for parameter in state.model.parameters()):
-            raise DivergedError(f"a weight is not finite at the end of epoch {state.epoch + 1}")
-        probed = probe(state)
-        if not all(map(math.isfinite, probed.values())):
-            raise DivergedError(
-                f"the probed layer's output is not finite at the end of epoch {state.epoch + 1}"
-            )
-        lr = state.optimizer.param_groups[0]["lr"]
-        state.epoch += 1
-        score = state.task.score
-        metrics: dict[str, float | int] = {
-            "epoch": state.epoch,
-            "lr": lr,
-            "train/loss": loss_sum / num_images,
-            f"train/{score}": 100 * score_sum / num_images,
-        }
-        is_reported = state.epoch > recipe.epochs - recipe.report_epochs
-        for stats, value in evaluate(state, EVAL_STATS if is_reported else EVAL_STATS[:1]).items():
-            metrics[f"val/{score}" if stats == "worker0" else f"val/{score}_{stats}"] = value
-        metrics |= probed
-        timing: dict[str, float | int] = {
-            "epoch": state.epoch,
-            "train_seconds": trained - start,
-            "eval_seconds": time.perf_counter() - trained,
-            "images_per_second": num_images / (trained - start),
-        }
-        yield EpochRecord(metrics=metrics, timing=timing)
+    while state.epoch < state.run.recipe.epochs:
+        yield from _train_epoch(state, is_stopped, is_due)
+        yield _finish_epoch(state, is_stopped)
 
 
-def _train_epoch(state: State) -> Generator[StepRecord, None, tuple[float, int, int]]:
-    """One epoch's steps; returns the sums of loss and score over its images, and their number."""
-    run, model, optimizer = state.run, state.model, state.optimizer
-    steps = num_steps(state.dataset, run.total_batch)
-    loss_sum, score_sum = 0.0, torch.zeros((), dtype=torch.long, device=next(model.parameters()).device)
-    model.train()
-    listeners = step_listeners(model)
-    batches = train_batches(state.dataset, seed=run.seed, epoch=state.epoch, total_batch=run.total_batch)
+def _finish_epoch(state: State, is_stopped: Callable[[], bool]) -> EpochRecord:
+    """Evaluates after an epoch's last step. The epoch counts once that is done: stopped here, it is done again."""
+    run, start = state.run, time.perf_counter()
+    epoch = state.epoch + 1
+    if not all(bool(parameter.isfinite().all()) for parameter in state.model.parameters()):
+        raise DivergedError(f"a weight is not finite at the end of epoch {epoch}")
+    probed = probe(state)
+    if not all(map(math.isfinite, probed.values())):
+        raise DivergedError(f"the probed layer's output is not finite at the end of epoch {epoch}")
+    score, num_images = state.task.score, state.num_steps * run.total_batch
+    metrics: dict[str, float | int] = {
+        "epoch": epoch,
+        "lr": state.optimizer.param_groups[0]["lr"],
+        "train/loss": state.loss_sum / num_images,
+        f"train/{score}": 100 * state.score_sum / num_images,
+    }
+    is_reported = epoch > run.recipe.epochs - run.recipe.report_epochs
+    eval_stats = EVAL_STATS if is_reported else EVAL_STATS[:1]
+    for stats, value in evaluate(state, eval_stats, epoch=epoch, is_stopped=is_stopped).items():
+        metrics[f"val/{score}" if stats == "worker0" else f"val/{score}_{stats}"] = value
+    metrics |= probed
+    timing: dict[str, float | int] = {
+        "epoch": epoch,
+        "train_seconds": state.train_seconds,
+        "eval_seconds": time.perf_counter() - start,
+        "images_per_second": num_images / state.train_seconds,
+    }
+    state.epoch, state.step = epoch, 0
+    state.loss_sum = state.score_sum = state.train_seconds = 0.0
+    return EpochRecord(metrics=metrics, timing=timing)
+
+
+def _train_epoch(
+    state: State, is_stopped: Callable[[], bool], is_due: Callable[[], bool]
+) -> Iterator[StepRecord]:
+    """The steps of an epoch that are not done yet."""
+    run, processes, steps = state.run, state.processes, state.num_steps
+    if processes.any(is_stopped()):
+        raise Stopped
+    if state.step == steps:
+        return
+    state.model.train()
+    listeners, norms = step_listeners(state.model), batch_norms(state.model)
+    batches = train_batches(
+        state.dataset,
+        seed=run.seed,
+        epoch=state.epoch,
+        total_batch=run.total_batch,
+        workers=run.workers,
+        share=processes.share,
+        first_step=state.step,
+    )
+    before, seconds = time.perf_counter(), state.train_seconds
     with contextlib.closing(batches):
-        for step, batch in enumerate(batches):
-            for group in optimizer.param_groups:
-                group["lr"] = lr_at(run, state.epoch, step, steps)
-            if listeners:
-                now = Step(run.seed, state.epoch, state.epoch + step / steps, batch.indices)
-                for listener in listeners:
-                    listener.begin_step(now)
-            optimizer.zero_grad(set_to_none=True)
-            loss, score = state.task.step(model, batch)
-            value = float(loss.detach())
-            if not math.isfinite(value):
-                raise DivergedError(
-                    f"the loss became {value} in epoch {state.epoch + 1}, step {step + 1} of {steps}"
-                )
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            loss_sum += value * run.total_batch
-            score_sum += score
-            yield StepRecord(epoch=state.epoch + 1, step=step + 1, num_steps=steps, loss=value)
-    return loss_sum, int(score_sum), steps * run.total_batch
+        for batch in batches:
+            for group in state.optimizer.param_groups:
+                group["lr"] = lr_at(run, state.epoch, state.step, steps)
+            own = _forward_backward(state, batch, listeners, norms)
+            loss, score, wants_stop, wants_save = processes.sum([*own, is_stopped(), is_due()])
+            loss /= processes.size
+            _check_finite(state, loss)
+            state.scaler.step(state.optimizer)
+            state.scaler.update()
+            state.step += 1
+            state.loss_sum += loss * run.total_batch
+            state.score_sum += score
+            state.train_seconds = seconds + time.perf_counter() - before
+            yield StepRecord(
+                epoch=state.epoch + 1, step=state.step, num_steps=steps, loss=loss, is_due=wants_save > 0
+            )
+            if wants_stop > 0:
+                raise Stopped
+
+
+def _forward_backward(
+    state: State, batch: Batch, listeners: Sequence[StepListener], norms: Sequence[WorkerNormAct]
+) -> list[float]:
+    """Leaves a step's gradients in the model, and returns this process's mean loss and its sum of the score."""
+    run = state.run
+    state.optimizer.zero_grad(set_to_none=True)
+    parts = list(passes(run, batch))
+    sums = torch.zeros(2, dtype=torch.float64, device=state.device)
+    for index, (part, workers) in enumerate(parts):
+        for norm in norms:
+            norm.take_workers(workers)
+        now = Step(run.seed, state.epoch, state.epoch + state.step / state.num_steps, part.indices)
+        for listener in listeners:
+            listener.begin_step(now)
+        with state.processes.accumulating(state.replica, is_last=index == len(parts) - 1):
+            with state.autocast():
+                loss, score = state.task.step(state.replica, part)
+            loss = loss / len(parts)
+            state.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        sums += torch.stack([loss.detach().double(), score.double()])
+    return [float(value) for value in sums.tolist()]
+
+
+def _check_finite(state: State, loss: float) -> None:
+    """Raises DivergedError before an update that would ruin the weights."""
+    where = f"in epoch {state.epoch + 1}, step {state.step + 1} of {state.num_steps}"
+    if not math.isfinite(loss):
+        raise DivergedError(f"the loss became {loss} {where}")
+    if state.scaler.is_enabled():
+        return  # half precision overflows now and then: the scaler leaves such a step out and scales down
+    # The optimizer's own list: to walk the modules takes a small model's step a twentieth of its time.
+    parameters = [parameter for group in state.optimizer.param_groups for parameter in group["params"]]
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    if not bool(torch.nn.utils.get_total_norm(gradients).isfinite()):
+        raise DivergedError(f"a gradient is not finite {where}")

@@ -1,10 +1,14 @@
-"""One run: from spec.json to result.json, resumed from the last epoch's checkpoint where there is one."""
+"""One run: from spec.json to result.json, resumed from its last checkpoint where there is one."""
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import json
+import signal
 import statistics
 import subprocess
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,17 +16,20 @@ from typing import Any
 import torch
 
 from gnexp.config import RunConfig, from_dict, science
-from gnexp.engine.checkpoint import load_checkpoint, save_checkpoint
+from gnexp.engine.checkpoint import Checkpoints, load_tensors, save_tensors
 from gnexp.engine.device import choose_device, describe
 from gnexp.engine.evaluate import evaluate
+from gnexp.engine.processes import Processes, joined, rank
 from gnexp.engine.state import State, build
-from gnexp.engine.train import DivergedError, EpochRecord, train
-from gnexp.experiments.journal import Journal
+from gnexp.engine.train import DivergedError, EpochRecord, Stopped, train
+from gnexp.experiments.journal import METRICS, Journal
 from gnexp.experiments.lock import locked
 from gnexp.experiments.result import DIVERGED, FINISHED, Result, load_result
 from gnexp.experiments.screen import Screen
+from gnexp.experiments.status import DONE, PREEMPTED, RUNNING, Status
+from gnexp.signals import Stopper, StopRequest
 
-RESULT, CHECKPOINT, WEIGHTS = "result.json", "checkpoint.pt", "weights.pt"
+RESULT, CHECKPOINTS, WEIGHTS = "result.json", "checkpoints", "weights.pt"
 
 
 @dataclass(frozen=True)
@@ -60,53 +67,171 @@ def set_threads(run: RunConfig) -> None:
         torch.set_num_threads(run.threads)
 
 
-def train_run(spec: Spec, screen: Screen) -> Result:
-    """Trains a run to its end and writes its result, or returns the result it has.
+def train_run(spec: Spec, stopper: Stopper | None = None) -> Result:
+    """Trains a run to its end and writes its result, or returns the result it has. Every process of the run calls it.
+
+    Args:
+        spec: the run.
+        stopper: knows of the signals that ask to stop; None where nobody asks.
 
     Raises:
         ValueError: the config cannot be carried out here, or the directory holds another run's files.
+        StopRequest: asked to stop; all that was done is in the checkpoint.
         OSError: the directory cannot be written; what was saved before is still there.
     """
     run, directory = spec.run, spec.directory
-    with locked(directory):
-        if (directory / RESULT).exists():
+    device = choose_device(run.device)
+    is_first = rank() == 0
+    with locked(directory) if is_first else contextlib.nullcontext(), joined(run, device) as processes:
+        if processes.from_first((directory / RESULT).exists()):
             return load_result(directory / RESULT)
-        device = choose_device(run.device)
-        state = build(run, device)
-        _resume(state, directory, device)
-        with Journal(directory, done_epochs=state.epoch) as journal:
-            env = journal.add_env(describe(run, device, commit()))
-            screen.start(run, state)
-            status = FINISHED
+        screen = Screen(directory / "log.txt", is_shown=is_first)
+        status = Status(directory) if is_first else None
+        session = _Session(spec, processes, device, screen, status)
+        with stopper.deferred() if stopper else contextlib.nullcontext():
+            result = session.train(stopper or Stopper())
+    screen.finish(result)
+    return result
+
+
+class _Session:
+    """One sitting of a run: resumes, trains until the end or until it is asked to stop, and saves on the way."""
+
+    def __init__(
+        self, spec: Spec, processes: Processes, device: torch.device, screen: Screen, status: Status | None
+    ) -> None:
+        self.run, self.directory, self.processes, self.screen = spec.run, spec.directory, processes, screen
+        self.status = status
+        self.checkpoints = Checkpoints(spec.directory / CHECKPOINTS)
+        self.state = build(spec.run, device, processes)
+        self.saved_at = time.monotonic()
+        self.saved_position = self._resume(device)
+
+    def train(self, stopper: Stopper) -> Result:
+        state, screen = self.state, self.screen
+        first = self.processes.is_first
+        with Journal(self.directory, done_epochs=state.epoch) if first else _NO_JOURNAL as journal:
+            env = journal.add_env(describe(self.run, state.device, commit())) if journal else []
+            screen.start(self.run, state)
+            self._say_status(RUNNING)
+            outcome = FINISHED
             try:
-                for record in train(state):
+                for record in train(state, lambda: stopper.received is not None, self._is_due):
                     screen.show(record)
                     if isinstance(record, EpochRecord):
                         # Records first: on resume, those past the checkpoint are cut back, never missing.
-                        journal.add(record)
-                        save_checkpoint(directory / CHECKPOINT, _checkpoint(state))
+                        if journal:
+                            journal.add(record)
+                        self._save()
+                    elif record.is_due:
+                        self._save()
+            except Stopped:
+                self._save()
+                self._say_status(PREEMPTED)
+                screen.say(f"stopped at {_place(state)}; the same command goes on from there")
+                raise StopRequest(stopper.received or signal.SIGTERM) from None
             except DivergedError as error:
-                screen.say(f"diverged: {error}; the checkpoint of epoch {state.epoch} is kept")
-                status = DIVERGED
-            if status == FINISHED:
-                save_checkpoint(directory / WEIGHTS, {"model": state.model.state_dict()})
-            series, timing = journal.records()
-        result = Result(
+                screen.say(f"diverged: {error}; the checkpoint of {_named(self.saved_position)} is kept")
+                outcome = DIVERGED
+            weights = state.model_state()
+            if journal is None:
+                self.processes.from_first(None)  # until the first process has written the result
+                return load_result(self.directory / RESULT)
+            if outcome == FINISHED:
+                save_tensors(self.directory / WEIGHTS, {"run_id": self.run.run_id, "model": weights})
+            result = self._result(outcome, env, *journal.records())
+        result.save(self.directory / RESULT)
+        self._say_status(DONE)
+        self.processes.from_first(None)
+        return result
+
+    def _result(
+        self, outcome: str, env: list[Any], series: list[dict[str, Any]], timing: list[dict[str, Any]]
+    ) -> Result:
+        run = self.run
+        return Result(
             run_id=run.run_id,
             label=run.label,
             scale=run.scale,
-            status=status,
+            status=outcome,
             science=science(run),
-            metrics=_reported(series, run.recipe.report_epochs) if status == FINISHED else {},
+            metrics=_reported(series, run.recipe.report_epochs) if outcome == FINISHED else {},
             series=series,
-            num_parameters=sum(parameter.numel() for parameter in state.model.parameters()),
-            data_fingerprint=state.dataset.fingerprint,
+            num_parameters=sum(parameter.numel() for parameter in self.state.model.parameters()),
+            data_fingerprint=self.state.dataset.fingerprint,
             env=env,
             seconds=round(sum(t["train_seconds"] + t["eval_seconds"] for t in timing), 1),
         )
-        result.save(directory / RESULT)
-    screen.finish(result)
-    return result
+
+    def _say_status(self, word: str) -> None:
+        if self.status:
+            self.status.say(word, epoch=self.state.epoch, step=self.state.step)
+
+    def _is_due(self) -> bool:
+        return time.monotonic() - self.saved_at >= 60 * self.run.checkpoint_minutes
+
+    def _save(self) -> None:
+        """Writes a checkpoint unless nothing has been done since the last. Every process calls it."""
+        state = self.state
+        position = (state.epoch, state.step)
+        if position != self.saved_position:
+            values = {
+                "run_id": self.run.run_id,
+                "data": state.dataset.fingerprint,
+                "state": state.state_dict(),
+            }
+            if self.processes.is_first:
+                self.checkpoints.save(values, epoch=state.epoch, step=state.step)
+        self.saved_at, self.saved_position = time.monotonic(), position
+
+    def _resume(self, device: torch.device) -> tuple[int, int]:
+        """Goes back to the newest whole checkpoint; returns where it stands."""
+        state = self.state
+        # The first process looks, and removes what is damaged; then there is one answer for all.
+        found = self.checkpoints.load(device) if self.processes.is_first else None
+        self.processes.from_first(None)
+        saved, problems = found or self.checkpoints.load(device)
+        for problem in problems:
+            self.screen.warn(f"{problem}; going back to the checkpoint before it")
+        if saved is None:
+            lines = _num_lines(self.directory / METRICS)
+            if lines > 1:  # the record of epoch 1 may be there just before the first checkpoint is
+                raise ValueError(
+                    f"{self.directory} has the records of {lines} epochs and no checkpoint; "
+                    "bring one back, or delete the directory to start this run again"
+                )
+            return 0, 0
+        if saved["run_id"] != self.run.run_id:
+            raise ValueError(
+                f"{self.checkpoints.paths[0]} belongs to run {saved['run_id']}, not to {self.run.run_id}; "
+                "give it its own directory"
+            )
+        if saved["data"] != state.dataset.fingerprint:
+            raise ValueError(
+                f"the images of data={self.run.data.name} have changed since {self.checkpoints.paths[0]} was "
+                f"written (sha256 {saved['data'][:12]} then, {state.dataset.fingerprint[:12]} now); "
+                "bring the old images back, or delete the run's directory"
+            )
+        state.load_state_dict(saved["state"])
+        return state.epoch, state.step
+
+
+_NO_JOURNAL: contextlib.nullcontext[None] = contextlib.nullcontext()
+
+
+def _place(state: State) -> str:
+    return _named((state.epoch, state.step))
+
+
+def _named(position: tuple[int, int]) -> str:
+    epoch, step = position
+    return (
+        f"epoch {epoch + 1}, step {step}" if step else f"the end of epoch {epoch}" if epoch else "the start"
+    )
+
+
+def _num_lines(path: Path) -> int:
+    return path.read_bytes().count(b"\n") if path.exists() else 0
 
 
 def evaluate_run(spec: Spec, eval_stats: list[str]) -> dict[str, float]:
@@ -122,10 +247,11 @@ def evaluate_run(spec: Spec, eval_stats: list[str]) -> dict[str, float]:
     if not path.exists():
         raise ValueError(f"{spec.directory} has no final weights; finish the run with gnexp train first")
     device = choose_device(spec.run.device)
-    state = build(spec.run, device)
-    state.model.load_state_dict(load_checkpoint(path, device)["model"])
-    state.epoch = spec.run.recipe.epochs
-    return evaluate(state, eval_stats)
+    # One process, whoever trained it: its workers are all of them.
+    run = dataclasses.replace(spec.run, processes=1)
+    state = build(run, device)
+    state.load_model_state(load_tensors(path, device)["model"])
+    return evaluate(state, eval_stats, epoch=run.recipe.epochs)
 
 
 def commit() -> dict[str, Any]:
@@ -147,28 +273,6 @@ def commit() -> dict[str, Any]:
         }
     except (OSError, subprocess.SubprocessError):
         return {"commit": "unknown", "dirty": None}
-
-
-def _checkpoint(state: State) -> dict[str, Any]:
-    return {"run_id": state.run.run_id, "data": state.dataset.fingerprint, "state": state.state_dict()}
-
-
-def _resume(state: State, directory: Path, device: Any) -> None:
-    path = directory / CHECKPOINT
-    if not path.exists():
-        return
-    saved = load_checkpoint(path, device)
-    if saved["run_id"] != state.run.run_id:
-        raise ValueError(
-            f"{path} belongs to run {saved['run_id']}, not to {state.run.run_id}; give it its own directory"
-        )
-    if saved["data"] != state.dataset.fingerprint:
-        raise ValueError(
-            f"the images of data={state.run.data.name} have changed since {path} was written "
-            f"(sha256 {saved['data'][:12]} then, {state.dataset.fingerprint[:12]} now); "
-            "bring the old images back, or delete the run's directory"
-        )
-    state.load_state_dict(saved["state"])
 
 
 def _reported(series: list[dict[str, Any]], report_epochs: int) -> dict[str, float]:

@@ -20,21 +20,29 @@ class Screen:
 
     Args:
         log: log.txt, appended to.
+        is_shown: false in all but the first of a run's processes, which say nothing.
     """
 
-    def __init__(self, log: Path) -> None:
+    def __init__(self, log: Path, *, is_shown: bool = True) -> None:
         self._log = log
+        self._is_shown = is_shown
         self._is_quiet = bool(os.environ.get("GNEXP_QUIET"))
         self._bar: tqdm[None] | None = None
         self._epochs = 0
 
     def say(self, line: str) -> None:
         """One line for the person and the log."""
+        if not self._is_shown:
+            return
         with open(self._log, "a") as file:
             file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
         if not self._is_quiet:
             tqdm.write(line, file=sys.stdout)
             sys.stdout.flush()
+
+    def warn(self, line: str) -> None:
+        """One line that a person must not miss, in a sweep's log as well."""
+        self.say(f"warning: {line}")
 
     def start(self, run: RunConfig, state: State) -> None:
         """Says what runs, and what the paper leaves open."""
@@ -46,13 +54,17 @@ class Screen:
             f"{state.dataset.num_train} images, {parameters} parameters, recipe {run.recipe.name}"
         )
         self.say(f"the paper does not state: {', '.join(not_stated(run))}")
-        if state.epoch:
+        if run.processes > 1:
+            self.say(f"{run.processes} processes with {run.virtual_workers} worker(s) each")
+        if state.step:
+            self.say(f"goes on from the checkpoint of epoch {state.epoch + 1}, step {state.step}")
+        elif state.epoch:
             self.say(f"goes on from the checkpoint of epoch {state.epoch}")
 
     def show(self, record: StepRecord | EpochRecord) -> None:
         """A step moves the bar, an epoch makes a line."""
         if isinstance(record, StepRecord):
-            if not self._is_quiet and sys.stderr.isatty():
+            if self._is_shown and not self._is_quiet and sys.stderr.isatty():
                 self._move(record)
             return
         self._close()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from gnexp.engine.checkpoint import load_checkpoint
+from gnexp.engine.checkpoint import load_tensors
 from gnexp.engine.device import choose_device
 from gnexp.engine.evaluate import precise_model
 from gnexp.engine.export import export_weights, has_running_stats, torchvision_constructor
@@ -72,14 +72,14 @@ def _weights(spec: Spec, eval_stats: str) -> dict[str, torch.Tensor]:
         raise ValueError(f"{spec.directory} diverged, so it has no final weights to export")
     if not path.exists():
         raise ValueError(f"{spec.directory} has no final weights; finish the run with gnexp train first")
-    weights: dict[str, torch.Tensor] = load_checkpoint(path, torch.device("cpu"))["model"]
+    weights: dict[str, torch.Tensor] = load_tensors(path, torch.device("cpu"))["model"]
     if eval_stats == "precise":
         set_threads(spec.run)
         run = dataclasses.replace(spec.run, processes=1)  # its workers are all of them
         state = build(run, choose_device(run.device))
-        state.model.load_state_dict(weights)
-        state.epoch = run.recipe.epochs
-        weights = {key: value.cpu() for key, value in precise_model(state).state_dict().items()}
+        state.load_model_state(weights)
+        model = precise_model(state, epoch=run.recipe.epochs)
+        weights = {key: value.cpu() for key, value in model.state_dict().items()}
     return export_weights(weights, spec.run.norm, "mean" if eval_stats == "mean" else "worker0")
 
 

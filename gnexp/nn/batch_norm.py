@@ -16,8 +16,9 @@ from gnexp.ops import reference
 class WorkerNormAct(NormAct, abc.ABC):
     """A norm that takes statistics over each worker's images in training and keeps running ones for evaluation.
 
-    In training, position p of the batch belongs to worker p mod workers. In evaluation every image is normalized by
-    one set of running statistics: worker 0's, or the average over the workers (`eval_stats`).
+    In training, position p of the batch belongs to worker p mod workers, counted among the workers of the pass
+    (`take_workers`). In evaluation every image is normalized by worker 0's running statistics; nn/statistics.py makes
+    copies of a model in which those are another set.
 
     Args:
         channels: C.
@@ -34,7 +35,7 @@ class WorkerNormAct(NormAct, abc.ABC):
         self.workers = workers
         self.eps = eps
         self.momentum = momentum
-        self.eval_stats = "worker0"  # worker0 | mean
+        self.active = slice(0, workers)
         self.weight = nn.Parameter(torch.ones(channels))
         self.bias = nn.Parameter(torch.zeros(channels))
         self.register_buffer("running_mean", torch.zeros(workers, channels))
@@ -43,11 +44,22 @@ class WorkerNormAct(NormAct, abc.ABC):
         if not self.training:
             return self.normalize_by_running_stats(x)
         self.check_batch(x)
-        return self.normalize_folded(x) if x.is_contiguous() else self.normalize_plainly(x)
+        # One worker folds nothing, so that its native call takes x in any layout.
+        is_native = x.is_contiguous() or self.num_active == 1
+        return self.normalize_folded(x) if is_native else self.normalize_plainly(x)
+
+    def take_workers(self, active: slice) -> None:
+        """The next training batches hold the images of these workers alone."""
+        self.active = active
+
+    @property
+    def num_active(self) -> int:
+        """Workers that share a training batch."""
+        return int(self.active.stop - self.active.start)
 
     @abc.abstractmethod
     def normalize_by_running_stats(self, x: torch.Tensor) -> torch.Tensor:
-        """Evaluation, by the set of running statistics that eval_stats names."""
+        """Evaluation, by worker 0's running statistics."""
 
     @abc.abstractmethod
     def normalize_folded(self, x: torch.Tensor) -> torch.Tensor:
@@ -63,11 +75,13 @@ class WorkerNormAct(NormAct, abc.ABC):
 
     def fold(self, x: torch.Tensor) -> torch.Tensor:
         """(n V, C, *) as (n, V C, *), which is the same memory: a channel of the view is one worker's channel."""
-        return x.view(x.shape[0] // self.workers, self.workers * self.channels, *x.shape[2:])
+        if self.num_active == 1:
+            return x
+        return x.view(x.shape[0] // self.num_active, self.num_active * self.channels, *x.shape[2:])
 
     def per_worker(self, parameter: torch.Tensor) -> torch.Tensor:
         """(C,) -> (V C,), one copy for each worker."""
-        return parameter.expand(self.workers, self.channels).reshape(-1)
+        return parameter.expand(self.num_active, self.channels).reshape(-1)
 
     def check_batch(self, x: torch.Tensor) -> None:
         """Checks that each worker has a training batch with something to normalize.
@@ -75,20 +89,16 @@ class WorkerNormAct(NormAct, abc.ABC):
         Raises:
             ValueError: images that do not divide over the workers, or a single value to normalize.
         """
-        if x.shape[0] % self.workers:
+        if x.shape[0] % self.num_active:
             raise ValueError(
-                f"layer {self.name}: a training batch must be a multiple of workers={self.workers}, "
+                f"layer {self.name}: a training batch must be a multiple of workers={self.num_active}, "
                 f"got {x.shape[0]} images"
             )
-        if x.numel() == self.workers * self.channels:
+        if x.numel() == self.num_active * self.channels:
             raise ValueError(
                 f"layer {self.name}: batch normalization needs more than one value per channel and worker, "
-                f"got input {tuple(x.shape)} for {self.workers} workers; raise batch or the image size"
+                f"got input {tuple(x.shape)} for {self.num_active} workers; raise batch or the image size"
             )
-
-    def choose(self, running: torch.Tensor) -> torch.Tensor:
-        """The set that evaluation uses: (V, C) -> (C,)."""
-        return running[0] if self.eval_stats == "worker0" else running.mean(0)
 
     def extra_repr(self) -> str:
         return f"{self.channels}, workers={self.workers}, eps={self.eps}, momentum={self.momentum}, relu={self.relu}"
@@ -115,21 +125,21 @@ class BatchNormAct(WorkerNormAct):
         self.register_buffer("num_batches_tracked", torch.tensor(0))
 
     def normalize_by_running_stats(self, x: torch.Tensor) -> torch.Tensor:
-        mean, var = self.choose(self.running_mean), self.choose(self.running_var)
+        mean, var = self.running_mean[0], self.running_var[0]
         return F.batch_norm(x, mean, var, self.weight, self.bias, False, 0.0, self.eps)
 
     def normalize_folded(self, x: torch.Tensor) -> torch.Tensor:
         weight, bias = self.per_worker(self.weight), self.per_worker(self.bias)
-        mean, var = self.running_mean.view(-1), self.running_var.view(-1)
+        mean, var = self.running_mean[self.active].view(-1), self.running_var[self.active].view(-1)
         return F.batch_norm(self.fold(x), mean, var, weight, bias, True, self.momentum, self.eps)
 
     def normalize_plainly(self, x: torch.Tensor) -> torch.Tensor:
-        y, batch_mean, batch_var = reference.batch_norm(x, self.workers, self.weight, self.bias, self.eps)
+        y, batch_mean, batch_var = reference.batch_norm(x, self.num_active, self.weight, self.bias, self.eps)
         num_values = x.numel() // batch_var.numel()  # per channel and worker
         with torch.no_grad():
             unbiased = batch_var * (num_values / (num_values - 1))
-            self.running_mean.lerp_(batch_mean.to(self.running_mean.dtype), self.momentum)
-            self.running_var.lerp_(unbiased.to(self.running_var.dtype), self.momentum)
+            self.running_mean[self.active].lerp_(batch_mean.to(self.running_mean.dtype), self.momentum)
+            self.running_var[self.active].lerp_(unbiased.to(self.running_var.dtype), self.momentum)
         return y
 
     def set_running_stats(self, mean: torch.Tensor, variance: torch.Tensor) -> None:

@@ -69,7 +69,7 @@ class BatchRenormAct(WorkerNormAct):
         return 1.0 + (self.r_max - 1.0) * r_part, self.d_max * d_part
 
     def normalize_by_running_stats(self, x: torch.Tensor) -> torch.Tensor:
-        mean, variance = self.choose(self.running_mean), self.choose(self.running_std).square()
+        mean, variance = self.running_mean[0], self.running_std[0].square()
         eps = 0.0  # it is in the running deviation
         return F.batch_norm(x, mean, variance, self.weight, self.bias, False, 0.0, eps)
 
@@ -77,11 +77,10 @@ class BatchRenormAct(WorkerNormAct):
         folded = self.fold(x)
         with torch.no_grad():
             mean, variance = channel_moments(folded)
-            batch_mean = mean.view_as(self.running_mean)
-            batch_std = (variance + self.eps).sqrt_().view_as(self.running_mean)
-            r, d = reference.renorm_correction(
-                batch_mean, batch_std, self.running_mean, self.running_std, *self.bounds
-            )
+            running = self._running()
+            batch_mean = mean.view_as(running[0])
+            batch_std = (variance + self.eps).sqrt_().view_as(running[0])
+            r, d = reference.renorm_correction(batch_mean, batch_std, *running, *self.bounds)
             self._track(batch_mean, batch_std)
         # gamma (x_hat r + d) + beta = x_hat (gamma r) + (gamma d + beta): the native call with other parameters.
         weight = (self.weight * r).view(-1)
@@ -89,9 +88,8 @@ class BatchRenormAct(WorkerNormAct):
         return F.batch_norm(folded, None, None, weight, bias, True, 0.0, self.eps)
 
     def normalize_plainly(self, x: torch.Tensor) -> torch.Tensor:
-        running = (self.running_mean, self.running_std)
         y, batch_mean, batch_std = reference.batch_renorm(
-            x, self.workers, self.weight, self.bias, self.eps, *running, *self.bounds
+            x, self.num_active, self.weight, self.bias, self.eps, *self._running(), *self.bounds
         )
         self._track(batch_mean.detach(), batch_std.detach())
         return y
@@ -103,9 +101,14 @@ class BatchRenormAct(WorkerNormAct):
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, r_max={self.r_max}, d_max={self.d_max}, ramp={self.ramp}"
 
+    def _running(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mean and deviation of the active workers, views."""
+        return self.running_mean[self.active], self.running_std[self.active]
+
     def _track(self, batch_mean: torch.Tensor, batch_std: torch.Tensor) -> None:
-        self.running_mean.lerp_(batch_mean.to(self.running_mean.dtype), self.momentum)
-        self.running_std.lerp_(batch_std.to(self.running_std.dtype), self.momentum)
+        running_mean, running_std = self._running()
+        running_mean.lerp_(batch_mean.to(running_mean.dtype), self.momentum)
+        running_std.lerp_(batch_std.to(running_std.dtype), self.momentum)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         super()._load_from_state_dict(state_dict, prefix, *args)

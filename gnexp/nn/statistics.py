@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import nn
@@ -20,17 +20,41 @@ def batch_norms(model: nn.Module) -> list[WorkerNormAct]:
     return [module for module in model.modules() if isinstance(module, WorkerNormAct)]
 
 
-def with_eval_stats(model: nn.Module, eval_stats: str) -> nn.Module:
-    """A copy of the model, in evaluation mode, that uses worker 0's or the workers' mean running statistics."""
+def _own_rows(rows: torch.Tensor) -> torch.Tensor:
+    return rows  # one process holds all workers
+
+
+def _own_sums(sums: torch.Tensor) -> None:
+    pass
+
+
+@torch.no_grad()
+def with_eval_stats(
+    model: nn.Module, eval_stats: str, gather_rows: Callable[[torch.Tensor], torch.Tensor] = _own_rows
+) -> nn.Module:
+    """A copy of the model, in evaluation mode, that uses worker 0's or the workers' mean running statistics.
+
+    Args:
+        model: left as it is.
+        eval_stats: worker0 or mean.
+        gather_rows: makes the (workers, C) statistics of all workers from those of a process's own.
+    """
     assert eval_stats in ("worker0", "mean"), eval_stats
     chosen = copy.deepcopy(model).eval()
     for norm in batch_norms(chosen):
-        norm.eval_stats = eval_stats
+        for buffer in norm.buffers(recurse=False):
+            if buffer.dim() == 2:
+                rows = gather_rows(buffer)
+                buffer.copy_((rows[0] if eval_stats == "worker0" else rows.mean(0)).expand_as(buffer))
     return chosen
 
 
 @torch.no_grad()
-def with_precise_stats(model: nn.Module, batches: Iterable[torch.Tensor]) -> nn.Module:
+def with_precise_stats(
+    model: nn.Module,
+    batches: Iterable[tuple[torch.Tensor, slice]],
+    add_up: Callable[[torch.Tensor], None] = _own_sums,
+) -> nn.Module:
     """A copy of the model, in evaluation mode, with statistics pooled over the given training batches.
 
     The norms run in training mode, each worker normalizing its own images, so that the statistics are those of the
@@ -39,7 +63,8 @@ def with_precise_stats(model: nn.Module, batches: Iterable[torch.Tensor]) -> nn.
 
     Args:
         model: left as it is.
-        batches: images of whole total batches, each (N, C, *) with the same N.
+        batches: images of whole batches, each (N, C, *) with the same N, and the workers whose images they are.
+        add_up: adds a tensor over the run's processes, in place.
 
     Raises:
         ValueError: no batch was given.
@@ -54,17 +79,21 @@ def with_precise_stats(model: nn.Module, batches: Iterable[torch.Tensor]) -> nn.
         norm.train()
         norm.momentum = 0.0  # renormalization corrects towards the running statistics that training left
         handles.append(norm.register_forward_pre_hook(functools.partial(_add_moments, total)))
-    count = 0
-    for images in batches:
+    count = torch.zeros((), dtype=torch.float64)
+    for images, workers in batches:
+        for norm in norms:
+            norm.take_workers(workers)
         probe(images)
         count += 1
     if count == 0:
         raise ValueError(
             "precise statistics need at least one whole total batch of training images, got none"
         )
+    add_up(count)
     for norm, total, handle in zip(norms, sums, handles, strict=True):
         handle.remove()
-        mean, second_moment = total / count
+        add_up(total)
+        mean, second_moment = total / count.item()
         norm.set_running_stats(mean, (second_moment - mean.square()).clamp_(min=0))
     return probe.eval()
 

@@ -11,6 +11,8 @@ def channel_moments(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
     On a CPU torch.var_mean, and native batch norm's own statistics, take several times as long (docs/log.md).
     """
+    if x.dtype in (torch.bfloat16, torch.float16):
+        x = x.float()  # their squares and sums need more bits than they have
     axes = [0, *range(2, x.dim())]
     mean = x.mean(axes)
     return mean, (x - mean.view(-1, *[1] * (x.dim() - 2))).square_().mean(axes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -23,16 +23,16 @@ class Classification:
         """The initialised classifier for the run's images and classes."""
         return build_model(
             run.model,
-            norm_factory(run.norm, run.workers),
+            norm_factory(run.norm, run.virtual_workers),
             channels=run.data.channels,
             num_classes=run.data.num_classes,
             generator=generator,
         )
 
     def example_images(self, run: RunConfig) -> torch.Tensor:
-        """(total_batch, channels, image_size, image_size) on the meta device."""
+        """(batch * virtual workers, channels, image_size, image_size) on the meta device."""
         size = run.data.image_size
-        return torch.zeros(run.total_batch, run.data.channels, size, size, device="meta")
+        return torch.zeros(run.batch * run.virtual_workers, run.data.channels, size, size, device="meta")
 
     def step(self, model: nn.Module, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean cross-entropy, and how many images are wrong."""
@@ -40,13 +40,17 @@ class Classification:
         return F.cross_entropy(logits, batch.labels), num_wrong(logits, batch.labels)
 
     @torch.no_grad()
-    def evaluate(self, model: nn.Module, batches: Iterator[Batch]) -> float:
-        """Top-1 error over all batches, in percent."""
+    def tally(self, model: nn.Module, batches: Iterator[Batch]) -> tuple[int, int]:
+        """How many images of the batches are wrong, and how many there are."""
         wrong, count = 0, 0
         for batch in batches:
             wrong += int(num_wrong(model(batch.images), batch.labels))
             count += len(batch.labels)
-        return 100 * wrong / count
+        return wrong, count
+
+    def combine(self, tallies: Sequence[tuple[int, int]]) -> float:
+        """Top-1 error over all images, in percent."""
+        return 100 * sum(wrong for wrong, _ in tallies) / sum(count for _, count in tallies)
 
 
 def num_wrong(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Protocol
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
 
 import torch
 from torch import nn
@@ -29,6 +29,10 @@ class Task(Protocol):
         """Mean loss over the batch (differentiable), and the sum of the score over its images, both scalars."""
         ...
 
-    def evaluate(self, model: nn.Module, batches: Iterator[Batch]) -> float:
-        """The score over all batches, in percent."""
+    def tally(self, model: nn.Module, batches: Iterator[Batch]) -> Any:
+        """What one process finds on its part of val: plain values that travel to the others."""
+        ...
+
+    def combine(self, tallies: Sequence[Any]) -> float:
+        """The score over the whole of val, in percent, from every process's tally."""
         ...

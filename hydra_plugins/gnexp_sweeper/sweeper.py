@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
@@ -12,6 +12,9 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
+
+if TYPE_CHECKING:
+    from gnexp.config import RunConfig
 
 ConfigStore.instance().store(
     group="hydra/sweeper", name="gnexp", node={"_target_": "hydra_plugins.gnexp_sweeper.sweeper.GnexpSweeper"}
@@ -50,12 +53,12 @@ class GnexpSweeper(Sweeper):
             print(sweep.describe(plan))
             raise SystemExit(0)
         todo = [item for item in plan if item.done_in is None]
-        side_by_side, threads = self._share([item.run.device for item in todo])
+        side_by_side, threads = self._share([item.run for item in todo])
         jobs = []
         for item in todo:
             own = [f"seed={item.run.seed}", f"runs_dir={spell(str(runs_dir))}"]
             if item.run.threads is None and threads is not None:
-                own.append(f"threads={threads}")
+                own.append(f"threads={max(1, threads // item.run.processes)}")
             jobs.append(composer.flatten([*item.cell.overrides, *own]))
         launcher = Plugins.instance().instantiate_launcher(
             hydra_context=self.hydra_context, task_function=self.task_function, config=self.config
@@ -66,7 +69,7 @@ class GnexpSweeper(Sweeper):
 
         raise SystemExit(sweep.run_plan(plan, runs_dir, launch, side_by_side))
 
-    def _share(self, devices: Sequence[str]) -> tuple[int, int | None]:
+    def _share(self, runs: Sequence[RunConfig]) -> tuple[int, int | None]:
         """How many runs go side by side, and the threads of each; None leaves the threads to where the run starts."""
         from gnexp.launch import num_cores, will_use_cuda
 
@@ -76,10 +79,15 @@ class GnexpSweeper(Sweeper):
         if "basic" in kind.lower():
             return 1, None
         if "joblib" not in kind.lower():
-            return max(1, len(devices)), None  # a cluster: each run has a machine's cores to itself
+            return max(1, len(runs)), None  # a cluster: each run has a machine's cores to itself
         jobs = int(launcher.n_jobs)
-        if any(will_use_cuda(device) for device in devices) and jobs == -1:
+        if any(will_use_cuda(run.device) for run in runs) and jobs == -1:
             jobs = 1  # one run has the GPU to itself unless the user asks for more
+            with open_dict(launcher):
+                launcher.n_jobs = jobs
+        processes = max((run.processes for run in runs), default=1)
+        if jobs == -1 and processes > 1:
+            jobs = max(1, num_cores() // processes)
             with open_dict(launcher):
                 launcher.n_jobs = jobs
         side_by_side = jobs if jobs > 0 else max(1, num_cores() + 1 + jobs)

@@ -30,21 +30,31 @@ def trained() -> State:
     return state
 
 
+def score(state: State, model: torch.nn.Module) -> float:
+    with torch.no_grad():
+        return state.task.combine([state.task.tally(model, val_batches(state.dataset, size=7))])
+
+
+def of_all(batches: list[torch.Tensor]) -> list[tuple[torch.Tensor, slice]]:
+    """The batches, each of all workers."""
+    return [(images, slice(0, RUN.workers)) for images in batches]
+
+
 def test_each_choice_is_what_it_says(trained: State) -> None:
-    scores = evaluate(trained, ["worker0", "mean", "precise"])
+    scores = evaluate(trained, ["worker0", "mean", "precise"], epoch=2)
     for stats, row in (("worker0", slice(0, 1)), ("mean", slice(0, 4))):
         by_hand = copy.deepcopy(trained.model).eval()
         for norm in batch_norms(by_hand):
             norm.running_mean.copy_(norm.running_mean[row].mean(0).expand_as(norm.running_mean))
             norm.running_var.copy_(norm.running_var[row].mean(0).expand_as(norm.running_var))
-        assert scores[stats] == trained.task.evaluate(by_hand, val_batches(trained.dataset, size=7))
+        assert scores[stats] == score(trained, by_hand)
     assert set(scores) == {"worker0", "mean", "precise"}
 
 
 def test_evaluation_leaves_the_model_alone(trained: State) -> None:
     before = copy.deepcopy(trained.model.state_dict())
     was_training = trained.model.training
-    evaluate(trained, ["worker0", "mean", "precise"])
+    evaluate(trained, ["worker0", "mean", "precise"], epoch=2)
     assert trained.model.training == was_training
     for name, value in trained.model.state_dict().items():
         assert torch.equal(value, before[name]), name
@@ -53,7 +63,7 @@ def test_evaluation_leaves_the_model_alone(trained: State) -> None:
 def test_precise_statistics_pool_all_images_of_the_first_layer(trained: State) -> None:
     """The first norm's input does not depend on batch statistics, so its pooled moments are those of all images."""
     batches = [b.images for b in train_batches(trained.dataset, seed=0, epoch=0, total_batch=RUN.total_batch)]
-    precise = with_precise_stats(trained.model, batches)
+    precise = with_precise_stats(trained.model, of_all(batches))
     with torch.no_grad():
         inputs = trained.model.get_submodule("conv1")(torch.cat(batches)).double()
     norm = batch_norms(precise)[0]
@@ -77,14 +87,14 @@ def test_precise_statistics_pool_by_the_law_of_total_variance() -> None:
     for images in batches:
         probe(images)
     values = torch.cat(seen)
-    norm = batch_norms(with_precise_stats(state.model, batches))[5]
+    norm = batch_norms(with_precise_stats(state.model, of_all(batches)))[5]
     torch.testing.assert_close(norm.running_mean[0], values.mean((0, 2, 3)), rtol=0, atol=1e-10)
     torch.testing.assert_close(norm.running_var[0], values.var((0, 2, 3), correction=0), rtol=0, atol=1e-10)
 
 
 def test_a_norm_without_running_statistics_has_one_score() -> None:
     state = build(dataclasses.replace(RUN, norm=NormConfig(num_groups=4)), torch.device("cpu"))
-    scores = evaluate(state, ["worker0", "mean", "precise"])
+    scores = evaluate(state, ["worker0", "mean", "precise"], epoch=0)
     assert len(set(scores.values())) == 1
 
 
@@ -95,8 +105,6 @@ def test_precise_images_bounds_the_pass(trained: State) -> None:
         [b.images for b in train_batches(trained.dataset, seed=0, epoch=trained.epoch, total_batch=8)][part]
         for part in (slice(0, 2), slice(0, None))
     ]
-    found = evaluate(state, ["precise"])["precise"]
-    assert found == trained.task.evaluate(
-        with_precise_stats(trained.model, first), val_batches(trained.dataset, size=70)
-    )
+    found = evaluate(state, ["precise"], epoch=trained.epoch)["precise"]
+    assert found == score(trained, with_precise_stats(trained.model, of_all(first)))
     assert len(rest) == 12

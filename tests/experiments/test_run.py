@@ -8,19 +8,19 @@ import pytest
 import torch
 
 from gnexp.config import NormConfig, RecipeConfig, science
-from gnexp.engine.checkpoint import load_checkpoint, save_checkpoint
+from gnexp.engine.checkpoint import Checkpoints, load_tensors
 from gnexp.engine.train import EpochRecord
 from gnexp.experiments import run as run_module
 from gnexp.experiments.lock import locked
 from gnexp.experiments.result import load_result
 from gnexp.experiments.run import Spec, evaluate_run, load_spec, train_run
-from gnexp.experiments.screen import Screen, not_stated
+from gnexp.experiments.screen import not_stated
 from tests.experiments.runs import SMOKE, write_spec
 
 
 def train_spec(path: Path) -> Spec:
     spec = load_spec(path)
-    train_run(spec, Screen(spec.directory / "log.txt"))
+    train_run(spec)
     return spec
 
 
@@ -36,8 +36,8 @@ def lines(path: Path) -> list[dict[str, float]]:
 def test_the_directory_holds_what_it_should(finished: Path) -> None:
     names = {path.name for path in finished.iterdir()}
     assert names >= {
-        "spec.json", "env.json", "metrics.jsonl", "timing.jsonl", "checkpoint.pt", "weights.pt", "log.txt",
-        "result.json",
+        "spec.json", "env.json", "metrics.jsonl", "timing.jsonl", "checkpoints", "weights.pt",
+        "weights.pt.sha256", "log.txt", "result.json", "status.json",
     }  # fmt: skip
     assert len(list((finished / "tensorboard").iterdir())) == 1
     assert not [name for name in names if name.endswith(".tmp")]
@@ -82,24 +82,23 @@ def test_an_interrupted_run_goes_on_and_ends_equal(
     spec = load_spec(path)
     real_train = run_module.train
 
-    def interrupted(state):  # type: ignore[no-untyped-def]
-        for record in real_train(state):
+    def interrupted(*arguments):  # type: ignore[no-untyped-def]
+        for record in real_train(*arguments):
             yield record
             if isinstance(record, EpochRecord) and record.metrics["epoch"] == stop_after:
                 raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
         patch.setattr(run_module, "train", interrupted)
-        screen = Screen(spec.directory / "log.txt")
         with pytest.raises(KeyboardInterrupt):
-            train_run(spec, screen)
+            train_run(spec)
     # What a kill between the record and the checkpoint would leave: a line too many, and half a line.
     with open(spec.directory / "metrics.jsonl", "a") as file:
         file.write('{"epoch": 9, "lr": 1}\n{"epoch": 10, "l')
     train_spec(path)
     assert (spec.directory / "metrics.jsonl").read_bytes() == (finished / "metrics.jsonl").read_bytes()
-    expected = load_checkpoint(finished / "weights.pt", torch.device("cpu"))["model"]
-    found = load_checkpoint(spec.directory / "weights.pt", torch.device("cpu"))["model"]
+    expected = load_tensors(finished / "weights.pt", torch.device("cpu"))["model"]
+    found = load_tensors(spec.directory / "weights.pt", torch.device("cpu"))["model"]
     assert all(torch.equal(value, found[name]) for name, value in expected.items())
     assert len(load_result(spec.directory / "result.json").env) == 2
     assert f"goes on from the checkpoint of epoch {stop_after}" in (spec.directory / "log.txt").read_text()
@@ -156,7 +155,7 @@ def test_a_spec_that_is_not_its_own(tmp_path: Path) -> None:
 def test_a_checkpoint_of_something_else(tmp_path: Path, change: dict[str, str], message: str) -> None:
     path = write_spec(tmp_path)
     saved = {"run_id": SMOKE.run_id, "data": "0" * 64, "state": {}}
-    save_checkpoint(path.parent / "checkpoint.pt", {**saved, **change})
+    Checkpoints(path.parent / "checkpoints").save({**saved, **change}, epoch=1, step=0)
     with pytest.raises(ValueError, match=message):
         train_spec(path)
 

@@ -20,7 +20,7 @@ def test_an_epoch_is_a_line_on_the_screen_and_in_the_log(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     screen = Screen(tmp_path / "log.txt")
-    screen.show(StepRecord(epoch=1, step=1, num_steps=2, loss=2.0))
+    screen.show(StepRecord(epoch=1, step=1, num_steps=2, loss=2.0, is_due=False))
     screen.show(RECORD)
     out = capsys.readouterr().out
     assert out == "epoch 1/0: train/loss 2, val/top1_error 12.35 (1234 images/s)\n"

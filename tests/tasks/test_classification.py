@@ -37,7 +37,8 @@ def test_evaluate_weighs_images_and_not_batches() -> None:
             Batch(LOGITS[3:], torch.tensor([0]), np.arange(3, len(LOGITS))),
         ]
     )
-    assert Classification().evaluate(Fixed(), batches) == 50.0
+    task = Classification()
+    assert task.combine([task.tally(Fixed(), batches)]) == 50.0
 
 
 def test_example_images_have_the_shape_of_a_step() -> None:

@@ -1,0 +1,74 @@
+"""torchrun as a child of the verb: `python -m gnexp.agent PROCESSES spec.json` starts a run's processes.
+
+It watches them and ends all when one has failed. Its exit code is that of the process that ended first for a reason of
+its own.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+from pathlib import Path
+
+from gnexp.experiments.status import PREEMPTED, read_status
+from gnexp.signals import EXIT_PREEMPTED, STOPPING, Stopper, StopRequest, end_with_parent, exit_code_of
+from gnexp.worker import EXIT_PEER_LOST
+
+
+def main() -> int:
+    """Runs until every process has ended."""
+    num, spec = int(sys.argv[1]), Path(sys.argv[2])
+    end_with_parent()
+    Stopper().install()  # until torchrun's own, which come with its first process
+    try:
+        return _run(num, spec)
+    except StopRequest as request:
+        return exit_code_of(request.number)
+
+
+def _run(num: int, spec: Path) -> int:
+    from torch.distributed import run as torchrun
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+
+    # It would tell at length what our processes tell in a line; its loggers set their levels themselves.
+    logging.disable(logging.CRITICAL)
+    arguments = [
+        "--standalone",
+        f"--nproc-per-node={num}",
+        "--max-restarts=0",
+        # Those it does not know would kill it and leave the processes behind.
+        f"--signals-to-handle={','.join(number.name for number in STOPPING)}",
+        "--module",
+        "gnexp.worker",
+        "train",
+        str(spec),
+    ]
+    try:
+        torchrun.main(arguments)
+    except SignalException as error:
+        return exit_code_of(
+            error.sigval
+        )  # torchrun has waited for the processes, which save when they get it
+    except ChildFailedError as error:
+        return _cause({rank: failure.exitcode for rank, failure in error.failures.items()}, spec)
+    return 0
+
+
+def _cause(exit_codes: dict[int, int], spec: Path) -> int:
+    """The exit code that a run is to end with; says what only the one who watches can know."""
+    own = {rank: code for rank, code in exit_codes.items() if code not in (EXIT_PEER_LOST, -signal.SIGTERM)}
+    rank, code = next(iter(sorted(own.items())), (None, 1))
+    if code < 0:
+        name = signal.Signals(-code).name
+        hint = "; was memory short?" if name == "SIGKILL" else ""
+        print(f"gnexp: process {rank} of the run was ended by {name}{hint}", file=sys.stderr, flush=True)
+        return 1
+    if code == EXIT_PREEMPTED and read_status(spec.parent) != PREEMPTED:
+        return 1
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

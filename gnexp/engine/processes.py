@@ -1,0 +1,221 @@
+"""The processes that share a run: one alone, or a group that torchrun or srun started."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from typing import Any, cast
+
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch.distributed.rendezvous import rendezvous
+from torch.nn.parallel import DistributedDataParallel
+
+from gnexp.config import RunConfig
+from gnexp.data.loader import Share
+
+# What gloo says of a process that has ended; torch has no exception of its own for it.
+_LOST = ("connection closed", "connection reset", "broken pipe", "connection refused", "socket")
+_LATE = ("timed out", "timeout")
+
+
+_WHOLE = Share()
+
+
+class PeerLostError(RuntimeError):
+    """Another process of the run has ended: what ended it is told by that process, or by the one that watches."""
+
+
+class PeerLateError(RuntimeError):
+    """Another process of the run has not answered for run.peer_timeout seconds."""
+
+
+class Processes:
+    """This process's place in the group, and what the group does together. Every method is called by all of them.
+
+    Small things travel over gloo in the processors' memory even where gradients travel over NCCL: a flag that is
+    looked at in each step must not wait for a GPU.
+
+    Args:
+        share: this process's rank and the group's size.
+        store: torch.distributed's, for the heartbeats that tell which process is late; None for one process alone.
+        timeout: seconds that a process waits for the others.
+    """
+
+    def __init__(self, share: Share = _WHOLE, store: Any = None, timeout: float = 300.0) -> None:
+        self.share = share
+        self.rank, self.size = share.rank, share.size
+        self.is_first = share.rank == 0
+        self._store, self._timeout = store, timeout
+        self._group: dist.ProcessGroup | None = None
+        if store is not None:
+            group = dist.new_group(backend="gloo", timeout=timedelta(seconds=timeout))
+            self._group = cast(dist.ProcessGroup, group)
+
+    def sum(self, values: Sequence[float]) -> list[float]:
+        """Each value added over the processes, in float64."""
+        if self._group is None:
+            return list(values)
+        total = torch.tensor(values, dtype=torch.float64)
+        self._beat()
+        with self._watched():
+            dist.all_reduce(total, group=self._group)
+        return cast(list[float], total.tolist())
+
+    def any(self, flag: bool) -> bool:
+        """Whether the flag is set in any process."""
+        return self.sum([float(flag)])[0] > 0
+
+    def add_up(self, tensor: torch.Tensor) -> None:
+        """Adds a tensor over the processes, in place."""
+        if self._group is None:
+            return
+        total = tensor.cpu()
+        with self._watched():
+            dist.all_reduce(total, group=self._group)
+        tensor.copy_(total)
+
+    def gather_rows(self, rows: torch.Tensor) -> torch.Tensor:
+        """Every process's rows, (V, *) each -> (V * size, *), in the order of the processes."""
+        if self._group is None:
+            return rows
+        own = rows.detach().cpu().contiguous()
+        parts = [torch.empty_like(own) for _ in range(self.size)]
+        with self._watched():
+            dist.all_gather(parts, own, group=self._group)
+        return torch.cat(parts).to(rows.device)
+
+    def gather(self, value: Any) -> list[Any]:
+        """Every process's value, in the order of the processes."""
+        if self._group is None:
+            return [value]
+        values: list[Any] = [None] * self.size
+        with self._watched():
+            dist.all_gather_object(values, value, group=self._group)
+        return values
+
+    def from_first(self, value: Any) -> Any:
+        """The first process's value; the others' is not looked at."""
+        if self._group is None:
+            return value
+        values = [value]
+        with self._watched():
+            dist.broadcast_object_list(values, src=0, group=self._group)
+        return values[0]
+
+    def replicate(self, model: nn.Module, device: torch.device) -> nn.Module:
+        """The model as a training step calls it: its gradients are averaged over the processes.
+
+        Running statistics are each process's own workers', so buffers are not sent around.
+        """
+        if self._group is None:
+            return model
+        with self._watched(), warnings.catch_warnings():
+            # torch 2.14 names a successor, and says that there is none yet for buffers that are each process's own.
+            warnings.filterwarnings("ignore", "`broadcast_buffers` is deprecated", FutureWarning)
+            return DistributedDataParallel(
+                model,
+                device_ids=[device] if device.type == "cuda" else None,
+                broadcast_buffers=False,
+                gradient_as_bucket_view=True,
+            )
+
+    @contextlib.contextmanager
+    def accumulating(self, replica: nn.Module, is_last: bool) -> Iterator[None]:
+        """One forward and backward pass of a step; the gradients travel with the last."""
+        holds_back = isinstance(replica, DistributedDataParallel) and not is_last
+        local: Any = replica.no_sync() if holds_back else contextlib.nullcontext()  # type: ignore[operator]
+        with local, self._watched():
+            yield
+
+    @contextlib.contextmanager
+    def _watched(self) -> Iterator[None]:
+        """Tells the group's own errors from others.
+
+        Raises:
+            PeerLostError: a process has ended.
+            PeerLateError: a process does not answer; names it.
+        """
+        try:
+            yield
+        except RuntimeError as error:
+            text = str(error).lower()
+            is_groups = isinstance(error, dist.DistError) or "gloo" in text or "nccl" in text
+            if self._group is None or not is_groups:
+                raise
+            if any(word in text for word in _LATE):
+                raise PeerLateError(self._who_is_late()) from error
+            if isinstance(error, dist.DistError) or any(word in text for word in _LOST):
+                raise PeerLostError("another process of this run has ended") from error
+            raise
+
+    def _beat(self) -> None:
+        """Says that this process is alive, for _who_is_late."""
+        if self._store is not None:
+            with contextlib.suppress(RuntimeError):
+                self._store.set(f"gnexp/beat/{self.rank}", repr(time.time()))
+
+    def _who_is_late(self) -> str:
+        assert self._store is not None, "one process waits for nobody"
+        beats: dict[int, float] = {}
+        for rank in range(self.size):
+            with contextlib.suppress(RuntimeError):
+                if self._store.check([f"gnexp/beat/{rank}"]):
+                    beats[rank] = float(self._store.get(f"gnexp/beat/{rank}"))
+        # The others came to the same point and wait; who is late was there last.
+        last = max(beats.values(), default=0.0)
+        late = [rank for rank in range(self.size) if beats.get(rank, 0.0) < last - self._timeout / 2]
+        names = ", ".join(map(str, late)) or "another"
+        return (
+            f"process {names} has not answered for {self._timeout:g} s (peer_timeout); it hangs, or its machine "
+            "is much slower; the same command goes on from the last checkpoint"
+        )
+
+
+ALONE = Processes()
+
+
+def rank() -> int:
+    """This process's place among those that torchrun or srun started; 0 for one alone."""
+    return int(os.environ.get("RANK", "0"))
+
+
+@contextlib.contextmanager
+def joined(run: RunConfig, device: torch.device) -> Iterator[Processes]:
+    """The run's group while it lasts, joined as torchrun's or srun's environment says.
+
+    Raises:
+        ValueError: the environment's group is not of run.processes.
+    """
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    if size != run.processes:
+        raise ValueError(
+            f"processes={run.processes} must be the number that torchrun or srun started, which is {size}; "
+            "leave processes out there, or start gnexp alone"
+        )
+    if size == 1:
+        yield ALONE
+        return
+    timeout = timedelta(seconds=run.peer_timeout)
+    store, _, _ = next(rendezvous("env://", timeout=timeout))
+    store.set_timeout(timeout)
+    is_cuda = device.type == "cuda"
+    dist.init_process_group(
+        "nccl" if is_cuda else "gloo",
+        store=store,
+        rank=rank(),
+        world_size=size,
+        timeout=timeout,
+        device_id=device if is_cuda else None,
+    )
+    try:
+        yield Processes(Share(rank(), size), store, run.peer_timeout)
+    finally:
+        # Not while an error is on its way: NCCL would wait for processes that are gone.
+        with contextlib.suppress(RuntimeError):
+            dist.destroy_process_group()

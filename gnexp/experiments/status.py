@@ -1,0 +1,47 @@
+"""status.json: what has become of a run's last sitting, for whoever watches from outside."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from datetime import UTC, datetime
+from pathlib import Path
+
+from gnexp.files import write_json
+
+_NAME = "status.json"
+RUNNING, PREEMPTED, FAILED, DONE = "running", "preempted", "failed", "done"
+
+
+class Status:
+    """Writes a run's status.json, atomically.
+
+    Args:
+        directory: the run's.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._path = directory / _NAME
+
+    def say(self, status: str, **details: object) -> None:
+        """Replaces the status: one of RUNNING, PREEMPTED, FAILED, DONE. One that stays RUNNING was killed."""
+        write_json(
+            self._path,
+            {
+                "status": status,
+                **details,
+                "pid": os.getpid(),
+                "host": socket.gethostname(),
+                "time": datetime.now(UTC).isoformat(timespec="seconds"),
+            },
+        )
+
+
+def read_status(directory: Path) -> str | None:
+    """The status of a run's last sitting, or None where nothing says it."""
+    try:
+        found = json.loads((directory / _NAME).read_text())["status"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return found if isinstance(found, str) else None

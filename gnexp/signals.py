@@ -1,0 +1,79 @@
+"""What a process of ours does when it is asked to stop, or when its parent has gone."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from types import FrameType
+
+EXIT_PREEMPTED = 75  # EX_TEMPFAIL of sysexits.h: nothing is wrong, the same command goes on
+EXIT_INTERRUPTED = 130  # Ctrl-C
+# What asks a run to stop: Ctrl-C, a scheduler's preemption (Slurm, submitit), a terminal that closes.
+STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
+_PR_SET_PDEATHSIG = 1
+_TWICE_SECONDS = 0.5  # a signal to a whole group comes directly and once more through the parent
+
+
+class StopRequest(BaseException):
+    """A signal asks to stop, and there is nothing to finish first.
+
+    Attributes:
+        number: of the signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.number = number
+
+
+def exit_code_of(number: int | None) -> int:
+    """What a run exits with that was stopped in order: by Ctrl-C, or by any other signal."""
+    return EXIT_INTERRUPTED if number == signal.SIGINT else EXIT_PREEMPTED
+
+
+class Stopper:
+    """Takes the signals of STOPPING: raises StopRequest at once, or, while deferred, takes note of the first.
+
+    A second Ctrl-C is obeyed at once in any case.
+    """
+
+    def __init__(self) -> None:
+        self.received: int | None = None
+        self._since = 0.0
+        self._is_deferred = False
+
+    def install(self) -> None:
+        """From now on; also where a shell had SIGINT ignored for what it started in the background."""
+        for number in STOPPING:
+            signal.signal(number, self._take)
+
+    @contextlib.contextmanager
+    def deferred(self) -> Iterator[None]:
+        """Inside, someone looks at `received` now and then and leaves in order."""
+        self._is_deferred = True
+        try:
+            yield
+        finally:
+            self._is_deferred = False
+
+    def _take(self, number: int, frame: FrameType | None) -> None:
+        now = time.monotonic()
+        is_second = number == signal.SIGINT == self.received and now - self._since > _TWICE_SECONDS
+        if self.received is None:
+            self.received, self._since = number, now
+        if is_second or not self._is_deferred:
+            raise StopRequest(number)
+
+
+def end_with_parent(number: signal.Signals = signal.SIGTERM) -> None:
+    """Asks Linux for a signal when this process's parent ends, so that no process is left to write on alone."""
+    if sys.platform == "linux":
+        parent = os.getppid()
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, number)
+        if os.getppid() != parent:
+            os.kill(os.getpid(), number)

@@ -1,0 +1,139 @@
+"""What each process of a group runs for test_processes.py: `python -m tests.engine.group OUT`, told as by torchrun.
+
+Trains small networks for some steps and saves, in the first process, what a checkpoint would hold.
+"""
+
+import dataclasses
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gnexp.config import DataConfig, ModelConfig, NormConfig, RecipeConfig, RunConfig
+from gnexp.data.dataset import Batch, Batches
+from gnexp.engine.evaluate import evaluate
+from gnexp.engine.processes import Processes, joined
+from gnexp.engine.state import State, build
+from gnexp.engine.train import StepRecord, train
+from gnexp.nn.statistics import EVAL_STATS
+
+CPU = torch.device("cpu")
+STEPS = 20
+NORMS = {
+    "bn": NormConfig(kind="bn", momentum=0.1),
+    # Its ramp is passed within the steps.
+    "brn": NormConfig(kind="brn", momentum=0.1, r_max=1.5, d_max=0.5, renorm_ramp=(0.1, 0.4, 0.8)),
+    "gn": NormConfig(num_groups=4),
+}
+RUN = RunConfig(
+    model=ModelConfig(widths=(8, 8, 16, 16)),
+    # Augmented: flipped and shifted. 53 images of val divide over no number of processes.
+    data=DataConfig(exposure=1.0, clutter=0, num_train=16 * STEPS + 5, num_val=53, shift=2),
+    recipe=RecipeConfig(epochs=2, base_lr=0.2, report_epochs=1),
+    batch=2,
+    workers=8,
+)
+
+
+class Double:
+    """A data set in float64."""
+
+    def __init__(self, dataset: Any) -> None:
+        self._dataset = dataset
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._dataset, name)
+
+    def train_batches(self, *arguments: Any) -> Batches:
+        yield from map(double, self._dataset.train_batches(*arguments))
+
+    def val_batches(self, *arguments: Any) -> Batches:
+        yield from map(double, self._dataset.val_batches(*arguments))
+
+
+def double(batch: Batch) -> Batch:
+    return dataclasses.replace(batch, images=batch.images.double())
+
+
+def build_as(run: RunConfig, processes: Processes, dtype: torch.dtype) -> State:
+    if dtype == torch.float32:
+        return build(run, CPU, processes)
+    state = build(dataclasses.replace(run, processes=1), CPU)  # in one process's way, for its data alone
+    dataset: Any = Double(state.dataset)
+    torch.set_default_dtype(torch.float64)
+    try:
+        state = build(run, CPU, processes)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    state.dataset = dataset
+    return state
+
+
+def first_steps(state: State, num: int) -> Iterator[StepRecord]:
+    for _, record in zip(range(num), train(state), strict=False):
+        assert isinstance(record, StepRecord)
+        yield record
+
+
+def trained(norm: str, processes: Processes, dtype: torch.dtype, num: int, **changes: Any) -> dict[str, Any]:
+    """What a run holds after some steps, and its scores; every process gets it."""
+    run = dataclasses.replace(RUN, norm=NORMS[norm], processes=processes.size, **changes)
+    state = build_as(run, processes, dtype)
+    losses = [record.loss for record in first_steps(state, num)]
+    scores = evaluate(state, EVAL_STATS, epoch=1)
+    return {"state": state.state_dict(), "losses": losses, "scores": scores}
+
+
+def all_of_them(processes: Processes) -> dict[str, Any]:
+    found = {}
+    for norm in NORMS:
+        found[f"{norm} float64"] = trained(norm, processes, torch.float64, STEPS)
+        found[f"{norm} float32"] = trained(norm, processes, torch.float32, 1)
+    return found
+
+
+def run_group(size: int, out: Path, *words: str) -> None:
+    """Runs this module in a group of processes, as torchrun would, without its seconds of import."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = {
+        **os.environ,
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "WORLD_SIZE": str(size),
+    }
+    group = [
+        subprocess.Popen(
+            [sys.executable, "-m", "tests.engine.group", str(out), *words],
+            env={**environment, "RANK": str(rank), "LOCAL_RANK": str(rank), "OMP_NUM_THREADS": "1"},
+            cwd=Path(__file__).parents[2],
+        )
+        for rank in range(size)
+    ]
+    try:
+        assert [process.wait(timeout=120) for process in group] == [0] * size
+    finally:
+        for process in group:
+            process.kill()
+
+
+def main() -> None:
+    out = Path(sys.argv[1])
+    torch.set_num_threads(1)
+    size = int(os.environ["WORLD_SIZE"])
+    with joined(dataclasses.replace(RUN, processes=size), CPU) as processes:
+        found = all_of_them(processes)
+        if processes.is_first:
+            torch.save(found, out)
+
+
+if __name__ == "__main__":
+    main()
+    sys.stdout.flush()
+    os._exit(0)  # without torch's seconds of taking itself down

@@ -1,0 +1,100 @@
+"""However the workers are spread over processes, or over passes of one, the same is computed."""
+
+import dataclasses
+from typing import Any
+
+import pytest
+import torch
+
+from gnexp.engine.processes import ALONE, joined
+from gnexp.engine.state import build
+from tests.engine.group import CPU, NORMS, RUN, STEPS, all_of_them, first_steps, run_group, trained
+
+pytestmark = pytest.mark.dist
+TOLERANCE = {"float64": 1e-9, "float32": 1e-5}
+
+
+@pytest.fixture(scope="module")
+def groups(tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict[str, Any]]:
+    """What 1, 2 and 4 processes found, 8, 4 and 2 workers in each."""
+    folder = tmp_path_factory.mktemp("groups")
+    found: dict[int, dict[str, Any]] = {1: all_of_them(ALONE)}
+    for size in (2, 4):
+        run_group(size, folder / f"{size}.pt")
+        found[size] = torch.load(folder / f"{size}.pt", weights_only=True)
+    return found
+
+
+def assert_close(found: Any, expected: Any, tolerance: float, name: str = "") -> None:
+    """Every tensor and number of nested states."""
+    if isinstance(expected, dict):
+        assert found.keys() == expected.keys(), name
+        for key in expected:
+            assert_close(found[key], expected[key], tolerance, f"{name}/{key}")
+    elif isinstance(expected, torch.Tensor):
+        torch.testing.assert_close(
+            found, expected, rtol=0, atol=tolerance, msg=lambda text: f"{name}: {text}"
+        )
+    elif isinstance(expected, list):
+        assert len(found) == len(expected), name
+        for index, pair in enumerate(zip(found, expected, strict=True)):
+            assert_close(*pair, tolerance, f"{name}/{index}")
+    elif isinstance(expected, float) and "seconds" not in name:
+        assert found == pytest.approx(expected, rel=tolerance, abs=tolerance), name
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("norm", list(NORMS))
+@pytest.mark.parametrize("size", [2, 4])
+def test_processes_compute_what_one_computes(
+    groups: dict[int, dict[str, Any]], size: int, norm: str, dtype: str
+) -> None:
+    """Weights, optimizer, all eight workers' running statistics, losses; float64 after 20 steps, float32 after one."""
+    found, expected = (groups[n][f"{norm} {dtype}"] for n in (size, 1))
+    assert_close(found, expected, TOLERANCE[dtype])
+    if norm != "gn":
+        running = expected["state"]["model"]["bn1.running_mean"]
+        assert running.shape[0] == 8 and len(running.unique(dim=0)) == 8  # each worker has its own
+
+
+@pytest.mark.parametrize("norm", list(NORMS))
+def test_evaluation_is_exact(groups: dict[int, dict[str, Any]], norm: str) -> None:
+    """53 images over 1, 2 and 4 processes: none is dropped, none counts twice, under each of the statistics."""
+    one, two, four = (groups[n][f"{norm} float64"]["scores"] for n in (1, 2, 4))
+    assert one == two == four
+    assert all(abs(score * 53 / 100 - round(score * 53 / 100)) < 1e-9 for score in one.values())
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 4])
+@pytest.mark.parametrize("norm", list(NORMS))
+def test_passes_compute_what_one_pass_computes(
+    groups: dict[int, dict[str, Any]], norm: str, at_once: int
+) -> None:
+    found = trained(norm, ALONE, torch.float64, STEPS, workers_per_pass=at_once)
+    assert_close(found, groups[1][f"{norm} float64"], 1e-9)
+
+
+@pytest.mark.parametrize("norm", list(NORMS))
+def test_a_checkpoint_of_one_number_of_processes_serves_another(
+    groups: dict[int, dict[str, Any]], norm: str
+) -> None:
+    """Saved by four processes after one step, taken up by one."""
+    run = dataclasses.replace(RUN, norm=NORMS[norm])
+    state = build(run, CPU)
+    state.load_state_dict(groups[4][f"{norm} float32"]["state"])
+    assert (state.epoch, state.step) == (0, 1)
+    (record,) = first_steps(state, 1)
+    whole = trained(norm, ALONE, torch.float32, 2)
+    assert record.loss == pytest.approx(whole["losses"][1], abs=1e-4)
+    assert_close(state.model_state(), whole["state"]["model"], 1e-4)
+
+
+def test_a_group_of_another_size_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    with (
+        pytest.raises(
+            ValueError, match="processes=2 must be the number that torchrun or srun started, which is 4"
+        ),
+        joined(dataclasses.replace(RUN, processes=2), CPU),
+    ):
+        pass
