@@ -47,8 +47,8 @@ def main() -> int:
     except BusyError as error:
         return _say(f"error: {error}", EXIT_BUSY)
     except ValueError as error:
-        # The line is for the person; should it be a defect of ours after all, the log says where.
-        if directory is not None:
+        # The line is for the person; should it be a defect of ours after all, the run's log says where.
+        if directory is not None or os.environ.get("GNEXP_DEBUG"):
             with contextlib.suppress(OSError):
                 _log_traceback(directory)
         return _fail(f"error: {error}", 2, directory)

@@ -43,9 +43,8 @@ class DataConfig:
     sha256: str | None = science_field(None)  # of generated images; checked when they are made
     root: str | None = hardware_field(None)
     loader_workers: int = hardware_field(2)  # decoding processes; in-memory data uses none
-    loader_timeout: float = hardware_field(
-        300.0
-    )  # seconds to wait for a decoding process that does not answer
+    # seconds to wait for a decoding process that does not answer
+    loader_timeout: float = hardware_field(300.0)
     # imagefolder: images that the whole data set has; another count is said, not refused
     expected_train: int | None = hardware_field(None)
     expected_val: int | None = hardware_field(None)
