@@ -198,6 +198,8 @@ class Composer:
         for key in own:
             if key not in _NOT_CODE and config.hydra[key] != own[key]:
                 raise ValueError(f"a config file sets hydra.{key}: configs choose values and name no code")
+        if not str(config.hydra.launcher._target_).startswith(("hydra_plugins.", "hydra._internal.")):
+            raise ValueError(f"{config.hydra.launcher._target_} is no launcher of Hydra's plugins")
 
     def run(self, overrides: Sequence[str]) -> RunConfig:
         """Composes one run from overrides as Hydra takes them (see `flatten`)."""

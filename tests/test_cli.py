@@ -14,7 +14,7 @@ import gnexp
 from gnexp import cli, launch
 from gnexp.completion import script
 from gnexp.config import RunConfig
-from gnexp.keys import GROUPS, group_options
+from gnexp.keys import GROUPS, benchmark_names, group_options
 from gnexp.usage import VERB_HELP
 from gnexp.verbs import bench as bench_verb
 from gnexp.verbs import eval as eval_verb
@@ -274,8 +274,8 @@ def test_bash_is_offered_every_option_and_loads_the_script(tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "which benchmark? gnexp bench NAME, one of startup, step, throughput"),
-        (["stepp"], "unknown benchmark 'stepp': choose from startup, step, throughput; did you mean step?"),
+        ([], f"which benchmark? gnexp bench NAME, one of {', '.join(benchmark_names())}"),
+        (["stepp"], f"choose from {', '.join(benchmark_names())}; did you mean step?"),
     ],
 )
 def test_bench_names_what_there_is(capsys, words, message):

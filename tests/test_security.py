@@ -194,8 +194,8 @@ def test_a_users_launcher_is_one_of_hydras_plugins_and_sets_nothing_else(tmp_pat
             capture_output=True,
             text=True,
         )
-        assert done.returncode != 0 and not planted.exists(), name
-        assert not (tmp_path / "runs").exists(), done.stdout
+        assert not planted.exists() and not (tmp_path / "runs").exists(), name
+        assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
 
 
 def test_a_spec_cannot_name_code(tmp_path):
