@@ -7,11 +7,10 @@ import hashlib
 import json
 from pathlib import Path
 
-from gnexp.experiments.result import FINISHED
+from gnexp.experiments.result import FINISHED, WEIGHTS
 from gnexp.fields import FILE_HASH
 from gnexp.launch import finished, named_run_dir
 
-WEIGHTS = "weights.pt"
 _CHUNK = 1 << 22
 
 

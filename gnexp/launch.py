@@ -22,7 +22,7 @@ from typing import Any
 
 from gnexp.config import RunConfig, from_dict, to_dict
 from gnexp.experiments.lock import EXIT_BUSY, is_locked
-from gnexp.experiments.result import DIVERGED, Result, load_result
+from gnexp.experiments.result import DIVERGED, RESULT, Result, load_result
 from gnexp.files import write_json, write_text
 from gnexp.keys import did_you_mean
 from gnexp.outer import outer_group
@@ -95,7 +95,7 @@ def finished(run_dir: Path) -> Result | None:
     Raises:
         ValueError: result.json is there but torn.
     """
-    path = run_dir / "result.json"
+    path = run_dir / RESULT
     return load_result(path) if path.exists() else None
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from gnexp.files import write_json
 
 FORMAT = 1
+RESULT, WEIGHTS = "result.json", "weights.pt"  # in a run's directory
 FINISHED = "finished"
 DIVERGED = "diverged"
 

@@ -19,17 +19,18 @@ from gnexp.config import RunConfig, from_dict, science
 from gnexp.engine.checkpoint import Checkpoints, load_tensors, save_tensors
 from gnexp.engine.device import choose_device, describe
 from gnexp.engine.evaluate import evaluate
+from gnexp.engine.initial_weights import load_initial_weights
 from gnexp.engine.processes import Processes, joined, rank
 from gnexp.engine.state import State, build
 from gnexp.engine.train import DivergedError, EpochRecord, Stopped, train
 from gnexp.experiments.journal import METRICS, Journal
 from gnexp.experiments.lock import locked
-from gnexp.experiments.result import DIVERGED, FINISHED, Result, load_result
+from gnexp.experiments.result import DIVERGED, FINISHED, RESULT, WEIGHTS, Result, load_result
 from gnexp.experiments.screen import Screen
 from gnexp.experiments.status import DONE, PREEMPTED, RUNNING, Status
 from gnexp.signals import Stopper, StopRequest
 
-RESULT, CHECKPOINTS, WEIGHTS = "result.json", "checkpoints", "weights.pt"
+CHECKPOINTS = "checkpoints"
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,10 @@ class _Session:
         self.state = build(spec.run, device, processes)
         self.saved_at = time.monotonic()
         self.saved_position = self._resume(device)
+        if spec.run.init is not None and self.saved_position == (0, 0):
+            first = processes.rank * spec.run.virtual_workers
+            for note in load_initial_weights(self.state.model, spec.run, device, first_worker=first):
+                screen.say(note)
 
     def train(self, stopper: Stopper) -> Result:
         state, screen = self.state, self.screen

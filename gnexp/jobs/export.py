@@ -13,8 +13,8 @@ from gnexp.engine.device import choose_device
 from gnexp.engine.evaluate import precise_model
 from gnexp.engine.export import export_weights, has_running_stats, torchvision_constructor
 from gnexp.engine.state import build
-from gnexp.experiments.result import DIVERGED, load_result
-from gnexp.experiments.run import RESULT, WEIGHTS, Spec, load_spec, set_threads
+from gnexp.experiments.result import DIVERGED, RESULT, WEIGHTS, load_result
+from gnexp.experiments.run import Spec, load_spec, set_threads
 from gnexp.files import write_bytes, write_json
 
 

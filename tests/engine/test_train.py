@@ -141,6 +141,19 @@ def test_a_non_finite_loss_stops_before_the_update() -> None:
     assert_equal(before, weights(state))
 
 
+def test_a_gradient_that_is_not_finite_stops_before_the_update() -> None:
+    """While the loss still is: a backward pass overflows sooner than a forward pass."""
+    state = build(SMOKE, CPU)
+    steps = train(state)
+    next(steps)
+    before = {name: p.detach().clone() for name, p in state.model.named_parameters()}
+    next(state.model.parameters()).register_hook(lambda gradient: gradient * float("inf"))
+    with pytest.raises(DivergedError, match="a gradient is not finite in epoch 1, step 2 of 6"):
+        next(steps)
+    assert all(torch.equal(p, before[name]) for name, p in state.model.named_parameters())
+    assert (state.epoch, state.step) == (0, 1)
+
+
 def test_weights_that_an_epochs_last_update_ruined_make_no_record() -> None:
     """One step an epoch: its loss is finite, its update is not, and no later loss of that epoch would tell."""
     data = dataclasses.replace(SMOKE.data, num_train=SMOKE.total_batch)

@@ -20,7 +20,7 @@ OTHER: dict[str, dict[str, Any]] = {
         "name": "x", "kind": "x", "image_size": 64, "num_classes": 5, "num_train": 7, "num_val": 7,
         "val_source": "train", "mean": (0.1,), "std": (0.1,), "flip": False, "shift": 2, "exposure": 0.5, "clutter": 3,
         "crop_area": (0.1, 1.0), "crop_aspect": (0.5, 2.0), "jitter": 0.4, "lighting": 0.1, "eval_resize": 256,
-        "sha256": "00",
+        "decoder": "scaled", "on_error": "skip", "sha256": "00",
     },
     "recipe": {
         "version": 2, "epochs": 9, "base_lr": 0.2, "base_total_batch": 64, "milestones": (4,), "drop_factor": 0.2,
@@ -39,7 +39,7 @@ EXCUSED = {
         "norm.renorm_ramp",
     ),
     *("model.classifier_pool", "model.classifier_widths", "model.dropout"),
-    *("data.channels", "recipe.schedule"),
+    *("data.channels", "data.max_skipped", "recipe.schedule"),
 }
 
 
