@@ -126,6 +126,17 @@ def test_memory_format_changes_nothing_but_rounding(norm: NormConfig) -> None:
 
 
 def test_a_non_finite_loss_stops_before_the_update() -> None:
+    state = build(SMOKE, CPU)
+    steps = train(state)
+    next(steps)
+    state.model.get_parameter("fc.bias").data.fill_(float("inf"))
+    before = {name: p.detach().clone() for name, p in state.model.named_parameters()}
+    with pytest.raises(DivergedError, match="the loss became nan in epoch 1, step 2 of 6"):
+        next(steps)
+    assert all(torch.equal(p, before[name]) for name, p in state.model.named_parameters())
+
+
+def test_a_learning_rate_that_is_too_large_ends_in_divergence() -> None:
     run = dataclasses.replace(SMOKE, norm=NormConfig(kind="none"), recipe=RecipeConfig(epochs=3, base_lr=1e6))
     state = build(run, CPU)
     before = weights(state)
@@ -135,9 +146,11 @@ def test_a_non_finite_loss_stops_before_the_update() -> None:
         for _ in train(state):
             before = weights(state)
 
-    with pytest.raises(DivergedError, match=r"the loss became (nan|inf) in epoch \d, step \d of 6"):
+    with pytest.raises(
+        DivergedError, match=r"(the loss became \w+|a gradient is not finite) in epoch \d, step \d"
+    ):
         remember()
-    # The last update that happened was the one before the bad loss.
+    # The last update that happened was the one before the bad step.
     assert_equal(before, weights(state))
 
 
