@@ -119,7 +119,8 @@ def color_maps(draws: ColorDraws, mean: Sequence[float], std: Sequence[float]) -
         # Not a matrix product, as above: the same bits in every batch.
         maps = factor * maps + (1 - factor) * (gray * blended).sum(axis=1, keepdims=True)
     maps[:, :, 6] += draws.offsets - np.array(mean)
-    return maps / np.array(std)[:, None]
+    maps /= np.array(std)[:, None]
+    return maps
 
 
 def apply_maps(images: torch.Tensor, maps: torch.Tensor) -> torch.Tensor:
@@ -136,9 +137,10 @@ def apply_maps(images: torch.Tensor, maps: torch.Tensor) -> torch.Tensor:
     colored = torch.empty(pixels.shape, dtype=maps.dtype, device=images.device)
     # Of a CPU's cache one image is enough, and the product is the same; a GPU takes all at once.
     size = 1 if images.device.type == "cpu" else max(1, len(images))
-    for part, map_, out in zip(pixels.split(size), maps.split(size), colored.split(size), strict=True):
-        part = part.to(maps.dtype)
+    for start in range(0, len(images), size):
+        map_ = maps[start : start + size]
+        part = pixels[start : start + size].to(maps.dtype)
         # In float32 the sum behind the mean is exact up to 256 x 256 pixels: integers below 2^24.
         shift = torch.baddbmm(map_[:, :, 6:], map_[:, :, 3:6], part.mean(dim=2, keepdim=True))
-        torch.baddbmm(shift, map_[:, :, :3], part, out=out)
+        torch.baddbmm(shift, map_[:, :, :3], part, out=colored[start : start + size])
     return colored.view(images.shape)

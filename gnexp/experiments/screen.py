@@ -46,6 +46,8 @@ class Screen:
             f"{state.dataset.num_train} images, {parameters} parameters, recipe {run.recipe.name}"
         )
         self.say(f"the paper does not state: {', '.join(not_stated(run))}")
+        for note in state.dataset.notes:
+            self.say(f"note: {note}")
         if state.epoch:
             self.say(f"goes on from the checkpoint of epoch {state.epoch}")
 
