@@ -144,11 +144,11 @@ def load_pieces(
     try:
         for step in cut:
             yield [next(pieces) for _ in step]
-    except RuntimeError as error:
-        said = str(error).splitlines()[0] if str(error) else ""
-        if not said.startswith("DataLoader "):
-            raise  # a defect of ours, with the loader process's traceback
+    except Exception as error:
         _kill(set(multiprocessing.active_children()) - others)
+        said = str(error).splitlines()[0] if str(error) else ""
+        if not isinstance(error, RuntimeError) or not said.startswith("DataLoader "):
+            raise  # a defect of ours, with the loader process's traceback
         if "timed out" in said:
             raise RuntimeError(
                 f"no loader process answered for {timeout:g} s: is the folder of the images gone or slow? "
