@@ -33,7 +33,7 @@ _gnexp() {
     local found="" head=""
     COMPREPLY=()
     if [[ ${#words[@]} -le 1 || ( ${#words[@]} -eq 2 && -n $word ) ]]; then
-        COMPREPLY=($(compgen -W "train sweep report eval bench completion --help --version" -- "$word"))
+        COMPREPLY=($(compgen -W "train sweep report eval data bench completion --help --version" -- "$word"))
         return
     fi
     if [[ $word == *=* ]]; then
@@ -52,7 +52,8 @@ _gnexp() {
         sweep) found="@SWEEP@" ;;
         report) found="--check --help exhibit= overwrite= runs_dir= results_dir=" ;;
         eval) found="--help run= eval_stats= runs_dir=" ;;
-        bench) found="step throughput startup --help" ;;
+        data) found="check --help data.root= data= processes=" ;;
+        bench) found="step loader throughput startup --help" ;;
         completion) found="--help" ;;
     esac
     [[ ${words[${#words[@]}-1]} == --cfg && -z $word ]] && found="job hydra all"

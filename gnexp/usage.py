@@ -11,6 +11,7 @@ gnexp {__version__}: the experiments of "Group Normalization" (Wu & He 2018), an
   gnexp sweep experiment=batch_size      every run of one question: resumable, side by side
   gnexp report                           tables and figures in results/, the paper's values beside the measured
   gnexp eval run=RUN_ID                  the error of a finished run under other running statistics
+  gnexp data check /data/imagenet        whether every image of a folder can be read
   gnexp bench step                       how fast it is here, against what a user would write instead
   gnexp completion                       for bash: eval "$(gnexp completion)"
 
@@ -83,10 +84,23 @@ gnexp eval run=RUN: scores a finished run's final weights on val under the named
   eval_stats=worker0       worker0 (what users of DistributedDataParallel get), mean, precise or all
   runs_dir=runs            where run directories lie
 """,
+    "data": """\
+gnexp data check ROOT KEY=VALUE...: decodes every image of ROOT/{train,val}/<class>/.
+
+  gnexp data check /data/imagenet data=imagenet
+
+  data=imagenet            also expect its numbers of classes and images
+  processes=N              that decode (default: one per core)
+
+A line "bad" for each file that is empty, cut off, no image or of 16-bit gray, each empty class and each
+wrong count: exit code 1 if there is any. A line "note" for what training takes otherwise than it is stored:
+CMYK and other color spaces become RGB, orientation tags are ignored.
+""",
     "bench": """\
 gnexp bench NAME [--help | OPTIONS]: runs one of benchmarks/ of the repository, on an otherwise idle machine.
 
   gnexp bench step                         the small scale's training step against a user's own code
+  gnexp bench loader                       photographs from file to network input, against torchvision
   gnexp bench throughput                   threads, runs side by side, memory formats
   gnexp bench startup                      how soon the commands answer
 """,

@@ -36,9 +36,10 @@ def main() -> int:
     except BusyError as error:
         return _say(f"error: {error}", EXIT_BUSY)
     except ValueError as error:
-        # The line is for the person; should it be a defect of ours after all, the log says where.
-        with contextlib.suppress(OSError):
-            _log_traceback(directory)
+        # The line is for the person; should it be a defect of ours after all, the run's log says where.
+        if directory is not None or os.environ.get("GNEXP_DEBUG"):
+            with contextlib.suppress(OSError):
+                _log_traceback(directory)
         return _say(f"error: {error}", 2)
     except OSError as error:
         # A directory that cannot be written, a full disk. Errors of a flush do not name their file.

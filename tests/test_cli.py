@@ -90,7 +90,7 @@ def test_cfg_job_prints_the_config_without_torch_and_leaves_no_files(tmp_path):
     [
         (
             "trian",
-            "unknown verb 'trian': choose from train, sweep, report, eval, bench, completion; did you mean train?",
+            "choose from train, sweep, report, eval, data, bench, completion; did you mean train?",
         ),
         ("train batc=2", "unknown key batc; did you mean batch?"),
         ("train norm=gm", "unknown norm 'gm': choose from bn, brn, gn, in, ln, none; did you mean gn?"),

@@ -7,6 +7,7 @@ fast. Orientation tags are ignored and other color spaces become RGB, as torchvi
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -152,7 +153,9 @@ def _read(path: str, use: Callable[[Image.Image], _T]) -> _T:
                 raise ValueError(f"its pixels are {image.mode}, not 8-bit")
             return use(image)
     except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError, struct.error and more
-        reason = "not an image that Pillow knows" if isinstance(error, UnidentifiedImageError) else str(error)
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        if isinstance(error, UnidentifiedImageError):
+            reason = "not an image that Pillow knows" if os.path.getsize(path) else "an empty file"
         raise UnreadableImageError(path, " ".join(reason.split())) from error
 
 

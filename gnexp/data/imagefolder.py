@@ -11,7 +11,6 @@ import hashlib
 import math
 import os
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -19,7 +18,7 @@ import torch
 from gnexp.config import DataConfig
 from gnexp.data.color import apply_maps, color_maps, draw_color
 from gnexp.data.dataset import Batch, Batches, Indices
-from gnexp.data.image_files import ImageFiles, scan_images
+from gnexp.data.image_files import ImageFiles, find_root, scan_images
 from gnexp.data.pieces import DEFAULT_MAX_SKIPPED, Decoder, Piece, load_pieces
 from gnexp.data.transfer import to_device
 
@@ -37,7 +36,7 @@ class ImageFolder:
                 config says.
         """
         _check_settings(config)
-        root = _find_root(config)
+        root = find_root(config.root, config.name)
         train, val = scan_images(str(root / "train")), scan_images(str(root / "val"))
         _check_classes(train, val, config)
         self.fingerprint = hashlib.sha256(f"train {train.digest}\nval {val.digest}\n".encode()).hexdigest()
@@ -128,23 +127,6 @@ class ImageFolder:
 
     def _normalize(self, pixels: torch.Tensor) -> torch.Tensor:
         return pixels.float().div_(255).sub_(self._mean).div_(self._std)
-
-
-def _find_root(config: DataConfig) -> Path:
-    wanted, fix = "data.root must be the folder that holds train/ and val/", "give data.root=/path/to/it"
-    if config.root is None:
-        raise ValueError(f"{wanted}, got none; data={config.name} has no default, {fix}")
-    root = Path(config.root).expanduser()
-    if not root.is_dir():
-        raise ValueError(
-            f"{wanted}, got {root}, which {'is no folder' if root.exists() else 'is not there'}; {fix}"
-        )
-    for split in ("train", "val"):
-        if not (root / split).is_dir():
-            raise ValueError(
-                f"{wanted}, got {root}, which has no folder {split}; make {root / split}, or {fix}"
-            )
-    return root
 
 
 def _check_classes(train: ImageFiles, val: ImageFiles, config: DataConfig) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 from collections.abc import Generator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,8 @@ from gnexp.data.image_files import ImageFiles
 from gnexp.ops import keyed
 
 DEFAULT_MAX_SKIPPED = 100
-_SIZE = 32  # images that a loader process hands over at once: 5 MB of shared memory, whatever the batch
+PIECE_SIZE = 32  # images that a loader process hands over at once: 5 MB of shared memory, whatever the batch
+_P = TypeVar("_P")
 
 
 class Piece(NamedTuple):
@@ -110,13 +111,13 @@ class Decoder(TorchDataset[Piece]):
 
 
 def load_pieces(
-    decoder: TorchDataset[Piece],
+    decoder: TorchDataset[_P],
     steps: Sequence[Indices],
     *,
     num_processes: int,
     timeout: float,
     is_pinned: bool,
-) -> Generator[list[Piece], None, None]:
+) -> Generator[list[_P], None, None]:
     """The pieces of each step, in order.
 
     Args:
@@ -129,7 +130,7 @@ def load_pieces(
     Raises:
         RuntimeError: a loader process died, or none answered in time.
     """
-    cut = [[step[i : i + _SIZE] for i in range(0, len(step), _SIZE)] for step in steps]
+    cut = [[step[i : i + PIECE_SIZE] for i in range(0, len(step), PIECE_SIZE)] for step in steps]
     others = set(multiprocessing.active_children())
     loader = DataLoader(
         decoder,

@@ -101,7 +101,7 @@ def test_an_unreadable_image_is_replaced_by_the_same_one_always(root):
     images, labels = _train(one)
     assert images[:3] + images[4:] == [*range(3), *range(4, 20)]  # no other is touched
     assert images[3] != 3 and labels[3] == images[3] // 10  # another image, and its own label
-    assert one.skipped == {str(bad): "not an image that Pillow knows"}
+    assert one.skipped == {str(bad): "an empty file"}
     for changes, key in (({}, (1, 0)), ({}, (0, 1)), ({"loader_workers": 2}, (0, 0))):
         assert _train(ImageFolder(_config(root, on_error="skip", **changes), CPU), *key) == (images, labels)
 
@@ -143,7 +143,7 @@ def test_evaluation_skips_nothing(root, loader_workers):
     (root / "val" / "b" / "15.png").write_bytes(b"")
     dataset = ImageFolder(_config(root, on_error="skip", loader_workers=loader_workers), CPU)
     with pytest.raises(
-        ValueError, match=r"val/b/15.png: not an image .* without it the score would be another"
+        ValueError, match=r"val/b/15.png: an empty file; .* without it the score would be another"
     ):
         list(dataset.val_batches([np.arange(20)]))
     assert dataset.skipped == {}
