@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import threading
 from collections.abc import Generator, Sequence
 from typing import NamedTuple, TypeVar
 
@@ -138,32 +139,64 @@ def load_pieces(
         sampler=[piece for step in cut for piece in step],
         num_workers=num_processes,
         pin_memory=is_pinned,
-        timeout=timeout if num_processes else 0,
         generator=torch.Generator(),  # else the loader draws from the global one
     )
     pieces = iter(loader)
+    processes = set(multiprocessing.active_children()) - others
+    watchdog = _Watchdog(processes, timeout)
     try:
         for step in cut:
-            yield [next(pieces) for _ in step]
+            made = []
+            for _ in step:
+                with watchdog:
+                    made.append(next(pieces))
+            yield made
     except Exception as error:
-        _kill(set(multiprocessing.active_children()) - others)
+        _end(processes)
         said = str(error).splitlines()[0] if str(error) else ""
-        if not isinstance(error, RuntimeError) or not said.startswith("DataLoader "):
-            raise  # a defect of ours, with the loader process's traceback
-        if "timed out" in said:
+        if watchdog.has_barked:
             raise RuntimeError(
                 f"no loader process answered for {timeout:g} s: is the folder of the images gone or slow? "
                 "Mend that, or raise data.loader_timeout"
             ) from None
-        raise RuntimeError(
-            f"a loader process died ({said.strip()}): was memory short? Give fewer data.loader_workers"
-        ) from None
+        if isinstance(error, RuntimeError) and said.startswith("DataLoader "):
+            raise RuntimeError(
+                f"a loader process died ({said.strip()}): was memory short? Give fewer data.loader_workers"
+            ) from None
+        raise  # a defect of ours, with the loader process's traceback
     finally:
         del pieces  # stops the processes now; left to an error's traceback, they would take 5 s
+        _end(processes)
 
 
-def _kill(processes: set[multiprocessing.process.BaseProcess]) -> None:
-    """Ends loader processes, those too that sleep in a system call or were stopped: nobody waits for them at exit."""
+class _Watchdog:
+    """Kills loader processes while a piece takes too long, which ends whatever this process waits in.
+
+    The loader's own timeout does not see all of it: a tensor's memory is fetched from the process that made it, through
+    a socket, after its piece has arrived.
+    """
+
+    def __init__(self, processes: set[multiprocessing.process.BaseProcess], timeout: float) -> None:
+        self._processes, self._timeout = processes, timeout
+        self.has_barked = False
+
+    def __enter__(self) -> None:
+        self._timer = threading.Timer(self._timeout, self._bark)
+        self._timer.daemon = True
+        if self._processes:
+            self._timer.start()
+
+    def __exit__(self, *error: object) -> None:
+        self._timer.cancel()
+
+    def _bark(self) -> None:
+        self.has_barked = True
+        for process in self._processes:
+            process.kill()
+
+
+def _end(processes: set[multiprocessing.process.BaseProcess]) -> None:
+    """Ends loader processes that are left, those too that sleep in a system call or were stopped."""
     for process in processes:
         with contextlib.suppress(RuntimeError):  # torch's handler of a child's end raises anew for each
             process.kill()

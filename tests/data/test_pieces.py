@@ -48,6 +48,18 @@ def test_a_loader_process_that_dies_or_hangs_is_one_line(index, timeout, line):
     assert not multiprocessing.active_children()
 
 
+def test_a_loader_process_that_stops_at_any_moment_is_noticed():
+    """Also one that has handed over a piece but not yet the memory that its pixels are in."""
+    steps = [np.arange(32)] * 200
+    pieces = load_pieces(Failing(), steps, num_processes=1, timeout=1.0, is_pinned=False)
+    next(pieces)
+    (process,) = multiprocessing.active_children()
+    os.kill(process.pid, signal.SIGSTOP)
+    with pytest.raises(RuntimeError, match="no loader process answered for 1 s"):
+        list(pieces)
+    assert not process.is_alive()
+
+
 @pytest.mark.parametrize("num_processes", [0, 1])
 def test_a_defect_of_ours_stays_one(num_processes):
     steps = [np.array([102])]
