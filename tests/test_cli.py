@@ -257,8 +257,11 @@ def test_bash_is_offered_every_option_and_loads_the_script(tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "which benchmark? gnexp bench NAME, one of startup, step, throughput"),
-        (["stepp"], "unknown benchmark 'stepp': choose from startup, step, throughput; did you mean step?"),
+        ([], "which benchmark? gnexp bench NAME, one of loader, startup, step, throughput"),
+        (
+            ["stepp"],
+            "unknown benchmark 'stepp': choose from loader, startup, step, throughput; did you mean step?",
+        ),
     ],
 )
 def test_bench_names_what_there_is(capsys, words, message):
