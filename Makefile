@@ -48,7 +48,7 @@ report: $(STAMP) ## tables and figures from finished runs, into results/
 	$(BIN)/gnexp report $(ARGS)
 
 bench: $(STAMP) ## the benchmarks of this machine
-	@for file in benchmarks/*.py; do echo "$$file"; $(BIN)/python "$$file" || exit 1; done
+	@for file in benchmarks/bench_*.py; do echo "$$file"; $(BIN)/python "$$file" || exit 1; done
 
 clean: ## removes .venv, demo/, caches and builds; keeps runs/ and results/
 	rm -rf $(VENV) demo build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -14,6 +14,7 @@ gnexp {__version__}: the experiments of "Group Normalization" (Wu & He 2018), an
   gnexp eval run=RUN_ID                  the error of a finished run under other running statistics
   gnexp export run=RUN_ID                its weights, for torchvision and others
   gnexp doctor                           what is installed, granted and free here
+  gnexp data check /data/imagenet        whether every image of a folder can be read
   gnexp bench step                       how fast it is here, against what a user would write instead
   gnexp completion                       for bash: eval "$(gnexp completion)"
 
@@ -119,10 +120,23 @@ gnexp doctor: versions, cores, memory, GPUs, data folders, free disk; exit code 
 
   runs_dir=runs  results_dir=results         where runs and results would be written
 """,
+    "data": """\
+gnexp data check ROOT KEY=VALUE...: decodes every image of ROOT/{train,val}/<class>/.
+
+  gnexp data check /data/imagenet data=imagenet
+
+  data=imagenet            also expect its numbers of classes and images
+  processes=N              that decode (default: one per core)
+
+A line "bad" for each file that is empty, cut off, no image or of 16-bit gray, each empty class and each
+wrong count: exit code 1 if there is any. A line "note" for what training takes otherwise than it is stored:
+CMYK and other color spaces become RGB, orientation tags are ignored.
+""",
     "bench": """\
 gnexp bench NAME [--help | OPTIONS]: runs one of benchmarks/ of the repository, on an otherwise idle machine.
 
   gnexp bench step                         the small scale's training step against a user's own code
+  gnexp bench loader                       photographs from file to network input, against torchvision
   gnexp bench throughput                   threads, runs side by side, memory formats
   gnexp bench startup                      how soon the commands answer
 """,

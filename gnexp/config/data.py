@@ -33,13 +33,13 @@ class DataConfig:
     jitter: float | None = science_field(None)  # imagefolder: brightness, contrast and saturation strength
     lighting: float | None = science_field(None)  # imagefolder: PCA lighting strength
     eval_resize: int | None = science_field(None)  # imagefolder: shorter side before the centre crop
-    # imagefolder: scaled = JPEGs decoded at the eighth that covers the crop: faster, other pixels; None = whole
+    # imagefolder: scaled = JPEGs decoded at the half, quarter or eighth that still covers the crop: other pixels,
+    # faster for large files; None = whole
     decoder: str | None = science_field(None)
-    # imagefolder: skip = another image stands in for one that cannot be read; None or fail = the run ends
+    # imagefolder: skip = another image stands in for a training image that cannot be read; None or fail = the run ends
     on_error: str | None = science_field(None)
-    max_skipped: int | None = science_field(
-        None
-    )  # on_error=skip: unreadable images of a split at most; None = 100
+    # on_error=skip: unreadable training images at most; None = 100
+    max_skipped: int | None = science_field(None)
     sha256: str | None = science_field(None)  # of generated images; checked when they are made
     root: str | None = hardware_field(None)
     loader_workers: int = hardware_field(2)  # decoding processes; in-memory data uses none

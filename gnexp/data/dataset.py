@@ -32,6 +32,8 @@ class Dataset(Protocol):
     num_train: int
     num_val: int
     fingerprint: str  # sha256 of what was read or made
+    notes: list[str]  # what a person should know before training, one line each
+    skipped: dict[str, str]  # training images that others stood in for so far: path -> reason
 
     def train_batches(self, seed: int, epoch: int, steps: Sequence[Indices]) -> Batches:
         """One batch per entry of `steps`, augmented by (seed, epoch, sample index)."""

@@ -6,11 +6,12 @@ import dataclasses
 import hashlib
 import os
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-_SUFFIXES = (b".jpeg", b".jpg", b".png", b".bmp", b".ppm", b".tif", b".tiff", b".webp")
+SUFFIXES = (b".jpeg", b".jpg", b".png", b".bmp", b".ppm", b".tif", b".tiff", b".webp")
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,32 @@ class ImageFiles:
         return dataclasses.replace(self, starts=starts, ends=ends, labels=labels)
 
 
+def find_root(root: str | None, name: str) -> Path:
+    """The folder that holds train/ and val/.
+
+    Args:
+        root: data.root as it was given.
+        name: of the data set, for the error.
+
+    Raises:
+        ValueError: none was given, or it or a split's folder is missing.
+    """
+    wanted, fix = "data.root must be the folder that holds train/ and val/", "give data.root=/path/to/it"
+    if root is None:
+        raise ValueError(f"{wanted}, got none; data={name} has no default, {fix}")
+    path = Path(root).expanduser()
+    if not path.is_dir():
+        raise ValueError(
+            f"{wanted}, got {path}, which {'is no folder' if path.exists() else 'is not there'}; {fix}"
+        )
+    for split in ("train", "val"):
+        if not (path / split).is_dir():
+            raise ValueError(
+                f"{wanted}, got {path}, which has no folder {split}; make {path / split}, or {fix}"
+            )
+    return path
+
+
 def scan_images(folder: str) -> ImageFiles:
     """Lists the images of a split's class folders; labels follow the sorted class names.
 
@@ -55,7 +82,7 @@ def scan_images(folder: str) -> ImageFiles:
         ValueError: no such folder, no class folders, or a class without an image.
     """
     root = os.fsencode(folder)
-    classes = sorted(entry.name for entry in _entries(root) if entry.is_dir())
+    classes = sorted(entry.name for entry in list_folder(root) if entry.is_dir())
     if not classes:
         raise ValueError(
             f"{folder} must hold one folder per class, got none; move each image to {folder}/<class>/"
@@ -67,7 +94,7 @@ def scan_images(folder: str) -> ImageFiles:
         if not images:
             raise ValueError(
                 f"every class needs an image, got none directly in {os.fsdecode(os.path.join(root, name))} "
-                f"({', '.join(map(os.fsdecode, _SUFFIXES))}); add images, or remove it from train and val"
+                f"({', '.join(map(os.fsdecode, SUFFIXES))}); add images, or remove it from train and val"
             )
         names.append(b"".join(image for image, _ in images))
         lengths_by_class.append(np.array([len(image) for image, _ in images], dtype=np.int64))
@@ -84,8 +111,8 @@ def _images(folder: bytes) -> list[tuple[bytes, int]]:
     try:
         return sorted(
             (entry.name, entry.stat().st_size)
-            for entry in _entries(folder)
-            if entry.name.lower().endswith(_SUFFIXES) and not entry.is_dir()
+            for entry in list_folder(folder)
+            if entry.name.lower().endswith(SUFFIXES) and not entry.is_dir()
         )
     except OSError as error:  # a dangling link, or a file removed since it was listed
         raise ValueError(
@@ -93,7 +120,12 @@ def _images(folder: bytes) -> list[tuple[bytes, int]]:
         ) from error
 
 
-def _entries(folder: bytes) -> list[os.DirEntry[bytes]]:
+def list_folder(folder: bytes) -> list[os.DirEntry[bytes]]:
+    """What is in a folder, hidden entries left out, in no order.
+
+    Raises:
+        ValueError: it cannot be listed.
+    """
     try:
         with os.scandir(folder) as entries:
             return [entry for entry in entries if not entry.name.startswith(b".")]

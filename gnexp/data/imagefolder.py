@@ -1,30 +1,28 @@
 """Photographs in class folders, root/{train,val}/<class>/<image>, as a Dataset.
 
-Loader processes decode and crop; the device colors and normalizes.
+Loader processes decode, crop and resize; the device colors and normalizes. No list of files is read: the folders
+are the list, so no entry can point elsewhere but a link that somebody put there.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import math
 import os
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
-from torch.utils.data import DataLoader
-from torch.utils.data import Dataset as TorchDataset
 
 from gnexp.config import DataConfig
-from gnexp.data.color import augment_color, draw_color
+from gnexp.data.color import apply_maps, color_maps, draw_color
 from gnexp.data.dataset import Batch, Batches, Indices
-from gnexp.data.decode import NUM_CROP_DRAWS, Pixels, center_crop, random_crop, read_image
-from gnexp.data.image_files import ImageFiles, scan_images
-from gnexp.ops import keyed
+from gnexp.data.image_files import ImageFiles, find_root, scan_images
+from gnexp.data.pieces import DEFAULT_MAX_SKIPPED, Decoder, Piece, load_pieces
+from gnexp.data.transfer import to_device
 
-_PIECE = 32  # images that a loader process hands over at once: a few MB of shared memory, whatever the batch
+PLACEHOLDER = "imagefolder"  # the name in conf/data/imagefolder.yaml, of no images
 
 
 class ImageFolder:
@@ -38,7 +36,7 @@ class ImageFolder:
                 config says.
         """
         _check_settings(config)
-        root = _find_root(config)
+        root = find_root(config.root, config.name)
         train, val = scan_images(str(root / "train")), scan_images(str(root / "val"))
         _check_classes(train, val, config)
         self.fingerprint = hashlib.sha256(f"train {train.digest}\nval {val.digest}\n".encode()).hexdigest()
@@ -50,6 +48,15 @@ class ImageFolder:
         self._train = train.first(config.num_train, "data.num_train")
         self._val = val.first(config.num_val, "data.num_val")
         self.num_train, self.num_val = len(self._train.labels), len(self._val.labels)
+        self.notes = [
+            f"{config.name} has {expected} {split} images, {root / split} holds {len(files.labels)}"
+            for split, files, expected in (
+                ("train", train, config.expected_train),
+                ("val", val, config.expected_val),
+            )
+            if expected not in (None, len(files.labels))
+        ]
+        self.skipped: dict[str, str] = {}
         self._config, self._device = config, device
         self._mean = torch.tensor(config.mean, device=device).view(1, -1, 1, 1)
         self._std = torch.tensor(config.std, device=device).view(1, -1, 1, 1)
@@ -58,111 +65,68 @@ class ImageFolder:
         """One batch per entry of `steps`, cropped, flipped and colored by (seed, epoch, sample index).
 
         Raises:
-            ValueError: an image that cannot be read.
+            ValueError: an image that cannot be read; with data.on_error=skip, more than data.max_skipped of them.
+            RuntimeError: a loader process died or hangs.
         """
-        jitter, lighting = self._config.jitter or 0.0, self._config.lighting or 0.0
-        decoder = _Decoder(self._train, self._config, (seed, epoch))
-        for indices, images in zip(steps, self._load(decoder, steps), strict=True):
+        config = self._config
+        jitter, lighting = config.jitter or 0.0, config.lighting or 0.0
+        decoder = Decoder(self._train, config, (seed, epoch))
+        for indices, (pixels, labels) in zip(steps, self._load(decoder, steps), strict=True):
             if jitter or lighting:
                 draws = draw_color(seed, epoch, indices, jitter=jitter, lighting=lighting)
-                images = augment_color(images, draws)
-            yield self._batch(images, self._train, indices)
+                maps = torch.from_numpy(color_maps(draws, config.mean, config.std)).float()
+                images = apply_maps(pixels, maps.to(self._device))
+            else:
+                images = self._normalize(pixels)
+            yield Batch(images, labels, indices)
 
     def val_batches(self, steps: Sequence[Indices]) -> Batches:
         """One batch per entry of `steps`, resized and cropped.
 
         Raises:
-            ValueError: an image that cannot be read.
+            ValueError: an image that cannot be read, whatever data.on_error says.
+            RuntimeError: a loader process died or hangs.
         """
-        decoder = _Decoder(self._val, self._config, None)
-        for indices, images in zip(steps, self._load(decoder, steps), strict=True):
-            yield self._batch(images, self._val, indices)
+        decoder = Decoder(self._val, self._config, None)
+        for indices, (pixels, labels) in zip(steps, self._load(decoder, steps), strict=True):
+            yield Batch(self._normalize(pixels), labels, indices)
 
-    def _load(self, decoder: _Decoder, steps: Sequence[Indices]) -> Iterator[torch.Tensor]:
-        """Each step's images on the device, (N, 3, image_size, image_size) float32 in [0, 1]."""
-        pieces = [[step[i : i + _PIECE] for i in range(0, len(step), _PIECE)] for step in steps]
-        loader = DataLoader(
+    def _load(
+        self, decoder: Decoder, steps: Sequence[Indices]
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Each step's pixels, (N, 3, image_size, image_size) uint8, and labels, on the device."""
+        config = self._config
+        loaded = load_pieces(
             decoder,
-            batch_size=None,  # a piece is made whole by the decoder
-            sampler=[piece for step in pieces for piece in step],
-            num_workers=self._config.loader_workers,
-            pin_memory=self._device.type == "cuda",
-            generator=torch.Generator(),  # else the loader draws from the global one
+            steps,
+            num_processes=config.loader_workers,
+            timeout=config.loader_timeout,
+            is_pinned=self._device.type == "cuda",
         )
-        loaded = iter(loader)
-        try:
-            for step in pieces:
-                parts = []
-                for _ in step:
-                    part = next(loaded)
-                    if isinstance(part, str):
-                        raise ValueError(part)
-                    parts.append(part.to(self._device, non_blocking=True))
-                yield torch.cat(parts).float().div_(255)
-        finally:
-            del loaded  # stops the processes now; left to an error's traceback, they would take 5 s
+        with contextlib.closing(
+            loaded
+        ):  # ends the loader processes now, also where an error's traceback keeps us
+            yield from to_device((self._join(pieces) for pieces in loaded), self._device)
 
-    def _batch(self, images: torch.Tensor, files: ImageFiles, indices: Indices) -> Batch:
-        labels = torch.from_numpy(files.labels[indices]).to(self._device)
-        return Batch(images.sub_(self._mean).div_(self._std), labels, indices)
-
-
-class _Decoder(TorchDataset[torch.Tensor | str]):
-    """Decodes pieces: sample indices (n,) -> pixels (n, 3, image_size, image_size) uint8.
-
-    With a key (seed, epoch), training's crops; without, evaluation's. An image that cannot be read gives its
-    error's message for pixels: an exception would arrive with the loader process's traceback in it.
-    """
-
-    def __init__(self, files: ImageFiles, config: DataConfig, key: tuple[int, int] | None) -> None:
-        self._files, self._config, self._key = files, config, key
-
-    def __getitem__(self, indices: Indices) -> torch.Tensor | str:
-        size = self._config.image_size
-        pixels = np.empty((len(indices), 3, size, size), dtype=np.uint8)
-        draws = None
-        if self._key is not None:
-            seed, epoch = self._key
-            draws = keyed.uniform(seed, "augment", epoch, indices, NUM_CROP_DRAWS)
-        try:
-            for i, index in enumerate(indices):
-                pixels[i] = self._decode(self._files.path(index), None if draws is None else draws[i])
-        except ValueError as error:
-            return str(error)
-        return torch.from_numpy(pixels)
-
-    def _decode(self, path: str, draws: npt.NDArray[np.float64] | None) -> Pixels:
-        config, image = self._config, read_image(path)
-        assert (
-            config.crop_area is not None and config.crop_aspect is not None and config.eval_resize is not None
-        )
-        if draws is None:
-            return center_crop(image, config.eval_resize, config.image_size)
-        return random_crop(
-            image,
-            draws,
-            area=config.crop_area,
-            aspect=config.crop_aspect,
-            flip=config.flip,
-            size=config.image_size,
+    def _join(self, pieces: Sequence[Piece]) -> tuple[Sequence[torch.Tensor], torch.Tensor]:
+        """A step's pixels in parts, and its labels; counts what was skipped."""
+        most = DEFAULT_MAX_SKIPPED if self._config.max_skipped is None else self._config.max_skipped
+        for piece in pieces:
+            self.skipped.update(piece.skipped)
+            if len(self.skipped) > most:
+                path, reason = next(reversed(self.skipped.items()))
+                raise ValueError(
+                    f"more than data.max_skipped={most} training images cannot be read, the last {path}: {reason}; "
+                    f"mend the folder (gnexp data check {self._config.root}), or raise data.max_skipped"
+                )
+            if piece.error is not None:
+                raise ValueError(piece.error)
+        return [piece.pixels for piece in pieces], torch.from_numpy(
+            np.concatenate([piece.labels for piece in pieces])
         )
 
-
-def _find_root(config: DataConfig) -> Path:
-    wanted, fix = "data.root must be the folder that holds train/ and val/", "give data.root=/path/to/it"
-    if config.root is None:
-        raise ValueError(f"{wanted}, got none; data={config.name} has no default, {fix}")
-    root = Path(config.root).expanduser()
-    if not root.is_dir():
-        raise ValueError(
-            f"{wanted}, got {root}, which {'is no folder' if root.exists() else 'is not there'}; {fix}"
-        )
-    for split in ("train", "val"):
-        if not (root / split).is_dir():
-            raise ValueError(
-                f"{wanted}, got {root}, which has no folder {split}; make {root / split}, or {fix}"
-            )
-    return root
+    def _normalize(self, pixels: torch.Tensor) -> torch.Tensor:
+        return pixels.float().div_(255).sub_(self._mean).div_(self._std)
 
 
 def _check_classes(train: ImageFiles, val: ImageFiles, config: DataConfig) -> None:
@@ -198,6 +162,11 @@ def _check_settings(config: DataConfig) -> None:
         )
     if config.channels != 3:
         raise ValueError(f"data.channels must be 3 (RGB) for kind imagefolder, got {config.channels}")
+    if config.name == PLACEHOLDER:
+        raise ValueError(
+            f"data.name must name your own images, so that runs on them are told from others', got {PLACEHOLDER}; "
+            "give data.name=..."
+        )
     for key in ("shift", "exposure", "clutter", "val_source"):
         if getattr(config, key):
             raise ValueError(f"data.{key} is for the fashion kinds, got {getattr(config, key)}; leave it out")

@@ -67,6 +67,8 @@ class InMemoryDataset:
                 "with other settings than its YAML's, give data.sha256=null or the new value"
             )
         self.num_train, self.num_val = len(train.images), len(val.images)
+        self.notes: list[str] = []
+        self.skipped: dict[str, str] = {}
         self._config, self._device = config, device
         self._train_images, self._val_images = (self._put(_with_channels(s.images)) for s in (train, val))
         self._train_labels, self._val_labels = (self._put(s.labels.astype(np.int64)) for s in (train, val))

@@ -54,6 +54,8 @@ class Screen:
             f"{state.dataset.num_train} images, {parameters} parameters, recipe {run.recipe.name}"
         )
         self.say(f"the paper does not state: {', '.join(not_stated(run))}")
+        for note in state.dataset.notes:
+            self.say(f"note: {note}")
         if run.processes > 1:
             self.say(f"{run.processes} processes with {run.virtual_workers} worker(s) each")
         if state.step:

@@ -79,7 +79,12 @@ def test_every_data_set_gives_what_its_file_says(
             for index in range(2):
                 pixels = rng.integers(0, 256, (70, 90, 3), dtype=np.uint8)
                 Image.fromarray(pixels).save(tmp_path / place / f"{index}.jpg")
-        overrides += [f"data.root={tmp_path}", "data.num_classes=2", "data.loader_workers=0"]
+        overrides += [
+            f"data.root={tmp_path}",
+            "data.num_classes=2",
+            "data.loader_workers=0",
+            "data.name=mine",
+        ]
     elif config.kind == "fashion_mnist":
         write_fashion_mnist(tmp_path, images_of(5, 28, 28), images_of(5, 28, 28), monkeypatch)
         overrides += [f"data.root={tmp_path}", "data.sha256=null"]

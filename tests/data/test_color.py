@@ -1,12 +1,22 @@
 """The batched color augmentation against a plain float64 one, image by image, and its draws' statistics."""
 
+import itertools
 import math
 
 import numpy as np
 import pytest
 import torch
 
-from gnexp.data.color import BRIGHTNESS, CONTRAST, SATURATION, ColorDraws, augment_color, draw_color
+from gnexp.data.color import (
+    BRIGHTNESS,
+    CONTRAST,
+    SATURATION,
+    ColorDraws,
+    apply_maps,
+    augment_color,
+    color_maps,
+    draw_color,
+)
 
 _WEIGHTS = np.array([0.299, 0.587, 0.114])
 _EIGENVALUES = np.array([0.2175, 0.0188, 0.0045])
@@ -109,3 +119,58 @@ def test_nothing_to_do_changes_nothing():
     images = _images(5, torch.float32)
     draws = draw_color(0, 0, np.arange(5), jitter=0.0, lighting=0.0)
     torch.testing.assert_close(augment_color(images, draws), images, rtol=0, atol=1e-6)
+
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+ORDERS = np.array(list(itertools.permutations((BRIGHTNESS, CONTRAST, SATURATION))))
+
+
+def _pixels(num, height=7, width=9):
+    return torch.from_numpy(
+        np.random.default_rng(1).integers(0, 256, (num, 3, height, width), dtype=np.uint8)
+    )
+
+
+def _stepwise(pixels, draws):
+    mean, std = (torch.tensor(v, dtype=torch.float64).view(1, 3, 1, 1) for v in (MEAN, STD))
+    return (augment_color(pixels.double() / 255, draws) - mean) / std
+
+
+def _mapped(pixels, draws, dtype=torch.float64):
+    return apply_maps(pixels, torch.from_numpy(color_maps(draws, MEAN, STD)).to(dtype))
+
+
+@pytest.mark.parametrize("order", ORDERS.tolist())
+@pytest.mark.parametrize(("jitter", "lighting"), [(0.4, 0.1), (0.4, 0.0), (0.0, 0.1), (1.0, 3.0)])
+def test_the_affine_map_is_the_steps_to_the_last_digits(order, jitter, lighting):
+    pixels, drawn = _pixels(50), draw_color(5, 6, np.arange(50), jitter=jitter, lighting=lighting)
+    draws = ColorDraws(drawn.factors, np.tile(order, (50, 1)), drawn.offsets)
+    expected = _stepwise(pixels, draws)
+    np.testing.assert_allclose(_mapped(pixels, draws).numpy(), expected.numpy(), rtol=0, atol=1e-12)
+    assert (expected - (pixels.double() / 255 - 0.45) / 0.225).abs().max() > 0.1  # it does something
+
+
+def test_the_affine_map_in_float32_and_in_mixed_orders():
+    pixels, draws = _pixels(40, 224, 224), draw_color(1, 2, np.arange(40), jitter=0.4, lighting=0.1)
+    before, got = pixels.clone(), _mapped(pixels, draws, torch.float32)
+    assert got.dtype == torch.float32 and got.is_contiguous() and torch.equal(pixels, before)
+    np.testing.assert_allclose(got.numpy(), _stepwise(pixels, draws).numpy(), rtol=0, atol=5e-6)
+
+
+def test_a_mapped_image_does_not_depend_on_its_batch():
+    pixels, draws = _pixels(12, 40, 30), draw_color(3, 4, np.arange(12), jitter=0.4, lighting=0.1)
+    together = _mapped(pixels, draws, torch.float32)
+    for i in range(12):
+        alone = draw_color(3, 4, np.array([i]), jitter=0.4, lighting=0.1)
+        assert torch.equal(_mapped(pixels[i : i + 1], alone, torch.float32)[0], together[i])
+    # What a GPU does, all images in one product, is the same but for rounding.
+    maps = torch.from_numpy(color_maps(draws, MEAN, STD)).float()
+    values = pixels.float().flatten(2)
+    shift = maps[:, :, 3:6] @ values.mean(2, keepdim=True) + maps[:, :, 6:]
+    torch.testing.assert_close(
+        (maps[:, :, :3] @ values + shift).view(together.shape), together, rtol=0, atol=1e-5
+    )
+
+
+def test_no_images_give_none():
+    assert _mapped(_pixels(0), draw_color(0, 0, np.arange(0), jitter=0.4, lighting=0.1)).shape == (0, 3, 7, 9)
