@@ -28,9 +28,10 @@ from gnexp.experiments.lock import locked
 from gnexp.experiments.result import DIVERGED, FINISHED, RESULT, WEIGHTS, Result, load_result
 from gnexp.experiments.screen import Screen
 from gnexp.experiments.status import DONE, PREEMPTED, RUNNING, Status
+from gnexp.files import write_text
 from gnexp.signals import Stopper, StopRequest
 
-CHECKPOINTS = "checkpoints"
+CHECKPOINTS, SKIPPED = "checkpoints", "skipped.txt"
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,7 @@ class _Session:
                         if journal:
                             journal.add(record)
                         self._save()
+                        self._say_skipped()
                     elif record.is_due:
                         self._save()
             except Stopped:
@@ -171,6 +173,23 @@ class _Session:
     def _say_status(self, word: str) -> None:
         if self.status:
             self.status.say(word, epoch=self.state.epoch, step=self.state.step)
+
+    def _say_skipped(self) -> None:
+        """Keeps, in skipped.txt, which images could not be read and had others stand in. Every process calls it."""
+        if self.run.data.on_error != "skip":
+            return
+        found: dict[str, str] = {}
+        for part in self.processes.gather(dict(self.state.dataset.skipped)):
+            found |= part
+        path = self.directory / SKIPPED
+        known = dict(line.split("\t", 1) for line in path.read_text().splitlines()) if path.exists() else {}
+        if self.processes.is_first and (new := found.keys() - known.keys()):
+            known |= found
+            write_text(path, "".join(f"{image}\t{reason}\n" for image, reason in sorted(known.items())))
+            self.screen.warn(
+                f"{len(known)} training image(s) cannot be read, others stand in for them: see {path} "
+                f"(new: {min(new)})"
+            )
 
     def _is_due(self) -> bool:
         return time.monotonic() - self.saved_at >= 60 * self.run.checkpoint_minutes
