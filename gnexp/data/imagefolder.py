@@ -23,6 +23,7 @@ from gnexp.data.dataset import Batch, Batches, Indices
 from gnexp.data.decode import NUM_CROP_DRAWS, Pixels, center_crop, random_crop, read_image
 from gnexp.data.image_files import ImageFiles, scan_images
 from gnexp.ops import keyed
+from gnexp.signals import leave_group
 
 _PIECE = 32  # images that a loader process hands over at once: a few MB of shared memory, whatever the batch
 
@@ -88,6 +89,7 @@ class ImageFolder:
             num_workers=self._config.loader_workers,
             pin_memory=self._device.type == "cuda",
             generator=torch.Generator(),  # else the loader draws from the global one
+            worker_init_fn=leave_group,
         )
         loaded = iter(loader)
         try:
