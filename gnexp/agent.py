@@ -32,8 +32,8 @@ def _run(num: int, spec: Path) -> int:
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
-    # It would tell at length what our processes tell in a line.
-    logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)
+    # It would tell at length what our processes tell in a line. Not by its loggers' levels, which it sets anew.
+    logging.disable(logging.CRITICAL)
     arguments = [
         "--standalone",
         f"--nproc-per-node={num}",
