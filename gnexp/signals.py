@@ -77,3 +77,11 @@ def end_with_parent(number: signal.Signals = signal.SIGTERM) -> None:
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, number)
         if os.getppid() != parent:
             os.kill(os.getpid(), number)
+
+
+def leave_group(worker: int) -> None:
+    """Takes a loader process out of its run's process group: what ends the group's work is for the run to hear.
+
+    It would die of a signal to the group before the run could save. It ends with the run's process in any case.
+    """
+    os.setpgid(0, 0)

@@ -34,7 +34,7 @@ def start(folder: Path, photographs: Path) -> subprocess.Popen[str]:
 
 
 def ranks_of(run_dir: Path) -> list[int]:
-    """The training processes of a run: the agent's children, and not their loader processes, whose words are the same."""
+    """The training processes of a run: the agent's children, not their loader processes, whose words are the same."""
     agents, found = set(), {}
     for entry in Path("/proc").glob("[0-9]*"):
         try:

@@ -19,6 +19,7 @@ from gnexp.data.dataset import Indices
 from gnexp.data.decode import NUM_CROP_DRAWS, UnreadableImageError, center_crop, random_crop
 from gnexp.data.image_files import ImageFiles
 from gnexp.ops import keyed
+from gnexp.signals import leave_group
 
 DEFAULT_MAX_SKIPPED = 100
 PIECE_SIZE = 32  # images that a loader process hands over at once: 5 MB of shared memory, whatever the batch
@@ -140,6 +141,7 @@ def load_pieces(
         num_workers=num_processes,
         pin_memory=is_pinned,
         generator=torch.Generator(),  # else the loader draws from the global one
+        worker_init_fn=leave_group,
     )
     pieces = iter(loader)
     processes = set(multiprocessing.active_children()) - others

@@ -8,9 +8,21 @@ import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
 EXIT_BUSY = 4  # of a training process that found the directory held
 _NAME = ".lock"
+_held: set[TextIO] = set()
+
+
+def _let_go() -> None:
+    """In a forked child, such as a loader process: it may outlive the run's process, and must not keep others out."""
+    for file in _held:
+        file.close()
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_let_go)
 
 
 class BusyError(ValueError):
@@ -47,4 +59,8 @@ def locked(directory: Path) -> Iterator[None]:
         file.truncate(0)
         file.write(f"pid {os.getpid()} on {socket.gethostname()}")
         file.flush()
-        yield
+        _held.add(file)
+        try:
+            yield
+        finally:
+            _held.discard(file)
