@@ -11,7 +11,7 @@ N ?= 100
 .PHONY: help install demo test test-slow soak check sweep report bench clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  PYTHON=python3.12 chooses the interpreter of a new .venv; ARGS='norm=gn ...' goes to sweep, report and test."
 
 install: $(STAMP) ## .venv with gnexp (editable) and its tools

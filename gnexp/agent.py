@@ -11,9 +11,9 @@ import signal
 import sys
 from pathlib import Path
 
-from gnexp.experiments.status import PREEMPTED, read_status
+from gnexp.experiments.status import PREEMPTED, read_message, read_status
 from gnexp.signals import EXIT_PREEMPTED, STOPPING, Stopper, StopRequest, end_with_parent, exit_code_of
-from gnexp.worker import EXIT_PEER_LOST
+from gnexp.worker import EXIT_PEER_LOST, EXIT_USER_ERROR
 
 
 def main() -> int:
@@ -65,6 +65,9 @@ def _cause(exit_codes: dict[int, int], spec: Path) -> int:
         hint = "; was memory short?" if name == "SIGKILL" else ""
         print(f"gnexp: process {rank} of the run was ended by {name}{hint}", file=sys.stderr, flush=True)
         return 1
+    if code == EXIT_USER_ERROR and exit_codes.get(0) != EXIT_USER_ERROR:
+        # A mistake in what this process alone has read, such as an image: it left the word to the first.
+        print(f"gnexp: process {rank}: {read_message(spec.parent)}", file=sys.stderr, flush=True)
     if code == EXIT_PREEMPTED and read_status(spec.parent) != PREEMPTED:
         return 1
     return code

@@ -54,12 +54,14 @@ class Stopper:
 
     @contextlib.contextmanager
     def deferred(self) -> Iterator[None]:
-        """Inside, someone looks at `received` now and then and leaves in order."""
+        """Inside, someone looks at `received` now and then and leaves in order; an error on its way out, too."""
         self._is_deferred = True
-        try:
-            yield
-        finally:
-            self._is_deferred = False
+        yield
+        self._is_deferred = False
+
+    def settle(self) -> None:
+        """From now on only takes note: all that is left is to say how it ended, and to end."""
+        self._is_deferred = True
 
     def _take(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()

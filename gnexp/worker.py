@@ -25,49 +25,55 @@ from gnexp.signals import (
     exit_code_of,
 )
 
-EXIT_PEER_LOST = 3
+EXIT_USER_ERROR, EXIT_PEER_LOST = 2, 3
 _GRACE_SECONDS = 3.0  # that a process which lost another gives it to be the first to have ended
 
 
 def main() -> int:
     """Does one job and says in one line what went wrong, if anything did."""
     job, *words = sys.argv[1:]
-    directory = (
-        Path(words[0]).parent if job == "train" else None
-    )  # another job's failure is none of the run's
+    # Another job's failure is none of the run's.
+    directory = Path(words[0]).parent if job == "train" else None
     stopper = Stopper()
     end_with_parent()
     stopper.install()
     try:
-        return _train(Path(words[0]), stopper) if job == "train" else _do(job, words)
-    except StopRequest as request:
-        return _say(
-            "stopped; the same command goes on from the last checkpoint", exit_code_of(request.number)
-        )
-    except BusyError as error:
+        code = _train(Path(words[0]), stopper) if job == "train" else _do(job, words)
+    except BaseException as error:
+        stopper.settle()
+        code = _tell(error, directory)
+    stopper.settle()
+    return code
+
+
+def _tell(error: BaseException, directory: Path | None) -> int:
+    """Says in one line what ended the job, and returns the exit code."""
+    if isinstance(error, StopRequest):
+        return _say("stopped; the same command goes on from the last checkpoint", exit_code_of(error.number))
+    if isinstance(error, BusyError):
         return _say(f"error: {error}", EXIT_BUSY)
-    except ValueError as error:
+    if isinstance(error, ValueError):
         # The line is for the person; should it be a defect of ours after all, the run's log says where.
         if directory is not None or os.environ.get("GNEXP_DEBUG"):
             with contextlib.suppress(OSError):
                 _log_traceback(directory)
-        return _fail(f"error: {error}", 2, directory)
-    except OSError as error:
+        return _fail(f"error: {error}", EXIT_USER_ERROR, directory)
+    if isinstance(error, OSError):
         # A directory that cannot be written, a full disk. Errors of a flush do not name their file.
         place = error.filename or directory or "a file"
         reason = error.strerror or error
         message = (
             f"error: {place}: {reason}; mend that, and the same command goes on from the last checkpoint"
         )
-        return _fail(message, 2, directory)
-    except Exception as error:
-        log = _log_traceback(directory)
-        if type(error).__name__ == "PeerLostError":  # its class cannot be imported before torch
-            with contextlib.suppress(StopRequest):  # torchrun's, which ends all when one has failed
-                time.sleep(_GRACE_SECONDS)
-            return EXIT_PEER_LOST
-        first_line = str(error).splitlines()[0] if str(error) else ""
-        return _fail(f"failed: {type(error).__name__}: {first_line}{log}", 1, directory)
+        return _fail(message, EXIT_USER_ERROR, directory)
+    if not isinstance(error, Exception):
+        raise error
+    log = _log_traceback(directory)
+    if type(error).__name__ == "PeerLostError":  # its class cannot be imported before torch
+        time.sleep(_GRACE_SECONDS)
+        return EXIT_PEER_LOST
+    first_line = str(error).splitlines()[0] if str(error) else ""
+    return _fail(f"failed: {type(error).__name__}: {first_line}{log}", 1, directory)
 
 
 # Imported late, so that a signal during torch's seconds of import ends in one line as well.
@@ -106,8 +112,8 @@ def _fail(message: str, code: int, directory: Path | None) -> int:
 
 def _say(message: str, code: int) -> int:
     rank = os.environ.get("RANK")
-    if code in (2, EXIT_PREEMPTED, EXIT_INTERRUPTED) and rank not in (None, "0"):
-        return code  # every process knows as much; the first one tells
+    if code in (EXIT_USER_ERROR, EXIT_PREEMPTED, EXIT_INTERRUPTED) and rank not in (None, "0"):
+        return code  # every process finds the mistake, or stops: the first one tells, or else the one who watches
     place = f"process {rank}: " if rank not in (None, "0") else ""
     print(f"gnexp: {place}{message}", file=sys.stderr, flush=True)
     return code

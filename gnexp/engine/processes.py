@@ -22,6 +22,7 @@ from gnexp.data.loader import Share
 # What gloo says of a process that has ended; torch has no exception of its own for it.
 _LOST = ("connection closed", "connection reset", "broken pipe", "connection refused", "socket")
 _LATE = ("timed out", "timeout")
+_NOTICE_SECONDS = 1.0  # that the others, whose patience ends with ours, take to say so
 
 
 _WHOLE = Share()
@@ -43,7 +44,7 @@ class Processes:
 
     Args:
         share: this process's rank and the group's size.
-        store: torch.distributed's, for the heartbeats that tell which process is late; None for one process alone.
+        store: torch.distributed's, by which the processes find out which one is late; None for one process alone.
         timeout: seconds that a process waits for the others.
     """
 
@@ -62,7 +63,6 @@ class Processes:
         if self._group is None:
             return list(values)
         total = torch.tensor(values, dtype=torch.float64)
-        self._beat()
         with self._watched():
             dist.all_reduce(total, group=self._group)
         return cast(list[float], total.tolist())
@@ -148,28 +148,25 @@ class Processes:
             is_groups = isinstance(error, dist.DistError) or "gloo" in text or "nccl" in text
             if self._group is None or not is_groups:
                 raise
+            self._say_waiting()
             if any(word in text for word in _LATE):
                 raise PeerLateError(self._who_is_late()) from error
             if isinstance(error, dist.DistError) or any(word in text for word in _LOST):
                 raise PeerLostError("another process of this run has ended") from error
             raise
 
-    def _beat(self) -> None:
-        """Says that this process is alive, for _who_is_late."""
+    def _say_waiting(self) -> None:
+        """Tells the others that this process has noticed, so it is not the one that hangs."""
         if self._store is not None:
             with contextlib.suppress(RuntimeError):
-                self._store.set(f"gnexp/beat/{self.rank}", repr(time.time()))
+                self._store.set(f"gnexp/waits/{self.rank}", "")
 
     def _who_is_late(self) -> str:
         assert self._store is not None, "one process waits for nobody"
-        beats: dict[int, float] = {}
-        for rank in range(self.size):
-            with contextlib.suppress(RuntimeError):
-                if self._store.check([f"gnexp/beat/{rank}"]):
-                    beats[rank] = float(self._store.get(f"gnexp/beat/{rank}"))
-        # The others came to the same point and wait; who is late was there last.
-        last = max(beats.values(), default=0.0)
-        late = [rank for rank in range(self.size) if beats.get(rank, 0.0) < last - self._timeout / 2]
+        time.sleep(_NOTICE_SECONDS)
+        late = [0]  # where nothing can be asked: the first process answers
+        with contextlib.suppress(RuntimeError):
+            late = [rank for rank in range(self.size) if not self._store.check([f"gnexp/waits/{rank}"])]
         names = ", ".join(map(str, late)) or "another"
         return (
             f"process {names} has not answered for {self._timeout:g} s (peer_timeout); it hangs, or its machine "

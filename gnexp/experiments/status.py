@@ -40,8 +40,17 @@ class Status:
 
 def read_status(directory: Path) -> str | None:
     """The status of a run's last sitting, or None where nothing says it."""
+    return _read(directory, "status")
+
+
+def read_message(directory: Path) -> str:
+    """What a run that failed said of it, or nothing."""
+    return _read(directory, "message") or ""
+
+
+def _read(directory: Path, key: str) -> str | None:
     try:
-        found = json.loads((directory / _NAME).read_text())["status"]
+        found = json.loads((directory / _NAME).read_text())[key]
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return found if isinstance(found, str) else None

@@ -1,0 +1,173 @@
+"""Faults 1 to 4: a run that was stopped anywhere, once or often, ends bit for bit as one that was not."""
+
+import dataclasses
+import json
+import os
+import shutil
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from gnexp.engine.checkpoint import Checkpoints
+from gnexp.experiments.run import load_spec, train_run
+from gnexp.experiments.status import read_status
+from tests.faults import tiny
+from tests.faults.started import in_child, pair, position, steps_saved, worker
+from tests.faults.tiny import (
+    EPOCHS,
+    NORMS,
+    STEPS,
+    assert_equal,
+    contents,
+    train_until,
+    train_whole,
+    write_spec,
+)
+
+# Looks of an epoch: before it, after each step, and before the one batch of val for each statistics measured.
+_LOOKS = 1 + STEPS + 1
+_PLACES = {
+    "before the first step": 1,
+    "after the first step": 2,
+    "in the middle of an epoch": 3,
+    "after the last step": 1 + STEPS,
+    "in the evaluation": _LOOKS,
+}
+
+
+@pytest.mark.parametrize("norm", list(NORMS))
+def test_fault_01_and_02_stopped_at_every_kind_of_moment_in_turn(tmp_path: Path, norm: str) -> None:
+    """One run in many sittings, each stopped at another kind of moment, against one in a single sitting."""
+    whole = write_spec(tmp_path / "whole", norm=NORMS[norm])
+    torch.manual_seed(1)
+    looks = train_whole(whole)
+    spec = write_spec(tmp_path / "often", norm=NORMS[norm])
+    torch.manual_seed(2)
+    stops = [train_until(spec, look) for look in (*_PLACES.values(), *_PLACES.values())]
+    assert sum(stops) >= 6, "stopped in too few places"
+    assert looks >= EPOCHS * _LOOKS
+    train_whole(spec)
+    assert_equal(contents(spec.parent), contents(whole.parent))
+    assert len(json.loads((spec.parent / "env.json").read_text())) == sum(stops) + 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("norm", list(NORMS))
+def test_fault_01_stopped_at_each_moment_alone(tmp_path: Path, norm: str) -> None:
+    whole = write_spec(tmp_path / "whole", norm=NORMS[norm])
+    expected = None
+    for look in range(1, train_whole(whole) + 1):
+        expected = expected or contents(whole.parent)
+        spec = write_spec(tmp_path / str(look), norm=NORMS[norm])
+        assert train_until(spec, look)
+        train_whole(spec)
+        assert_equal(contents(spec.parent), expected, f"look {look}")
+
+
+def _stop(spec: Path, number: int, rank: int, num_saved: int) -> list[tuple[int, list[str]]]:
+    """A sitting of two processes of which one gets a signal once some more checkpoints were written."""
+    target = steps_saved(spec.parent) + num_saved
+    with pair(spec) as group:
+        group[0].wait_for_steps(spec.parent, target)
+        group[rank].send(number)
+        return [process.wait() for process in group]
+
+
+@pytest.mark.dist
+@pytest.mark.parametrize(
+    ("norm", "loader_workers"), [("bn", 2), ("brn", None), ("gn", 0)], ids=["bn-2", "brn-memory", "gn-0"]
+)
+def test_fault_01_two_processes_stopped_and_killed(
+    tmp_path: Path, norm: str, loader_workers: int | None
+) -> None:
+    """A signal to one of two, then a kill of one of two: both sit down together again and end bit for bit equal."""
+    changes = {"norm": NORMS[norm], "processes": 2, "checkpoint_minutes": 0.0}
+    if loader_workers is not None:
+        photographs = tiny.photographs(tmp_path / "photographs")
+        changes["data"] = dataclasses.replace(photographs, loader_workers=loader_workers)
+    whole, spec = write_spec(tmp_path / "whole", **changes), write_spec(tmp_path / "often", **changes)
+    with pair(whole) as group:
+        assert [process.wait() for process in group] == [(0, []), (0, [])]
+    line = "stopped; the same command goes on from the last checkpoint"
+    assert _stop(spec, signal.SIGTERM, 1, 2) == [
+        (75, [f"gnexp: {line}"]),
+        (75, [f"gnexp: process 1: {line}"]),
+    ]
+    assert read_status(spec.parent) == "preempted"
+    half_way = shutil.copytree(spec.parent, tmp_path / "alone" / spec.parent.name)
+    # The other one leaves the word to whoever watches both: see tests/faults/test_processes.py.
+    assert _stop(spec, signal.SIGKILL, 0, 2) == [(-signal.SIGKILL, []), (3, [])]
+    with pair(spec) as group:
+        assert [process.wait() for process in group] == [(0, []), (0, [])]
+    assert_equal(contents(spec.parent), contents(whole.parent))
+    # Fault 3: one process takes up what two have begun. The same numbers but for rounding.
+    alone = write_spec(half_way.parent, **{**changes, "processes": 1})
+    train_whole(alone)
+    found, expected = contents(alone.parent), contents(whole.parent)
+    for name, value in expected["weights"]["model"].items():
+        torch.testing.assert_close(found["weights"]["model"][name], value, rtol=0, atol=1e-4, msg=name)
+
+
+@pytest.mark.parametrize("loader_workers", [0, 2])
+def test_fault_02_killed_three_times_in_a_row(tmp_path: Path, loader_workers: int) -> None:
+    """SIGKILL between any two instructions, the next sitting at once: the dead one's loaders keep nobody out."""
+    data = dataclasses.replace(tiny.photographs(tmp_path / "photographs"), loader_workers=loader_workers)
+    whole, spec = (
+        write_spec(tmp_path / name, data=data, checkpoint_minutes=0.0) for name in ("whole", "often")
+    )
+    train_whole(whole)
+    for target in (1, 4, 7):  # in an epoch, at its end, in the next
+        with worker(spec) as process:
+            process.wait_for_steps(spec.parent, target)
+            process.send(signal.SIGKILL)
+            assert process.wait() == (-signal.SIGKILL, [])
+    with worker(spec) as process:
+        assert process.wait() == (0, [])
+    assert_equal(contents(spec.parent), contents(whole.parent))
+
+
+def test_fault_03_another_config_is_another_run(tmp_path: Path) -> None:
+    """A checkpoint put into the directory of a run that differs in one number is refused and left alone."""
+    first, second = write_spec(tmp_path, seed=0), write_spec(tmp_path, seed=1)
+    assert first.parent != second.parent
+    assert train_until(first, _PLACES["in the middle of an epoch"])
+    shutil.copytree(first.parent / "checkpoints", second.parent / "checkpoints")
+    before = {path: path.read_bytes() for path in (second.parent / "checkpoints").iterdir()}
+    with pytest.raises(ValueError, match=f"belongs to run {tiny.TINY.run_id}, not to .*; give it its own"):
+        train_run(load_spec(second))
+    assert {path: path.read_bytes() for path in (second.parent / "checkpoints").iterdir()} == before
+
+
+def die_before_saving(spec: Path, epoch: int) -> None:
+    """Trains, and is killed once an epoch's record is written and its checkpoint is not."""
+    save = Checkpoints.save
+
+    def kill(self: Checkpoints, values: dict[str, Any], **place: int) -> None:
+        if place == {"epoch": epoch, "step": 0}:
+            os.kill(os.getpid(), signal.SIGKILL)
+        save(self, values, **place)
+
+    Checkpoints.save = kill  # type: ignore[method-assign]
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    train_run(load_spec(spec))
+
+
+def test_fault_04_records_past_the_checkpoint_are_cut_back(tmp_path: Path) -> None:
+    whole, spec = write_spec(tmp_path / "whole"), write_spec(tmp_path / "killed")
+    train_whole(whole)
+    assert in_child(die_before_saving, spec, 2) == -signal.SIGKILL
+    assert _epochs(spec.parent / "metrics.jsonl") == [1, 2]
+    assert position(spec.parent) == (1, 0)
+    assert train_until(spec, 1)  # resumes, and is stopped before it does anything
+    assert _epochs(spec.parent / "metrics.jsonl") == [1]
+    train_whole(spec)
+    assert_equal(contents(spec.parent), contents(whole.parent))
+    for name in ("metrics.jsonl", "timing.jsonl"):
+        assert _epochs(spec.parent / name) == [1, 2, 3]
+
+
+def _epochs(path: Path) -> list[int]:
+    return [json.loads(line)["epoch"] for line in path.read_text().splitlines()]

@@ -1,0 +1,84 @@
+"""Fault 5: whatever asks a run to stop, whenever and to whom: it saves, says one line, and goes on bit for bit."""
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from gnexp.engine.checkpoint import Checkpoints
+from gnexp.signals import STOPPING
+from tests.faults import tiny
+from tests.faults.started import ROOT, children_of, steps_saved, wait_until, worker
+from tests.faults.tiny import CPU, assert_equal, contents, train_whole, write_spec
+
+LINE = "gnexp: stopped; the same command goes on from the last checkpoint"
+
+
+def code_of(number: int) -> int:
+    return 130 if number == signal.SIGINT else 75
+
+
+@pytest.mark.parametrize("to", ["process", "group"])
+def test_fault_05_every_signal_in_turn(tmp_path: Path, to: str) -> None:
+    """One run in seven sittings. In a group its two loader processes are asked as well, and must not stop it."""
+    photographs = tiny.photographs(tmp_path / "photographs")
+    changes = {
+        "data": dataclasses.replace(photographs, loader_workers=2 if to == "group" else 0),
+        "checkpoint_minutes": 0.0,
+        "recipe": dataclasses.replace(tiny.TINY.recipe, epochs=6),
+    }
+    whole, spec = write_spec(tmp_path / "whole", **changes), write_spec(tmp_path / "often", **changes)
+    train_whole(whole)
+    for number in STOPPING:
+        with worker(spec) as process:
+            process.wait_for_steps(spec.parent, steps_saved(spec.parent) + 1)
+            if to == "group":
+                os.killpg(process.pid, number)
+            else:
+                process.send(number)
+            assert process.wait() == (code_of(number), [LINE])
+        assert steps_saved(spec.parent) < 24, "ended before all signals were tried"
+    with worker(spec) as process:
+        assert process.wait() == (0, [])
+    assert_equal(contents(spec.parent), contents(whole.parent))
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_fault_05_ctrl_c_while_a_checkpoint_is_written(tmp_path: Path, times: int) -> None:
+    """Once: it is written to its end. Twice: it is dropped at once, and the one before is there."""
+    spec = write_spec(tmp_path, checkpoint_minutes=0.0)
+    folder = spec.parent / "checkpoints"
+    with worker(spec, seconds_of_fsync=1.0) as process:
+        wait_until(lambda: list(folder.glob("*step000000001.pt")), "the first checkpoint")
+        wait_until(lambda: list(folder.glob(".*step000000002.pt.*.tmp")), "the second being written")
+        process.send(signal.SIGINT)
+        if times == 2:
+            time.sleep(0.6)  # less is one key press that arrives twice
+            process.send(signal.SIGINT)
+        assert process.wait() == (130, [LINE])
+    # Once: the next step is where it finds that it was asked to stop.
+    assert steps_saved(spec.parent) == (3 if times == 1 else 1)
+    assert not list(spec.parent.glob("**/.*.tmp"))
+    values, problems = Checkpoints(folder).load(CPU)
+    assert values is not None and problems == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR2])
+def test_fault_05_during_the_import_of_torch(tmp_path: Path, number: int) -> None:
+    spec = write_spec(tmp_path)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gnexp.worker", "train", str(spec)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    wait_until(lambda: "libtorch" in Path(f"/proc/{process.pid}/maps").read_text(), "the import", 30)
+    assert not (spec.parent / "log.txt").exists() and not children_of(process.pid)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=30)
+    assert (process.returncode, errors.splitlines()) == (code_of(number), [LINE])
