@@ -5,13 +5,14 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO := runs_dir=demo/runs results_dir=demo/results
 ARGS ?=
+N ?= 100
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check sweep report bench clean
+.PHONY: help install demo test test-slow soak check sweep report bench clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "  PYTHON=python3.12 chooses the interpreter of a new .venv; ARGS='norm=gn ...' goes to sweep, report and test."
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "  PYTHON=python3.12 chooses the interpreter of a new .venv; ARGS='norm=gn ...' goes to sweep, report, test and soak."
 
 install: $(STAMP) ## .venv with gnexp (editable) and its tools
 
@@ -33,6 +34,12 @@ demo: $(STAMP) ## the paper's Figure 1 in miniature, trained here, into demo/
 
 test: $(STAMP) ## the tests (without those marked gpu, slow or data)
 	$(BIN)/python -m pytest -q $(ARGS)
+
+test-slow: $(STAMP) ## the tests marked slow
+	$(BIN)/python -m pytest -q -m "slow and not gpu and not data" $(ARGS)
+
+soak: $(STAMP) ## N runs killed at random moments (N=100), against one that nobody disturbs
+	$(BIN)/python -m tests.faults.soak $(N) $(ARGS)
 
 check: $(STAMP) ## style, types, import floors, and that results/ is what the program renders
 	$(BIN)/ruff check
