@@ -12,7 +12,7 @@ N ?= 100
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "  PYTHON=python3.12 chooses the interpreter of a new .venv; ARGS='norm=gn ...' goes to sweep, report and test."
+	@echo "  PYTHON=python3.12 chooses the interpreter of a new .venv; ARGS='norm=gn ...' goes to sweep, report, test and soak."
 
 install: $(STAMP) ## .venv with gnexp (editable) and its tools
 
@@ -36,7 +36,7 @@ test: $(STAMP) ## the tests (without those marked gpu, slow or data)
 	$(BIN)/python -m pytest -q $(ARGS)
 
 test-slow: $(STAMP) ## the tests marked slow
-	$(BIN)/python -m pytest -q -m slow $(ARGS)
+	$(BIN)/python -m pytest -q -m "slow and not gpu and not data" $(ARGS)
 
 soak: $(STAMP) ## kills N=100 runs at random moments and counts those that end equal to an undisturbed one
 	$(BIN)/python scripts/soak.py --runs $(N) $(ARGS)

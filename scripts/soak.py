@@ -210,14 +210,20 @@ def _soak(options: argparse.Namespace, folder: Path, begin: float) -> int:
         name: [*COMMON, *(word.format(folder=folder / "noise") for word in VARIANTS[name][0])]
         for name in dict.fromkeys(variants)
     }
-    seconds = {}
-    for number, name in enumerate(words):
+    seconds: dict[str, float] = {}
+
+    def undisturbed(number: int, name: str) -> bool:
         place, start_time = folder / f"whole{number}", time.monotonic()
         place.mkdir()
         if start(words[name], place, place / "said.txt").wait(600) != 0:
             print((place / "said.txt").read_text(), file=sys.stderr)
-            return 1
+            return False
         seconds[name] = time.monotonic() - start_time
+        return True
+
+    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+        if not all(pool.map(undisturbed, range(len(words)), words)):
+            return 1
     whole = {name: next(folder.glob(f"whole{number}/*/")) for number, name in enumerate(words)}
     said = threading.Lock()
 
