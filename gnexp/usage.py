@@ -18,7 +18,8 @@ gnexp {__version__}: the experiments of "Group Normalization" (Wu & He 2018), an
   gnexp bench step                       how fast it is here, against what a user would write instead
   gnexp completion                       for bash: eval "$(gnexp completion)"
 
-`gnexp VERB --help` tells more. Exit codes: 0 done, 1 failed, 2 a mistake in what was asked, 130 Ctrl-C.
+`gnexp VERB --help` tells more. Exit codes: 0 done, 1 failed, 2 a mistake in what was asked,
+75 asked to stop and saved (a scheduler may start it again), 130 Ctrl-C.
 """
 
 _RUN_KEYS = """\
@@ -27,7 +28,11 @@ _RUN_KEYS = """\
   scale=small|paper|smoke  minutes on a laptop; the paper's own setting (data.root=/data/imagenet); seconds
   model= data= recipe=     other files of conf/;  any field of them: recipe.epochs=4
   init=PATH|RUN_ID         weights to start from: a finished run's, or a file's, torchvision's too
+  processes=1              that share the workers, by torchrun; with srun or torchrun outside they are theirs
+  workers_per_pass=        of a process's workers at once, to fit memory; all unless told otherwise
+  precision=fp32           tf32, bf16 or fp16: part of the science;  compile=true, memory_format=channels_last
   device=auto  threads=    cpu, cuda or cuda:1; threads of one training process
+  checkpoint_minutes=10    between two checkpoints within an epoch
   runs_dir=runs            where run directories lie
 """
 
@@ -37,7 +42,7 @@ Hydra's: --cfg job (print the config and stop), --info, --config-dir DIR (your o
 
 VERB_HELP = {
     "train": f"""\
-gnexp train KEY=VALUE...: trains one run, or goes on with it from its last finished epoch.
+gnexp train KEY=VALUE...: trains one run, or goes on with it from its last checkpoint.
 
   gnexp train norm=gn batch=2
   gnexp train experiment=norms norm=ln seed=1

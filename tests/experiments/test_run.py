@@ -1,5 +1,6 @@
 """One run from spec to result: its files, its resume, and what it refuses."""
 
+import dataclasses
 import json
 import re
 import statistics
@@ -17,6 +18,7 @@ from gnexp.experiments.result import load_result
 from gnexp.experiments.run import Spec, evaluate_run, load_spec, train_run
 from gnexp.experiments.screen import not_stated
 from tests.experiments.runs import SMOKE, write_spec
+from tests.faults.tiny import photographs
 
 
 def train_spec(path: Path) -> Spec:
@@ -167,3 +169,17 @@ def test_what_the_paper_leaves_open_is_printed(finished: Path) -> None:
     for option in not_stated(SMOKE):
         assert option in log
     assert any(option == "norm.momentum=0.1" for option in not_stated(SMOKE))
+
+
+def test_images_that_others_stand_in_for_are_listed(tmp_path: Path) -> None:
+    """Once each, with the reason; the run goes on."""
+    data = photographs(tmp_path / "photographs")
+    bad = tmp_path / "photographs" / "train" / "class0" / "004.jpg"
+    bad.write_bytes(bad.read_bytes()[:100])
+    data = dataclasses.replace(data, on_error="skip", loader_workers=0)
+    spec = train_spec(write_spec(tmp_path / "runs", data=data))
+    (line,) = (spec.directory / "skipped.txt").read_text().splitlines()
+    assert line.startswith(f"{bad}\t")
+    log = (spec.directory / "log.txt").read_text()
+    assert log.count("warning: 1 training image(s) cannot be read, others stand in for them") == 1
+    assert load_result(spec.directory / "result.json").status == "finished"
