@@ -244,3 +244,15 @@ def test_a_named_device_decides(device, uses):
 def test_hidden_gpus_are_none(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert not launch.will_use_cuda("auto")
+
+
+def test_several_processes_are_torchruns_and_share_the_threads(tmp_path, monkeypatch):
+    monkeypatch.setattr(launch, "AGENT", (sys.executable, FAKE))
+    monkeypatch.setattr(launch, "num_cores", lambda: 8)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    run = RunConfig(processes=4)
+    outcome = launch.launch(run, tmp_path, quiet=True)
+    assert outcome.exit_code == 0
+    (told,) = seen(outcome.run_dir)
+    assert told["arguments"] == ["4", str(outcome.run_dir / "spec.json")]
+    assert (told["threads"], told["OMP_NUM_THREADS"]) == (2, "2")

@@ -11,8 +11,11 @@ import time
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
 from gnexp import cli, compose, launch, sweep
+from gnexp.config import RunConfig
+from hydra_plugins.gnexp_sweeper.sweeper import GnexpSweeper
 
 FAKE = str(Path(__file__).with_name("fake_worker.py"))
 
@@ -236,3 +239,22 @@ def test_time_left_is_unknown_before_anything_moved(tmp_path):
 @pytest.mark.parametrize(("seconds", "text"), [(5, "5 s"), (89, "89 s"), (300, "5 min"), (7200, "2.0 h")])
 def test_durations_are_short(seconds, text):
     assert sweep._duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("processes", "n_jobs", "shared"), [(1, -1, (8, 1)), (4, -1, (2, 4)), (8, -1, (1, 8)), (4, 1, (1, 8))]
+)
+def test_runs_of_several_processes_share_the_cores(monkeypatch, processes, n_jobs, shared):
+    """Eight cores: how many runs go side by side, and the threads of each with all its processes."""
+    monkeypatch.setattr(launch, "num_cores", lambda: 8)
+    sweeper = GnexpSweeper()
+    sweeper.config = OmegaConf.create(
+        {
+            "hydra": {
+                "launcher": {"_target_": "x.JoblibLauncher", "n_jobs": n_jobs},
+                "runtime": {"choices": {"hydra/launcher": "joblib"}},
+            }
+        }
+    )
+    assert sweeper._share([RunConfig(processes=processes, device="cpu")]) == shared
+    assert sweeper.config.hydra.launcher.n_jobs in (n_jobs, shared[0])
