@@ -258,24 +258,41 @@ def _num_lines(path: Path) -> int:
     return path.read_bytes().count(b"\n") if path.exists() else 0
 
 
+def final_weights(spec: Spec, device: torch.device) -> dict[str, torch.Tensor]:
+    """What a finished run's training ended with; running statistics are (workers, C).
+
+    Raises:
+        ValueError: the run has not finished, or diverged.
+    """
+    path, result = spec.directory / WEIGHTS, spec.directory / RESULT
+    if result.exists() and load_result(result).status == DIVERGED:
+        raise ValueError(f"{spec.directory} diverged, so it has no final weights")
+    if not path.exists():
+        raise ValueError(f"{spec.directory} has no final weights; finish the run with gnexp train first")
+    weights: dict[str, torch.Tensor] = load_tensors(path, device)["model"]
+    return weights
+
+
+def finished_state(spec: Spec) -> State:
+    """A finished run as it ended, in one process whoever trained it: its workers are all of them.
+
+    Raises:
+        ValueError: the run has not finished, or diverged.
+    """
+    device = choose_device(spec.run.device)
+    weights = final_weights(spec, device)
+    state = build(dataclasses.replace(spec.run, processes=1), device)
+    state.load_model_state(weights)
+    return state
+
+
 def evaluate_run(spec: Spec, eval_stats: list[str]) -> dict[str, float]:
     """The final weights' score on val under each of the named statistics, in percent.
 
     Raises:
         ValueError: the run has not finished, or diverged.
     """
-    path = spec.directory / WEIGHTS
-    result = spec.directory / RESULT
-    if result.exists() and load_result(result).status == DIVERGED:
-        raise ValueError(f"{spec.directory} diverged, so it has no final weights to score")
-    if not path.exists():
-        raise ValueError(f"{spec.directory} has no final weights; finish the run with gnexp train first")
-    device = choose_device(spec.run.device)
-    # One process, whoever trained it: its workers are all of them.
-    run = dataclasses.replace(spec.run, processes=1)
-    state = build(run, device)
-    state.load_model_state(load_tensors(path, device)["model"])
-    return evaluate(state, eval_stats, epoch=run.recipe.epochs)
+    return evaluate(finished_state(spec), eval_stats, epoch=spec.run.recipe.epochs)
 
 
 def commit() -> dict[str, Any]:

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 import io
 from pathlib import Path
 
 import torch
 
-from gnexp.engine.checkpoint import load_tensors
-from gnexp.engine.device import choose_device
 from gnexp.engine.evaluate import precise_model
 from gnexp.engine.export import export_weights, has_running_stats, torchvision_constructor
-from gnexp.engine.state import build
-from gnexp.experiments.result import DIVERGED, RESULT, WEIGHTS, load_result
-from gnexp.experiments.run import Spec, load_spec, set_threads
+from gnexp.experiments.run import Spec, final_weights, finished_state, load_spec, set_threads
 from gnexp.files import write_bytes, write_json
 
 
@@ -66,20 +61,12 @@ def _default_path(spec: Spec, file_format: str, eval_stats: str) -> Path:
 
 
 def _weights(spec: Spec, eval_stats: str) -> dict[str, torch.Tensor]:
-    path = spec.directory / WEIGHTS
-    result = spec.directory / RESULT
-    if result.exists() and load_result(result).status == DIVERGED:
-        raise ValueError(f"{spec.directory} diverged, so it has no final weights to export")
-    if not path.exists():
-        raise ValueError(f"{spec.directory} has no final weights; finish the run with gnexp train first")
-    weights: dict[str, torch.Tensor] = load_tensors(path, torch.device("cpu"))["model"]
     if eval_stats == "precise":
         set_threads(spec.run)
-        run = dataclasses.replace(spec.run, processes=1)  # its workers are all of them
-        state = build(run, choose_device(run.device))
-        state.load_model_state(weights)
-        model = precise_model(state, epoch=run.recipe.epochs)
+        model = precise_model(finished_state(spec), epoch=spec.run.recipe.epochs)
         weights = {key: value.cpu() for key, value in model.state_dict().items()}
+    else:
+        weights = final_weights(spec, torch.device("cpu"))
     return export_weights(weights, spec.run.norm, "mean" if eval_stats == "mean" else "worker0")
 
 
