@@ -78,7 +78,9 @@ def _stop(spec: Path, number: int, rank: int, num_saved: int) -> list[tuple[int,
 
 @pytest.mark.dist
 @pytest.mark.parametrize(
-    ("norm", "loader_workers"), [("bn", 2), ("brn", None), ("gn", 0)], ids=["bn-2", "brn-memory", "gn-0"]
+    ("norm", "loader_workers"),
+    [("bn", 2), ("brn", None), pytest.param("gn", 0, marks=pytest.mark.slow)],
+    ids=["bn-2", "brn-memory", "gn-0"],
 )
 def test_fault_01_two_processes_stopped_and_killed(
     tmp_path: Path, norm: str, loader_workers: int | None
@@ -98,7 +100,7 @@ def test_fault_01_two_processes_stopped_and_killed(
     ]
     assert read_status(spec.parent) == "preempted"
     half_way = shutil.copytree(spec.parent, tmp_path / "alone" / spec.parent.name)
-    # The other one leaves the word to whoever watches both: see tests/faults/test_processes.py.
+    # The one that is left leaves the word to whoever watches both: see tests/faults/test_processes.py.
     assert _stop(spec, signal.SIGKILL, 0, 2) == [(-signal.SIGKILL, []), (3, [])]
     with pair(spec) as group:
         assert [process.wait() for process in group] == [(0, []), (0, [])]
