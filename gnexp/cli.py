@@ -72,7 +72,21 @@ def _complain(error: Exception) -> None:
 
 
 def _hydra(verb: str, words: list[str]) -> int:
-    """Runs train and sweep: one Hydra app, the latter with --multirun."""
+    """Runs train and sweep; a signal on the way, in the midst of others' code, ends in one line too."""
+    import signal
+
+    from gnexp.signals import STOPPING, leave
+
+    before = {number: signal.signal(number, leave) for number in STOPPING}
+    try:
+        return _run_app(verb, words)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _run_app(verb: str, words: list[str]) -> int:
+    """One Hydra app, for sweep with --multirun."""
     import signal
 
     import hydra
@@ -83,6 +97,7 @@ def _hydra(verb: str, words: list[str]) -> int:
     from gnexp import compose
     from gnexp.keys import DEFAULT_EXPERIMENT, conf_dir
     from gnexp.outer import outer_group
+    from gnexp.signals import STOPPING
 
     if verb == "sweep" and (outer := outer_group()) is not None:
         raise ValueError(
@@ -127,7 +142,10 @@ def _hydra(verb: str, words: list[str]) -> int:
     # joblib's helper process, when Ctrl-C reaches it too, may warn of what it finds cleaned up: nothing for a user.
     silenced = "ignore:resource_tracker:UserWarning"
     os.environ["PYTHONWARNINGS"] = ",".join(filter(None, (os.environ.get("PYTHONWARNINGS"), silenced)))
-    signal.signal(signal.SIGTERM, _terminate)
+    if verb == "sweep":  # which has launchers to take down; train leaves it to what it starts
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number in set(STOPPING) - {signal.SIGINT}:
+            signal.signal(number, _terminate)
     before, sys.argv = sys.argv, ["gnexp", *arguments, *flags]
     app = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=compose.CONFIG_NAME)
     try:

@@ -30,6 +30,12 @@ def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
         os.close(directory)
 
 
+def remove_leftovers(directory: Path) -> None:
+    """Removes the temporary files of a process that was killed while it wrote. Nobody else may write there now."""
+    for leftover in directory.glob(".*.tmp"):
+        leftover.unlink(missing_ok=True)
+
+
 def write_bytes(path: Path, content: bytes | memoryview) -> None:
     """Writes bytes atomically."""
 

@@ -26,7 +26,7 @@ from gnexp.experiments.result import DIVERGED, RESULT, Result, load_result
 from gnexp.files import write_json, write_text
 from gnexp.keys import did_you_mean
 from gnexp.outer import outer_group
-from gnexp.signals import STOPPING, exit_code_of
+from gnexp.signals import STOPPING, exit_code_of, leave
 
 SPEC_FORMAT = 1
 ERROR_FILE = "error.txt"  # what a failed training process said last; gone once the run is started again
@@ -283,7 +283,8 @@ def _passing_signals() -> Iterator[_Relay]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    if relay.passed in (signal.SIGUSR1, signal.SIGUSR2) and callable(before[signal.Signals(relay.passed)]):
+    previous = None if relay.passed is None else before[signal.Signals(relay.passed)]
+    if relay.passed in (signal.SIGUSR1, signal.SIGUSR2) and callable(previous) and previous is not leave:
         # Of a launcher that wants to know: submitit requeues the job, now that the run has saved and left.
         os.kill(os.getpid(), relay.passed)
 

@@ -36,6 +36,12 @@ def exit_code_of(number: int | None) -> int:
     return EXIT_INTERRUPTED if number == signal.SIGINT else EXIT_PREEMPTED
 
 
+def leave(number: int, frame: FrameType | None) -> None:
+    """Handles a signal where nothing has been begun: one line, and out."""
+    os.write(2, b"gnexp: stopped before anything was begun\n")
+    os._exit(exit_code_of(number))
+
+
 class Stopper:
     """Takes the signals of STOPPING: raises StopRequest at once, or, while deferred, takes note of the first.
 

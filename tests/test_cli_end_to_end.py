@@ -128,3 +128,23 @@ def test_ctrl_c_ends_a_sweep_and_its_children(tmp_path, launcher, to):
     while processes_in(tmp_path) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert processes_in(tmp_path) == []
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGUSR2, 75)])
+def test_a_signal_while_the_config_is_composed_is_one_line(tmp_path, number, code):
+    """In the midst of Hydra's code, where an exception would come out as its own error or a traceback."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gnexp", "train", "scale=smoke"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE,
+        text=True,
+        process_group=0,
+    )
+    maps = Path(f"/proc/{process.pid}/maps")
+    while "_yaml" not in maps.read_text():  # Hydra is being imported
+        assert process.poll() is None
+    process.send_signal(number)
+    _, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (code, "gnexp: stopped before anything was begun\n")
+    assert not (tmp_path / "runs").exists()

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from gnexp.files import write_bytes, write_text
+from gnexp.files import remove_leftovers, write_bytes, write_text
 
 FORMAT = 2
 _KEPT = 2  # should the newest be damaged after all, the one before it is there
@@ -69,8 +69,7 @@ class Checkpoints:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        for leftover in directory.glob(".*.tmp"):  # of a process that was killed while it wrote
-            leftover.unlink(missing_ok=True)
+        remove_leftovers(directory)
 
     @property
     def paths(self) -> list[Path]:

@@ -28,7 +28,7 @@ from gnexp.experiments.lock import locked
 from gnexp.experiments.result import DIVERGED, FINISHED, RESULT, WEIGHTS, Result, load_result
 from gnexp.experiments.screen import Screen
 from gnexp.experiments.status import DONE, PREEMPTED, RUNNING, Status
-from gnexp.files import write_text
+from gnexp.files import remove_leftovers, write_text
 from gnexp.signals import Stopper, StopRequest
 
 CHECKPOINTS, SKIPPED = "checkpoints", "skipped.txt"
@@ -87,6 +87,8 @@ def train_run(spec: Spec, stopper: Stopper | None = None) -> Result:
     with locked(directory) if is_first else contextlib.nullcontext(), joined(run, device) as processes:
         if processes.from_first((directory / RESULT).exists()):
             return load_result(directory / RESULT)
+        if is_first:
+            remove_leftovers(directory)
         screen = Screen(directory / "log.txt", is_shown=is_first)
         status = Status(directory) if is_first else None
         session = _Session(spec, processes, device, screen, status)
