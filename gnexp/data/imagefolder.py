@@ -103,9 +103,8 @@ class ImageFolder:
             timeout=config.loader_timeout,
             is_pinned=self._device.type == "cuda",
         )
-        with contextlib.closing(
-            loaded
-        ):  # ends the loader processes now, also where an error's traceback keeps us
+        # Ends the loader processes now, also where an error's traceback keeps us.
+        with contextlib.closing(loaded):
             yield from to_device((self._join(pieces) for pieces in loaded), self._device)
 
     def _join(self, pieces: Sequence[Piece]) -> tuple[Sequence[torch.Tensor], torch.Tensor]:
