@@ -6,14 +6,18 @@ its own.
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 import signal
 import sys
 from pathlib import Path
 
-from gnexp.experiments.status import PREEMPTED, read_message, read_status
+from gnexp.experiments.status import PREEMPTED, RUNNING, read_message, read_status
 from gnexp.signals import EXIT_PREEMPTED, STOPPING, Stopper, StopRequest, end_with_parent, exit_code_of
-from gnexp.worker import EXIT_PEER_LOST, EXIT_USER_ERROR
+from gnexp.worker import EXIT_PEER_LOST, EXIT_USER_ERROR, STARTED_BY_US
+
+_NOT_SAVED = "ended before it had saved; the same command goes on from the last checkpoint"
 
 
 def main() -> int:
@@ -34,7 +38,11 @@ def _run(num: int, spec: Path) -> int:
 
     # It would tell at length what our processes tell in a line; its loggers set their levels themselves.
     logging.disable(logging.CRITICAL)
+    os.environ[STARTED_BY_US] = "1"
+    options = {option for action in torchrun.get_args_parser()._actions for option in action.option_strings}
     arguments = [
+        # A slow step and a large checkpoint take longer than the 30 s that torchrun gives; an older one cannot be told.
+        *(["--shutdown-timeout=600"] if "--shutdown-timeout" in options else []),
         "--standalone",
         f"--nproc-per-node={num}",
         "--max-restarts=0",
@@ -48,12 +56,26 @@ def _run(num: int, spec: Path) -> int:
     try:
         torchrun.main(arguments)
     except SignalException as error:
-        return exit_code_of(
-            error.sigval
-        )  # torchrun has waited for the processes, which save when they get it
+        # torchrun has waited for the processes, unless a second Ctrl-C came or its patience ended.
+        if _end_children() and read_status(spec.parent) == RUNNING:
+            print(f"gnexp: {_NOT_SAVED}", file=sys.stderr, flush=True)
+        return exit_code_of(error.sigval)
     except ChildFailedError as error:
         return _cause({rank: failure.exitcode for rank, failure in error.failures.items()}, spec)
     return 0
+
+
+def _end_children() -> int:
+    """Ends the processes that are left, with their loader processes; returns how many there were."""
+    own = os.getpid()
+    try:
+        left = Path(f"/proc/{own}/task/{own}/children").read_text().split()
+    except OSError:  # no Linux
+        return 0
+    for pid in map(int, left):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    return len(left)
 
 
 def _cause(exit_codes: dict[int, int], spec: Path) -> int:

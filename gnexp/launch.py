@@ -25,7 +25,7 @@ from gnexp.experiments.lock import EXIT_BUSY, is_locked
 from gnexp.experiments.result import DIVERGED, RESULT, Result, load_result
 from gnexp.files import write_json, write_text
 from gnexp.keys import did_you_mean
-from gnexp.outer import outer_group
+from gnexp.outer import Group, outer_group
 from gnexp.signals import STOPPING, exit_code_of, leave
 
 SPEC_FORMAT = 1
@@ -165,7 +165,7 @@ def launch(run: RunConfig, runs_dir: Path, *, quiet: bool) -> Outcome:
             )
         run = dataclasses.replace(run, processes=outer.size)
     if run.threads is None:
-        run = dataclasses.replace(run, threads=max(1, default_threads() // _num_local(run)))
+        run = dataclasses.replace(run, threads=max(1, default_threads() // _num_local(run, outer)))
     spec = write_spec(run, run_dir, outer.rank if outer else 0)
     env = {**os.environ, **(outer.environment if outer else {})}
     # Read by OpenMP and MKL while they are imported, before the worker could set anything.
@@ -183,9 +183,15 @@ def launch(run: RunConfig, runs_dir: Path, *, quiet: bool) -> Outcome:
     return _quiet_outcome(ended, run_dir)
 
 
-def _num_local(run: RunConfig) -> int:
-    """Processes of a run that share this machine's cores."""
-    return int(os.environ.get("LOCAL_WORLD_SIZE") or os.environ.get("SLURM_NTASKS_PER_NODE") or run.processes)
+def _num_local(run: RunConfig, outer: Group | None) -> int:
+    """Processes of a run that share the cores that this one sees."""
+    if outer is None:
+        return run.processes
+    if outer.starter == "torchrun":
+        return int(os.environ.get("LOCAL_WORLD_SIZE", outer.size))
+    if "SLURM_CPUS_PER_TASK" in os.environ:  # srun gives each process cores of its own
+        return 1
+    return int(os.environ.get("SLURM_NTASKS_PER_NODE", outer.size))
 
 
 def _start_quietly(command: Sequence[str], run_dir: Path, env: dict[str, str]) -> Ended:

@@ -41,10 +41,16 @@ def outer_group(environment: Mapping[str, str] = os.environ) -> Group | None:
                 "WORLD_SIZE": size,
                 "LOCAL_RANK": env["SLURM_LOCALID"],
                 "MASTER_ADDR": env.get("MASTER_ADDR") or _first_host(env["SLURM_STEP_NODELIST"]),
-                "MASTER_PORT": env.get("MASTER_PORT") or str(_PORT + int(env["SLURM_JOB_ID"]) % _NUM_PORTS),
+                "MASTER_PORT": env.get("MASTER_PORT")
+                or _port(env["SLURM_JOB_ID"], env.get("SLURM_STEP_ID", "0")),
             },
         )
     return None
+
+
+def _port(job: str, step: str) -> str:
+    """Another one for each step of a job, since two may run side by side."""
+    return str(_PORT + (int(job) + 101 * int(step)) % _NUM_PORTS)
 
 
 def _first_host(nodes: str) -> str:

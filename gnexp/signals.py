@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from types import FrameType
+from types import FrameType, TracebackType
 
 EXIT_PREEMPTED = 75  # EX_TEMPFAIL of sysexits.h: nothing is wrong, the same command goes on
 EXIT_INTERRUPTED = 130  # Ctrl-C
@@ -87,9 +87,17 @@ def end_with_parent(number: signal.Signals = signal.SIGTERM) -> None:
             os.kill(os.getpid(), number)
 
 
-def leave_group(worker: int) -> None:
-    """Takes a loader process out of its run's process group: what ends the group's work is for the run to hear.
+def become_loader(worker: int) -> None:
+    """Makes a process a run's loader process, which lives and ends with the run's process and has no word of its own.
 
-    It would die of a signal to the group before the run could save. It ends with the run's process in any case.
+    It leaves the run's process group: it would die of a signal to the group before the run could save. And where the
+    run's process is gone while it fetches the memory of a piece, which is how a killed run ends, there is no traceback.
     """
     os.setpgid(0, 0)
+    tell = sys.excepthook
+
+    def tell_own(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if not isinstance(error, (ConnectionError, EOFError)):
+            tell(kind, error, trace)
+
+    sys.excepthook = tell_own

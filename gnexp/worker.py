@@ -26,6 +26,7 @@ from gnexp.signals import (
 )
 
 EXIT_USER_ERROR, EXIT_PEER_LOST = 2, 3
+STARTED_BY_US = "GNEXP_AGENT"  # set where gnexp.agent watches, and not an outer torchrun or srun
 _GRACE_SECONDS = 3.0  # that a process which lost another gives it to be the first to have ended
 
 
@@ -71,6 +72,8 @@ def _tell(error: BaseException, directory: Path | None) -> int:
     log = _log_traceback(directory)
     if type(error).__name__ == "PeerLostError":  # its class cannot be imported before torch
         time.sleep(_GRACE_SECONDS)
+        if STARTED_BY_US not in os.environ:
+            return _say("another process of this run has ended, and says why", EXIT_PEER_LOST)
         return EXIT_PEER_LOST
     first_line = str(error).splitlines()[0] if str(error) else ""
     return _fail(f"failed: {type(error).__name__}: {first_line}{log}", 1, directory)
@@ -112,8 +115,13 @@ def _fail(message: str, code: int, directory: Path | None) -> int:
 
 def _say(message: str, code: int) -> int:
     rank = os.environ.get("RANK")
-    if code in (EXIT_USER_ERROR, EXIT_PREEMPTED, EXIT_INTERRUPTED) and rank not in (None, "0"):
-        return code  # every process finds the mistake, or stops: the first one tells, or else the one who watches
+    # Every process stops, and most mistakes are found by each: the first one tells, or else the agent. Under an outer
+    # torchrun there is no agent, and a mistake that one process alone finds would be told by nobody.
+    is_told = code in (EXIT_PREEMPTED, EXIT_INTERRUPTED) or (
+        code == EXIT_USER_ERROR and STARTED_BY_US in os.environ
+    )
+    if is_told and rank not in (None, "0"):
+        return code
     place = f"process {rank}: " if rank not in (None, "0") else ""
     print(f"gnexp: {place}{message}", file=sys.stderr, flush=True)
     return code

@@ -80,6 +80,8 @@ def inspect_image(path: str) -> Finding | None:
         read_image(path)
     except UnreadableImageError as error:
         return Finding(path, error.reason, True)
+    except OSError as error:
+        return Finding(path, str(error.strerror), True)
     facts = []
     with Image.open(path) as image:
         if image.mode not in ("RGB", "L"):

@@ -6,6 +6,7 @@ fast. Orientation tags are ignored and other color spaces become RGB, as torchvi
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 from collections.abc import Callable, Sequence
@@ -35,6 +36,7 @@ def read_image(path: str) -> Image.Image:
 
     Raises:
         UnreadableImageError: not an image, a damaged one, or one of 16-bit or floating-point gray.
+        OSError: the machine, its disk or its network fails.
     """
     return _read(path, _rgb)
 
@@ -146,6 +148,10 @@ def resize(pixels: torch.Tensor, height: int, width: int) -> torch.Tensor:
     return F.interpolate(pixels[None], (height, width), mode="bicubic", antialias=True)[0]
 
 
+# Too many open files, no memory, a disk or a network that fails.
+_OF_THE_MACHINE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.ESTALE, errno.ETIMEDOUT)
+
+
 def _read(path: str, use: Callable[[Image.Image], _T]) -> _T:
     try:
         with Image.open(path) as image:
@@ -153,6 +159,11 @@ def _read(path: str, use: Callable[[Image.Image], _T]) -> _T:
                 raise ValueError(f"its pixels are {image.mode}, not 8-bit")
             return use(image)
     except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError, struct.error and more
+        # Where the image is not to blame, nothing may stand in for it.
+        if isinstance(error, MemoryError):
+            raise
+        if isinstance(error, OSError) and error.errno in _OF_THE_MACHINE:
+            raise OSError(error.errno, error.strerror, path) from error
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
         if isinstance(error, UnidentifiedImageError):
             reason = "not an image that Pillow knows" if os.path.getsize(path) else "an empty file"

@@ -19,7 +19,7 @@ from gnexp.data.dataset import Indices
 from gnexp.data.decode import NUM_CROP_DRAWS, UnreadableImageError, center_crop, random_crop
 from gnexp.data.image_files import ImageFiles
 from gnexp.ops import keyed
-from gnexp.signals import leave_group
+from gnexp.signals import become_loader
 
 DEFAULT_MAX_SKIPPED = 100
 PIECE_SIZE = 32  # images that a loader process hands over at once: 5 MB of shared memory, whatever the batch
@@ -51,6 +51,15 @@ class Decoder(TorchDataset[Piece]):
         self._files, self._config, self._key = files, config, key
 
     def __getitem__(self, indices: Indices) -> Piece:
+        try:
+            return self._make(indices)
+        except OSError as error:
+            message = (
+                f"cannot read {error.filename}: {error.strerror}, which is no fault of the image; mend that, "
+            )
+            return Piece(torch.empty(0), np.empty(0, np.int64), {}, message + "and the same command goes on")
+
+    def _make(self, indices: Indices) -> Piece:
         size = self._config.image_size
         piece = Piece(
             torch.empty((len(indices), 3, size, size), dtype=torch.uint8), self._files.labels[indices], {}
@@ -141,7 +150,7 @@ def load_pieces(
         num_workers=num_processes,
         pin_memory=is_pinned,
         generator=torch.Generator(),  # else the loader draws from the global one
-        worker_init_fn=leave_group,
+        worker_init_fn=become_loader,
     )
     pieces = iter(loader)
     processes = set(multiprocessing.active_children()) - others

@@ -28,7 +28,8 @@ def choose_device(name: str) -> torch.device:
     if ":" in name and "LOCAL_RANK" in os.environ:
         raise ValueError(f"device={name} is one GPU, and several processes need one each; use device=cuda")
     # srun --gpus-per-task=1 shows each of its processes one GPU, which is then number 0.
-    is_shown_one = "SLURM_PROCID" in os.environ and torch.cuda.device_count() == 1
+    is_srun = "SLURM_PROCID" in os.environ and "TORCHELASTIC_RUN_ID" not in os.environ
+    is_shown_one = is_srun and torch.cuda.device_count() == 1
     index = 0 if is_shown_one else int(os.environ.get("LOCAL_RANK", "0"))
     if index >= torch.cuda.device_count():
         raise ValueError(
@@ -78,6 +79,8 @@ def describe(run: RunConfig, device: torch.device, commit: dict[str, Any]) -> di
         "threads": torch.get_num_threads(),
         "memory_format": str(memory_format(run, device)).removeprefix("torch."),
         "processes": run.processes,
+        "workers_per_pass": run.workers_per_pass,
+        "compile": run.compile,
     }
 
 

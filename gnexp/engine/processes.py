@@ -128,8 +128,10 @@ class Processes:
     @contextlib.contextmanager
     def accumulating(self, replica: nn.Module, is_last: bool) -> Iterator[None]:
         """One forward and backward pass of a step; the gradients travel with the last."""
-        holds_back = isinstance(replica, DistributedDataParallel) and not is_last
-        local: Any = replica.no_sync() if holds_back else contextlib.nullcontext()  # type: ignore[operator]
+        wrapped = getattr(replica, "_orig_mod", replica)  # of a compiled one
+        local: Any = contextlib.nullcontext()
+        if isinstance(wrapped, DistributedDataParallel) and not is_last:
+            local = wrapped.no_sync()
         with local, self._watched():
             yield
 
@@ -210,9 +212,7 @@ def joined(run: RunConfig, device: torch.device) -> Iterator[Processes]:
         timeout=timeout,
         device_id=device if is_cuda else None,
     )
-    try:
-        yield Processes(Share(rank(), size), store, run.peer_timeout)
-    finally:
-        # Not while an error is on its way: NCCL would wait for processes that are gone.
-        with contextlib.suppress(RuntimeError):
-            dist.destroy_process_group()
+    yield Processes(Share(rank(), size), store, run.peer_timeout)
+    # Not while an error is on its way: NCCL would wait for processes that are gone.
+    with contextlib.suppress(RuntimeError):
+        dist.destroy_process_group()

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from gnexp.config import RunConfig, from_dict, science
+from gnexp.data.pieces import DEFAULT_MAX_SKIPPED
 from gnexp.engine.checkpoint import Checkpoints, load_tensors, save_tensors
 from gnexp.engine.device import choose_device, describe
 from gnexp.engine.evaluate import evaluate
@@ -185,6 +186,13 @@ class _Session:
             found |= part
         path = self.directory / SKIPPED
         known = dict(line.split("\t", 1) for line in path.read_text().splitlines()) if path.exists() else {}
+        most = DEFAULT_MAX_SKIPPED if self.run.data.max_skipped is None else self.run.data.max_skipped
+        # Of all processes and sittings; each process ends sooner by its own count alone.
+        if len(known | found) > most:
+            raise ValueError(
+                f"more than data.max_skipped={most} training images cannot be read, see {path}; "
+                f"mend the folder (gnexp data check {self.run.data.root}), or raise data.max_skipped"
+            )
         if self.processes.is_first and (new := found.keys() - known.keys()):
             known |= found
             write_text(path, "".join(f"{image}\t{reason}\n" for image, reason in sorted(known.items())))
@@ -213,10 +221,11 @@ class _Session:
     def _resume(self, device: torch.device) -> tuple[int, int]:
         """Goes back to the newest whole checkpoint; returns where it stands."""
         state = self.state
-        # The first process looks, and removes what is damaged; then there is one answer for all.
-        found = self.checkpoints.load(device) if self.processes.is_first else None
-        self.processes.from_first(None)
-        saved, problems = found or self.checkpoints.load(device)
+        # The first process looks and puts aside what is damaged; the others read the very file that it has chosen.
+        saved, problems = self.checkpoints.load(device) if self.processes.is_first else (None, [])
+        name = self.processes.from_first(self.checkpoints.paths[0].name if saved else None)
+        if not self.processes.is_first and name is not None:
+            saved = load_tensors(self.directory / CHECKPOINTS / name, device)
         for problem in problems:
             self.screen.warn(f"{problem}; going back to the checkpoint before it")
         if saved is None:

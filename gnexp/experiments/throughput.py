@@ -45,7 +45,8 @@ def choose_speed(run: RunConfig, machine: Mapping[str, Any], speeds: Sequence[Sp
         machine: its device and processor.
         speeds: from read_speeds.
     """
-    here = [s for s in speeds if all(s.machine.get(key) == value for key, value in machine.items())]
+    place = {**machine, "processes": run.processes}
+    here = [s for s in speeds if all(s.machine.get(key, 1) == value for key, value in place.items())]
     wanted = science(run)
     for aspect in (_whole, _network):
         found = [s.images_per_second for s in here if aspect(s.science) == aspect(wanted)]

@@ -134,13 +134,16 @@ class BatchNormAct(WorkerNormAct):
         return F.batch_norm(self.fold(x), mean, var, weight, bias, True, self.momentum, self.eps)
 
     def normalize_plainly(self, x: torch.Tensor) -> torch.Tensor:
-        y, batch_mean, batch_var = reference.batch_norm(x, self.num_active, self.weight, self.bias, self.eps)
+        wide = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x  # as the native call has it
+        y, batch_mean, batch_var = reference.batch_norm(
+            wide, self.num_active, self.weight, self.bias, self.eps
+        )
         num_values = x.numel() // batch_var.numel()  # per channel and worker
         with torch.no_grad():
             unbiased = batch_var * (num_values / (num_values - 1))
             self.running_mean[self.active].lerp_(batch_mean.to(self.running_mean.dtype), self.momentum)
             self.running_var[self.active].lerp_(unbiased.to(self.running_var.dtype), self.momentum)
-        return y
+        return y.to(x.dtype)
 
     def set_running_stats(self, mean: torch.Tensor, variance: torch.Tensor) -> None:
         self.running_mean.copy_(mean.expand(self.workers, -1))

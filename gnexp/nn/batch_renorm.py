@@ -88,11 +88,12 @@ class BatchRenormAct(WorkerNormAct):
         return F.batch_norm(folded, None, None, weight, bias, True, 0.0, self.eps)
 
     def normalize_plainly(self, x: torch.Tensor) -> torch.Tensor:
+        wide = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x  # as the native call has it
         y, batch_mean, batch_std = reference.batch_renorm(
-            x, self.num_active, self.weight, self.bias, self.eps, *self._running(), *self.bounds
+            wide, self.num_active, self.weight, self.bias, self.eps, *self._running(), *self.bounds
         )
         self._track(batch_mean.detach(), batch_std.detach())
-        return y
+        return y.to(x.dtype)
 
     def set_running_stats(self, mean: torch.Tensor, variance: torch.Tensor) -> None:
         self.running_mean.copy_(mean.expand(self.workers, -1))

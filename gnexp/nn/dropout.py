@@ -43,12 +43,18 @@ class KeyedDropout(nn.Module):
         assert len(step.indices) == len(x), (
             f"dropout {self.stream}: begin_step was told of {len(step.indices)} images, got a batch of {len(x)}"
         )
+        kept: torch.Tensor = self._kept(x, step)
+        return x * kept / (1 - self.p)
+
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
+    def _kept(self, x: torch.Tensor, step: Step) -> torch.Tensor:
+        """1 where x stays, else 0, of its shape, device and dtype. Left alone by torch.compile, which has no uint64."""
         num = x[0].numel()
         bits = keyed.bits(step.seed, f"dropout/{self.stream}", step.epoch, step.indices, (num + 1) // 2)
         # Named byte orders: the two halves of each draw are the same on every machine.
         halves = bits.astype("<u8", copy=False).view("<u4")[:, :num]
         kept = torch.from_numpy(halves >= np.uint32(self.p * _RANGE)).view(x.shape)
-        return x * kept.to(x.device, x.dtype) / (1 - self.p)
+        return kept.to(x.device, x.dtype)
 
     def extra_repr(self) -> str:
         return f"p={self.p}, stream={self.stream}"

@@ -2,9 +2,14 @@
 
 import multiprocessing
 import os
+import select
 import shutil
 import signal
+import socket
+import sys
 import time
+from multiprocessing.connection import Connection
+from multiprocessing.reduction import DupFd
 
 import numpy as np
 import pytest
@@ -15,6 +20,7 @@ from gnexp.config import DataConfig
 from gnexp.data.dataset import Indices
 from gnexp.data.imagefolder import ImageFolder
 from gnexp.data.pieces import Piece, load_pieces
+from gnexp.signals import become_loader
 
 CPU = torch.device("cpu")
 
@@ -65,6 +71,40 @@ def test_a_defect_of_ours_stays_one(num_processes):
     steps = [np.array([102])]
     with pytest.raises(AssertionError, match="a defect"):
         list(load_pieces(Failing(), steps, num_processes=num_processes, timeout=60.0, is_pinned=False))
+
+
+def _share_and_wait(is_ours, pipe):
+    sys.stderr = os.fdopen(pipe.fileno(), "w", buffering=1, closefd=False)
+    if is_ours:
+        become_loader(0)
+    shared = DupFd(0)
+    pipe.send(shared._id[0])  # the address at which a consumer fetches a tensor's memory
+    time.sleep(60)
+
+
+@pytest.mark.parametrize("is_ours", [False, True])
+def test_a_consumer_that_is_killed_while_it_fetches_leaves_no_traceback(is_ours):
+    """What happens when a run's process is killed; without become_loader its loader processes print tracebacks."""
+    own, other = socket.socketpair()
+    process = multiprocessing.get_context("fork").Process(
+        target=_share_and_wait, args=(is_ours, Connection(other.detach()))
+    )
+    process.start()
+    try:
+        pipe = Connection(own.detach())
+        address = pipe.recv()
+        for seconds in (0.0, 0.2):  # gone before and after the handshake has begun
+            with socket.socket(socket.AF_UNIX) as consumer:
+                consumer.connect(address)
+                time.sleep(seconds)
+        said = b""
+        while select.select([pipe.fileno()], [], [], 1.0)[0]:
+            said += os.read(pipe.fileno(), 10_000)
+    finally:
+        process.kill()
+        process.join()
+    assert (b"ConnectionResetError" in said) == (not is_ours), said
+    assert not is_ours or said == b""
 
 
 def test_a_step_is_cut_into_pieces_and_none_is_mixed():

@@ -101,7 +101,10 @@ def test_fault_01_two_processes_stopped_and_killed(
     assert read_status(spec.parent) == "preempted"
     half_way = shutil.copytree(spec.parent, tmp_path / "alone" / spec.parent.name)
     # The one that is left leaves the word to whoever watches both: see tests/faults/test_processes.py.
-    assert _stop(spec, signal.SIGKILL, 0, 2) == [(-signal.SIGKILL, []), (3, [])]
+    assert _stop(spec, signal.SIGKILL, 0, 2) == [
+        (-signal.SIGKILL, []),
+        (3, ["gnexp: process 1: another process of this run has ended, and says why"]),
+    ]
     with pair(spec) as group:
         assert [process.wait() for process in group] == [(0, []), (0, [])]
     assert_equal(contents(spec.parent), contents(whole.parent))
