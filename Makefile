@@ -8,7 +8,7 @@ ARGS ?=
 N ?= 100
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow soak check sweep report bench clean
+.PHONY: help install demo test test-slow test-gpu soak check sweep report bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,11 +32,14 @@ demo: $(STAMP) ## the paper's Figure 1 in miniature, trained here, into demo/
 	@echo "all of it, and how it differs from the paper's setting: $(CURDIR)/demo/results/report.html"
 	@echo "figure: $(CURDIR)/demo/results/figures/figure1.png"
 
-test: $(STAMP) ## the tests (without those marked gpu, slow or data)
+test: $(STAMP) ## the tests (without those marked slow or data; those marked gpu are skipped without one)
 	$(BIN)/python -m pytest -q $(ARGS)
 
 test-slow: $(STAMP) ## the tests marked slow
-	$(BIN)/python -m pytest -q -m "slow and not gpu and not data" $(ARGS)
+	$(BIN)/python -m pytest -q -m "slow and not data" $(ARGS)
+
+test-gpu: $(STAMP) ## the tests marked gpu, on a machine that has one
+	TRITON_INTERPRET=0 $(BIN)/python -m pytest -q -m gpu $(ARGS)
 
 soak: $(STAMP) ## kills N=100 runs at random moments and counts those that end equal to an undisturbed one
 	$(BIN)/python scripts/soak.py --runs $(N) $(ARGS)

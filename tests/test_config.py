@@ -42,6 +42,7 @@ OTHERS = {
     "norm.r_max": None,
     "norm.d_max": None,
     "norm.renorm_ramp": None,
+    "norm.impl": "fused",
     "model.classifier_pool": None,
     "model.classifier_widths": None,
     "model.dropout": None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gnexp.fields import require, require_at_least, science_field
+from gnexp.fields import hardware_field, require, require_at_least, science_field
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +24,7 @@ class NormConfig:
     d_max: float | None = science_field(None)  # brn: bound of the correction of the mean, in deviations
     # brn: epochs after which it leaves plain BN, reaches d_max and reaches r_max
     renorm_ramp: tuple[float, ...] | None = science_field(None)
+    impl: str = hardware_field("auto")  # gn: auto | fused (Triton) | composed (torch's operators)
 
     def __post_init__(self) -> None:
         require(self.eps > 0, f"norm.eps must be positive, got {self.eps}")
@@ -38,6 +39,14 @@ class NormConfig:
             self.num_groups is None or self.channels_per_group is None,
             "give norm.num_groups or norm.channels_per_group, not both: "
             f"got {self.num_groups} and {self.channels_per_group}",
+        )
+        require(
+            self.impl in ("auto", "fused", "composed"),
+            f"norm.impl must be auto, fused or composed, got {self.impl}",
+        )
+        require(
+            self.impl == "auto" or self.kind == "gn",
+            f"norm.impl is for norm=gn, got {self.impl} with kind {self.kind}",
         )
         self._check_constants()
 

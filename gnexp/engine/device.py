@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from gnexp.config import RunConfig
+from gnexp.ops.group_norm import Impl, choose_impl
 
 
 def choose_device(name: str) -> torch.device:
@@ -57,6 +58,15 @@ def memory_format(run: RunConfig, device: torch.device) -> torch.memory_format:
     return torch.channels_last if name == "channels_last" else torch.contiguous_format
 
 
+def norm_impl(run: RunConfig, device: torch.device) -> Impl | None:
+    """What computes group normalization and why; None for other norms.
+
+    Raises:
+        ValueError: norm.impl asks for what cannot be had here.
+    """
+    return choose_impl(run.norm.impl, device.type) if run.norm.kind == "gn" else None
+
+
 def set_float32(run: RunConfig) -> None:
     """Makes float32 mean float32 on a GPU too, where torch lets convolutions drop 13 bits, unless precision=tf32."""
     is_tf32 = run.precision == "tf32"
@@ -65,6 +75,7 @@ def set_float32(run: RunConfig) -> None:
 
 def describe(run: RunConfig, device: torch.device, commit: dict[str, Any]) -> dict[str, Any]:
     """One segment's entry in env.json: versions, host, device and threads beside the commit."""
+    impl = norm_impl(run, device)
     return {
         **commit,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -78,6 +89,7 @@ def describe(run: RunConfig, device: torch.device, commit: dict[str, Any]) -> di
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "threads": torch.get_num_threads(),
         "memory_format": str(memory_format(run, device)).removeprefix("torch."),
+        "norm_impl": impl and f"{impl.name} ({impl.reason})",
         "processes": run.processes,
         "workers_per_pass": run.workers_per_pass,
         "compile": run.compile,

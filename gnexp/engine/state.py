@@ -11,7 +11,7 @@ from gnexp.config import RunConfig
 from gnexp.data import build_dataset
 from gnexp.data.dataset import Dataset
 from gnexp.data.loader import num_steps
-from gnexp.engine.device import memory_format, set_float32
+from gnexp.engine.device import memory_format, norm_impl, set_float32
 from gnexp.engine.optimizer import build_optimizer
 from gnexp.engine.processes import ALONE, Processes
 from gnexp.nn.statistics import batch_norms
@@ -112,6 +112,7 @@ def build(run: RunConfig, device: torch.device, processes: Processes = ALONE) ->
         ValueError: something in the config cannot be built; found before any image is read or made.
     """
     task = build_task(run.task)
+    norm_impl(run, device)
     check_shapes(run, task)
     set_float32(run)
     # All of a run's processes draw the same weights: nothing of them depends on how the workers are spread.

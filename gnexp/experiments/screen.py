@@ -10,6 +10,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from gnexp.config import RunConfig
+from gnexp.engine.device import norm_impl
 from gnexp.engine.state import State
 from gnexp.engine.train import EpochRecord, StepRecord
 from gnexp.experiments.result import FINISHED, Result
@@ -53,6 +54,8 @@ class Screen:
             f"{run.workers} workers x {run.batch} images, lr {run.lr:g}, {run.recipe.epochs} epochs of "
             f"{state.dataset.num_train} images, {parameters} parameters, recipe {run.recipe.name}"
         )
+        if impl := norm_impl(run, state.device):
+            self.say(f"group normalization is {impl.name}: {impl.reason}")
         self.say(f"the paper does not state: {', '.join(not_stated(run))}")
         for note in state.dataset.notes:
             self.say(f"note: {note}")

@@ -40,7 +40,11 @@ class WorkerNormAct(NormAct, abc.ABC):
         self.bias = nn.Parameter(torch.zeros(channels))
         self.register_buffer("running_mean", torch.zeros(workers, channels))
 
+    def forward(self, x: torch.Tensor, residual: torch.Tensor | None = None) -> torch.Tensor:
+        return self.add_and_relu(self.normalize(x), residual, x.shape)
+
     def normalize(self, x: torch.Tensor) -> torch.Tensor:
+        """The normalized and affinely mapped x: a new tensor, of x's shape or folded."""
         if not self.training:
             return self.normalize_by_running_stats(x)
         self.check_batch(x)

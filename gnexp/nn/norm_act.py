@@ -27,21 +27,21 @@ class NormAct(nn.Module, abc.ABC):
         self.name = "(unnamed norm)"
 
     @abc.abstractmethod
-    def normalize(self, x: torch.Tensor) -> torch.Tensor:
-        """The normalized and affinely mapped x: a new tensor, of x's shape or of one that views the same memory."""
+    def forward(self, x: torch.Tensor, residual: torch.Tensor | None = None) -> torch.Tensor:
+        """X and residual (N, C, *) -> (N, C, *), a new tensor."""
 
     def check(self) -> None:
         """Raises ValueError where the norm cannot be had on this layer; called before training starts."""
 
-    def forward(self, x: torch.Tensor, residual: torch.Tensor | None = None) -> torch.Tensor:
-        y = self.normalize(x)
-        # In place: y is new, and no norm's backward reads its own output. In y's own shape: autograd would clone
-        # whole gradients to undo a change that was made in place through a view.
+    def add_and_relu(self, y: torch.Tensor, residual: torch.Tensor | None, shape: torch.Size) -> torch.Tensor:
+        """Adds the residual to the normalized y and applies ReLU, in place; y may view the memory in another shape."""
+        # y is new, and no norm's backward reads its own output. In y's own shape: autograd would clone whole gradients
+        # to undo a change that was made in place through a view.
         if residual is not None:
             y = y.add_(residual.reshape(y.shape))
         if self.relu:
             y = y.relu_()
-        return y.view(x.shape)
+        return y.view(shape)
 
     def extra_repr(self) -> str:
         return f"{self.channels}, relu={self.relu}"

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from typing import Protocol
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from gnexp.config import NormConfig
 from gnexp.nn.batch_norm import BatchNormAct
 from gnexp.nn.batch_renorm import BatchRenormAct
 from gnexp.nn.norm_act import NormAct
+from gnexp.ops.group_norm import group_norm
 
 __all__ = ["NORMS", "GroupNormAct", "NoNormAct", "NormAct", "NormFactory", "name_norms", "norm_factory"]
 
@@ -30,8 +30,8 @@ class NoNormAct(NormAct):
         super().__init__(channels, relu=relu)
         self.bias = nn.Parameter(torch.zeros(channels))
 
-    def normalize(self, x: torch.Tensor) -> torch.Tensor:
-        return x + self.bias.view(1, -1, *[1] * (x.dim() - 2))
+    def forward(self, x: torch.Tensor, residual: torch.Tensor | None = None) -> torch.Tensor:
+        return self.add_and_relu(x + self.bias.view(1, -1, *[1] * (x.dim() - 2)), residual, x.shape)
 
 
 class GroupNormAct(NormAct):
@@ -43,16 +43,25 @@ class GroupNormAct(NormAct):
         channels_per_group: C / G, or None where num_groups is given.
         eps: added to the variance.
         relu: whether ReLU follows.
+        impl: auto, fused or composed (`gnexp.ops.group_norm.choose_impl`).
     """
 
     def __init__(
-        self, channels: int, *, num_groups: int | None, channels_per_group: int | None, eps: float, relu: bool
+        self,
+        channels: int,
+        *,
+        num_groups: int | None,
+        channels_per_group: int | None,
+        eps: float,
+        relu: bool,
+        impl: str = "auto",
     ) -> None:
         super().__init__(channels, relu=relu)
         self._asked = f"G={num_groups}" if num_groups else f"C/G={channels_per_group}"
         self._fits = channels % (num_groups or channels_per_group or 1) == 0
         self.num_groups = num_groups or channels // (channels_per_group or channels)
         self.eps = eps
+        self.impl = impl
         self.weight = nn.Parameter(torch.ones(channels))
         self.bias = nn.Parameter(torch.zeros(channels))
 
@@ -65,18 +74,15 @@ class GroupNormAct(NormAct):
                 f"got C={self.channels} and {self._asked}; possible: {divisors}"
             )
 
-    def normalize(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, residual: torch.Tensor | None = None) -> torch.Tensor:
         if x[0].numel() == self.num_groups:
             raise ValueError(
                 f"layer {self.name}: one value per group normalizes to nothing, got input {tuple(x.shape)} "
                 f"and G={self.num_groups}; use fewer groups or larger images"
             )
-        # The native CPU kernel cancels catastrophically in channels_last (error 1e3 at mean/std 1000): go NCHW.
-        y = F.group_norm(x.contiguous(), self.num_groups, self.weight, self.bias, self.eps)
-        is_channels_last = (
-            x.dim() == 4 and not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last)
+        return group_norm(
+            x, self.num_groups, self.weight, self.bias, self.eps, residual, self.relu, self.impl
         )
-        return y.contiguous(memory_format=torch.channels_last) if is_channels_last else y
 
     def extra_repr(self) -> str:
         return f"{self.channels}, num_groups={self.num_groups}, eps={self.eps}, relu={self.relu}"
@@ -90,6 +96,7 @@ def _group_norm(config: NormConfig, workers: int) -> NormFactory:
             channels_per_group=config.channels_per_group,
             eps=config.eps,
             relu=relu,
+            impl=config.impl,
         )
 
     return make

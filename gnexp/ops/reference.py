@@ -10,9 +10,17 @@ import torch
 
 
 def group_norm(
-    x: torch.Tensor, num_groups: int, weight: torch.Tensor, bias: torch.Tensor, eps: float
+    x: torch.Tensor,
+    num_groups: int,
+    weight: torch.Tensor,
+    bias: torch.Tensor,
+    eps: float,
+    residual: torch.Tensor | None = None,
+    relu: bool = False,
 ) -> torch.Tensor:
     """Group normalization (Wu & He 2018, Eq. 1, 2, 3 and 7): mean and variance over (C / num_groups, *) of one sample.
+
+    What follows it in a residual block may come with it: the residual sum, then ReLU.
 
     Args:
         x: (N, C, *).
@@ -20,12 +28,17 @@ def group_norm(
         weight: gamma, (C,).
         bias: beta, (C,).
         eps: added to the variance.
+        residual: (N, C, *), added before ReLU.
+        relu: whether ReLU follows.
     """
     groups = x.reshape(x.shape[0], num_groups, -1)
     mean = groups.mean(2, keepdim=True)
     variance = (groups - mean).square().mean(2, keepdim=True)
     normalized = ((groups - mean) / (variance + eps).sqrt()).reshape(x.shape)
-    return normalized * _per_channel(weight, x) + _per_channel(bias, x)
+    y = normalized * _per_channel(weight, x) + _per_channel(bias, x)
+    if residual is not None:
+        y = y + residual
+    return y.relu() if relu else y
 
 
 def batch_norm(

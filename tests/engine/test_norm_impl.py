@@ -1,0 +1,55 @@
+"""norm.impl is hardware: a network trained by the Triton kernels is the one that torch's operators train."""
+
+import dataclasses
+import itertools
+
+import pytest
+import torch
+
+from gnexp.config import DataConfig, ModelConfig, NormConfig, RecipeConfig, RunConfig
+from gnexp.engine.device import describe, norm_impl
+from gnexp.engine.state import build
+from gnexp.engine.train import StepRecord, train
+from gnexp.ops import fused
+
+CPU = torch.device("cpu")
+RUN = RunConfig(
+    model=ModelConfig(block="bottleneck", blocks=(1, 1), widths=(4, 8), default_num_groups=4),
+    data=DataConfig(exposure=1.0, clutter=0, num_train=8, num_val=10, shift=1),
+    recipe=RecipeConfig(epochs=1, base_lr=0.4, report_epochs=1),
+    batch=2,
+    workers=1,
+)
+
+
+def of(impl: str, **changes: object) -> RunConfig:
+    return dataclasses.replace(RUN, norm=NormConfig(num_groups=4, impl=impl), **changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.skipif(not (fused.HAS_TRITON and fused.is_interpreting()), reason="by Triton's interpreter")
+@pytest.mark.parametrize("memory_format", ["contiguous", "channels_last"])
+def test_three_steps_are_the_same(memory_format: str) -> None:
+    states = [build(of(impl, memory_format=memory_format), CPU) for impl in ("fused", "composed")]
+    steps = [list(itertools.islice(train(state), 3)) for state in states]
+    for ours, theirs in zip(*steps, strict=True):
+        assert isinstance(ours, StepRecord) and isinstance(theirs, StepRecord)
+        assert ours.loss == pytest.approx(theirs.loss, abs=1e-5)
+    first, second = (state.model.state_dict() for state in states)
+    for name, value in first.items():
+        torch.testing.assert_close(value, second[name], rtol=0, atol=1e-4, msg=name)
+    assert steps[0][2].loss != steps[0][0].loss
+
+
+def test_it_is_no_science_and_is_in_env() -> None:
+    assert of("composed").run_id == of("auto").run_id
+    assert describe(of("composed"), CPU, {})["norm_impl"] == "composed (asked for)"
+    assert describe(of("auto"), CPU, {})["norm_impl"] == "composed (Triton needs a GPU, and this is cpu)"
+    bn = dataclasses.replace(RUN, norm=NormConfig(kind="bn", momentum=0.1))
+    assert norm_impl(bn, CPU) is None and describe(bn, CPU, {})["norm_impl"] is None
+
+
+def test_what_cannot_be_had_ends_before_any_image_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TRITON_INTERPRET")
+    monkeypatch.setattr("gnexp.engine.state.build_dataset", lambda *_: pytest.fail("images were made"))
+    with pytest.raises(ValueError, match="norm.impl=fused cannot be had here: .* use norm.impl=auto"):
+        build(of("fused"), CPU)

@@ -1,0 +1,63 @@
+"""The Triton kernels on a GPU: true rounding, real concurrency, compiled code. `make test-gpu` runs these."""
+
+from __future__ import annotations
+
+import functools
+
+import pytest
+import torch
+
+from gnexp.ops import fused
+from gnexp.ops.plan import make_plan
+from tests.ops.norm_cases import Case, check, run
+
+pytest.importorskip("triton")
+pytestmark = pytest.mark.gpu
+
+PATHS = [("whole", None), ("looped", None), ("split", 40)]
+# ResNet-50's norms and a video's at sizes that the paths share; then what each path takes by itself.
+SMALL = [(2, 64, 14, 14), (2, 96, 7, 7), (2, 160, 9, 5), (1, 32, 4, 7, 7)]
+LARGE = [(4, 64, 112, 112), (4, 256, 56, 56), (4, 512, 28, 28), (4, 2048, 7, 7), (1, 64, 32, 56, 56)]
+LAYOUTS = pytest.mark.parametrize("is_channels_last", [False, True], ids=["nchw", "nhwc"])
+DTYPES = pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16], ids=str)
+
+
+@LAYOUTS
+@DTYPES
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path[0])
+@pytest.mark.parametrize("shape", SMALL, ids=str)
+def test_each_path(
+    shape: tuple[int, ...],
+    path: tuple[str, int | None],
+    dtype: torch.dtype,
+    is_channels_last: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(fused, "make_plan", functools.partial(make_plan, path=path[0], per_split=path[1]))
+    for has_residual, relu in ((False, True), (True, True), (True, False)):
+        check(
+            fused.group_norm, Case(shape, 32, is_channels_last, has_residual, relu, dtype, torch.float32, device="cuda")
+        )  # fmt: skip
+
+
+@LAYOUTS
+@DTYPES
+@pytest.mark.parametrize("num_groups", [1, 32])
+@pytest.mark.parametrize("shape", LARGE, ids=str)
+def test_the_same_bits_again_and_right(
+    shape: tuple[int, ...], num_groups: int, dtype: torch.dtype, is_channels_last: bool
+) -> None:
+    case = Case(shape, num_groups, is_channels_last, True, True, dtype, torch.float32, device="cuda")
+    check(fused.group_norm, case)
+    inputs = case.inputs()
+    torch.use_deterministic_algorithms(True)
+    try:
+        first, again = run(fused.group_norm, inputs, case), run(fused.group_norm, inputs, case)
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert all(torch.equal(first[name], again[name]) for name in first)
+
+
+def test_a_compiled_module_agrees() -> None:
+    case = Case((4, 64, 28, 28), 32, True, True, True, torch.bfloat16, torch.float32, device="cuda")
+    check(torch.compile(fused.group_norm, fullgraph=True), case)
