@@ -31,6 +31,7 @@ _RUN_KEYS = """\
   processes=1              that share the workers, by torchrun; with srun or torchrun outside they are theirs
   workers_per_pass=        of a process's workers at once, to fit memory; all unless told otherwise
   precision=fp32           tf32, bf16 or fp16: part of the science;  compile=true, memory_format=channels_last
+  norm.impl=auto           of gn: fused (Triton, on a GPU) or composed (torch's operators)
   device=auto  threads=    cpu, cuda or cuda:1; threads of one training process
   checkpoint_minutes=10    between two checkpoints within an epoch
   runs_dir=runs            where run directories lie
