@@ -16,7 +16,7 @@ EXIT_INTERRUPTED = 130  # Ctrl-C
 # What asks a run to stop: Ctrl-C, a scheduler's preemption (Slurm, submitit), a terminal that closes.
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 _PR_SET_PDEATHSIG = 1
-_TWICE_SECONDS = 0.5  # a signal to a whole group comes directly and once more through the parent
+TWICE_SECONDS = 0.5  # a signal to a whole group comes directly and once more through the parent
 
 
 class StopRequest(BaseException):
@@ -71,7 +71,7 @@ class Stopper:
 
     def _take(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
-        is_second = number == signal.SIGINT == self.received and now - self._since > _TWICE_SECONDS
+        is_second = number == signal.SIGINT == self.received and now - self._since > TWICE_SECONDS
         if self.received is None:
             self.received, self._since = number, now
         if is_second or not self._is_deferred:
