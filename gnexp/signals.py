@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType, TracebackType
 
 EXIT_PREEMPTED = 75  # EX_TEMPFAIL of sysexits.h: nothing is wrong, the same command goes on
@@ -52,6 +52,7 @@ class Stopper:
         self.received: int | None = None
         self._since = 0.0
         self._is_deferred = False
+        self._leave: Callable[[int], int] | None = None
 
     def install(self) -> None:
         """From now on; also where a shell had SIGINT ignored for what it started in the background."""
@@ -65,11 +66,24 @@ class Stopper:
         yield
         self._is_deferred = False
 
+    @contextlib.contextmanager
+    def leaving(self, tell: Callable[[int], int]) -> Iterator[None]:
+        """Inside, a signal ends the process there and then: an import may swallow an exception, or make it another.
+
+        Args:
+            tell: says that it was asked to stop, and returns the exit code.
+        """
+        self._leave = tell
+        yield
+        self._leave = None
+
     def settle(self) -> None:
         """From now on only takes note: all that is left is to say how it ended, and to end."""
         self._is_deferred = True
 
     def _take(self, number: int, frame: FrameType | None) -> None:
+        if self._leave is not None:
+            os._exit(self._leave(number))
         now = time.monotonic()
         is_second = number == signal.SIGINT == self.received and now - self._since > TWICE_SECONDS
         if self.received is None:
