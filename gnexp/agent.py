@@ -11,12 +11,23 @@ import logging
 import os
 import signal
 import sys
+import time
 from pathlib import Path
+from types import FrameType
 
 from gnexp.experiments.status import PREEMPTED, RUNNING, read_message, read_status
-from gnexp.signals import EXIT_PREEMPTED, STOPPING, Stopper, StopRequest, end_with_parent, exit_code_of
+from gnexp.signals import (
+    EXIT_PREEMPTED,
+    STOPPING,
+    TWICE_SECONDS,
+    Stopper,
+    StopRequest,
+    end_with_parent,
+    exit_code_of,
+)
 from gnexp.worker import EXIT_PEER_LOST, EXIT_USER_ERROR, STARTED_BY_US
 
+_STOPPED = "stopped; the same command goes on from the last checkpoint"
 _NOT_SAVED = "ended before it had saved; the same command goes on from the last checkpoint"
 
 
@@ -24,11 +35,19 @@ def main() -> int:
     """Runs until every process has ended."""
     num, spec = int(sys.argv[1]), Path(sys.argv[2])
     end_with_parent()
-    Stopper().install()  # until torchrun's own, which come with its first process
+    stopper = Stopper()
+    stopper.install()  # until torchrun's own, which come with its first process
     try:
+        with stopper.leaving(_tell_stopped):
+            from torch.distributed import run as _  # noqa: F401
         return _run(num, spec)
     except StopRequest as request:
-        return exit_code_of(request.number)
+        return _tell_stopped(request.number)
+
+
+def _tell_stopped(number: int) -> int:
+    print(f"gnexp: {_STOPPED}", file=sys.stderr, flush=True)
+    return exit_code_of(number)
 
 
 def _run(num: int, spec: Path) -> int:
@@ -39,6 +58,23 @@ def _run(num: int, spec: Path) -> int:
     # It would tell at length what our processes tell in a line; its loggers set their levels themselves.
     logging.disable(logging.CRITICAL)
     os.environ[STARTED_BY_US] = "1"
+    first_at: float | None = None
+    num_ended = 0
+
+    def take(number: int, frame: FrameType | None) -> None:
+        """Ctrl-C: the first as torchrun would have it; at a second it would ask its processes again, and wait again."""
+        nonlocal first_at, num_ended
+        if first_at is None:
+            first_at = time.monotonic()
+            if signal.getsignal(signal.SIGTERM) == before:  # torchrun has started no process
+                raise StopRequest(number)
+            raise SignalException("Ctrl-C", signal.Signals(number))
+        if time.monotonic() - first_at > TWICE_SECONDS:
+            num_ended += _end_children()
+
+    before = signal.getsignal(signal.SIGTERM)
+    signal.signal(signal.SIGINT, take)
+    others = [number.name for number in STOPPING if number != signal.SIGINT]
     options = {option for action in torchrun.get_args_parser()._actions for option in action.option_strings}
     arguments = [
         # A slow step and a large checkpoint take longer than the 30 s that torchrun gives; an older one cannot be told.
@@ -47,7 +83,7 @@ def _run(num: int, spec: Path) -> int:
         f"--nproc-per-node={num}",
         "--max-restarts=0",
         # Those it does not know would kill it and leave the processes behind.
-        f"--signals-to-handle={','.join(number.name for number in STOPPING)}",
+        f"--signals-to-handle={','.join(others)}",
         "--module",
         "gnexp.worker",
         "train",
@@ -56,9 +92,11 @@ def _run(num: int, spec: Path) -> int:
     try:
         torchrun.main(arguments)
     except SignalException as error:
-        # torchrun has waited for the processes, unless a second Ctrl-C came or its patience ended.
-        if _end_children() and read_status(spec.parent) == RUNNING:
-            print(f"gnexp: {_NOT_SAVED}", file=sys.stderr, flush=True)
+        # torchrun has waited for the processes, unless a second Ctrl-C came.
+        num_ended += _end_children()
+        if num_ended:
+            said = _NOT_SAVED if read_status(spec.parent) == RUNNING else _STOPPED
+            print(f"gnexp: {said}", file=sys.stderr, flush=True)
         return exit_code_of(error.sigval)
     except ChildFailedError as error:
         return _cause({rank: failure.exitcode for rank, failure in error.failures.items()}, spec)

@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType, TracebackType
 
 EXIT_PREEMPTED = 75  # EX_TEMPFAIL of sysexits.h: nothing is wrong, the same command goes on
@@ -16,7 +16,7 @@ EXIT_INTERRUPTED = 130  # Ctrl-C
 # What asks a run to stop: Ctrl-C, a scheduler's preemption (Slurm, submitit), a terminal that closes.
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 _PR_SET_PDEATHSIG = 1
-_TWICE_SECONDS = 0.5  # a signal to a whole group comes directly and once more through the parent
+TWICE_SECONDS = 0.5  # a signal to a whole group comes directly and once more through the parent
 
 
 class StopRequest(BaseException):
@@ -52,6 +52,7 @@ class Stopper:
         self.received: int | None = None
         self._since = 0.0
         self._is_deferred = False
+        self._leave: Callable[[int], int] | None = None
 
     def install(self) -> None:
         """From now on; also where a shell had SIGINT ignored for what it started in the background."""
@@ -65,13 +66,26 @@ class Stopper:
         yield
         self._is_deferred = False
 
+    @contextlib.contextmanager
+    def leaving(self, tell: Callable[[int], int]) -> Iterator[None]:
+        """Inside, a signal ends the process there and then: an import may swallow an exception, or make it another.
+
+        Args:
+            tell: says that it was asked to stop, and returns the exit code.
+        """
+        self._leave = tell
+        yield
+        self._leave = None
+
     def settle(self) -> None:
         """From now on only takes note: all that is left is to say how it ended, and to end."""
         self._is_deferred = True
 
     def _take(self, number: int, frame: FrameType | None) -> None:
+        if self._leave is not None:
+            os._exit(self._leave(number))
         now = time.monotonic()
-        is_second = number == signal.SIGINT == self.received and now - self._since > _TWICE_SECONDS
+        is_second = number == signal.SIGINT == self.received and now - self._since > TWICE_SECONDS
         if self.received is None:
             self.received, self._since = number, now
         if is_second or not self._is_deferred:

@@ -15,7 +15,7 @@ import traceback
 from pathlib import Path
 
 from gnexp.experiments.lock import EXIT_BUSY, BusyError
-from gnexp.experiments.status import FAILED, Status
+from gnexp.experiments.status import FAILED, Status, has_failed_since
 from gnexp.signals import (
     EXIT_INTERRUPTED,
     EXIT_PREEMPTED,
@@ -35,21 +35,28 @@ def main() -> int:
     job, *words = sys.argv[1:]
     # Another job's failure is none of the run's.
     directory = Path(words[0]).parent if job == "train" else None
-    stopper = Stopper()
+    stopper, begun_at = Stopper(), time.time()
     end_with_parent()
     stopper.install()
     try:
+        module = "gnexp.experiments.run" if job == "train" else f"gnexp.jobs.{job}"
+        with stopper.leaving(lambda number: _tell(StopRequest(number), directory, begun_at)):
+            importlib.import_module(module)  # torch's takes seconds
         code = _train(Path(words[0]), stopper) if job == "train" else _do(job, words)
     except BaseException as error:
         stopper.settle()
-        code = _tell(error, directory)
+        code = _tell(error, directory, begun_at)
     stopper.settle()
     return code
 
 
-def _tell(error: BaseException, directory: Path | None) -> int:
+def _tell(error: BaseException, directory: Path | None, begun_at: float) -> int:
     """Says in one line what ended the job, and returns the exit code."""
     if isinstance(error, StopRequest):
+        if directory is not None and STARTED_BY_US in os.environ and has_failed_since(directory, begun_at):
+            return exit_code_of(
+                error.number
+            )  # torchrun ends us since another has failed, which is what is told
         return _say("stopped; the same command goes on from the last checkpoint", exit_code_of(error.number))
     if isinstance(error, BusyError):
         return _say(f"error: {error}", EXIT_BUSY)

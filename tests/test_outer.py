@@ -42,6 +42,17 @@ def test_sruns_words_become_torchs() -> None:
     }  # fmt: skip
 
 
+def test_each_step_of_a_job_has_its_port() -> None:
+    """Two runs of one job may be side by side on one machine."""
+    ports = []
+    for step in ("0", "1", "2"):
+        group = outer_group({**SRUN, "SLURM_STEP_ID": step})
+        assert group is not None
+        ports.append(group.environment["MASTER_PORT"])
+    assert ports[0] == "20077" and len(set(ports)) == 3  # the first, as without a SLURM_STEP_ID
+    assert all(1024 < int(port) < 65536 for port in ports)
+
+
 def test_the_first_machine_of_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Slurm's own program spells its lists out; without it the user is asked."""
     several = {**SRUN, "SLURM_STEP_NODELIST": "gpu[07-09,12]"}

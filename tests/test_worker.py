@@ -13,6 +13,7 @@ import pytest
 
 from gnexp.config import DataConfig, NormConfig, RecipeConfig
 from gnexp.experiments.lock import EXIT_BUSY, locked
+from gnexp.experiments.status import read_message
 from tests.experiments.runs import write_spec
 
 ROOT = Path(__file__).parents[1]
@@ -187,3 +188,21 @@ def test_a_users_mistake_is_one_line_and_exit_code_2(
 ) -> None:
     code, _, err = finish(start(write_spec(tmp_path, **changes)))
     assert code == 2 and len(err) == 1 and err[0].startswith("gnexp: error: ") and message in err[0]
+
+
+@pytest.mark.parametrize("has_agent", [False, True])
+def test_a_mistake_that_a_later_process_finds_is_told_by_it_or_by_the_agent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_agent: bool
+) -> None:
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.delenv("GNEXP_AGENT", raising=False)
+    if has_agent:
+        monkeypatch.setenv("GNEXP_AGENT", "1")
+    spec = write_spec(tmp_path, norm=NormConfig(kind="gn", num_groups=5))
+    code, _, err = finish(start(spec))
+    message = "error: layer bn1: groups must divide its channels evenly"
+    assert code == 2
+    if has_agent:
+        assert err == [] and message in read_message(spec.parent)
+    else:
+        assert len(err) == 1 and err[0].startswith(f"gnexp: process 1: {message}")

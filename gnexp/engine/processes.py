@@ -22,6 +22,7 @@ from gnexp.data.loader import Share
 # What gloo says of a process that has ended; torch has no exception of its own for it.
 _LOST = ("connection closed", "connection reset", "broken pipe", "connection refused", "socket")
 _LATE = ("timed out", "timeout")
+_JOIN_SECONDS = 0.02  # between two looks whether all have come
 _NOTICE_SECONDS = 1.0  # that the others, whose patience ends with ours, take to say so
 
 
@@ -190,6 +191,7 @@ def joined(run: RunConfig, device: torch.device) -> Iterator[Processes]:
 
     Raises:
         ValueError: the environment's group is not of run.processes.
+        PeerLateError: not all have come within run.peer_timeout seconds.
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size != run.processes:
@@ -203,6 +205,7 @@ def joined(run: RunConfig, device: torch.device) -> Iterator[Processes]:
     timeout = timedelta(seconds=run.peer_timeout)
     store, _, _ = next(rendezvous("env://", timeout=timeout))
     store.set_timeout(timeout)
+    _wait_for_all(store, size, run.peer_timeout)
     is_cuda = device.type == "cuda"
     dist.init_process_group(
         "nccl" if is_cuda else "gloo",
@@ -216,3 +219,15 @@ def joined(run: RunConfig, device: torch.device) -> Iterator[Processes]:
     # Not while an error is on its way: NCCL would wait for processes that are gone.
     with contextlib.suppress(RuntimeError):
         dist.destroy_process_group()
+
+
+def _wait_for_all(store: Any, size: int, timeout: float) -> None:
+    """Waits until every process has come this far; where torch waits for them itself no signal gets through to us."""
+    store.set(f"gnexp/joins/{rank()}", "")
+    deadline = time.monotonic() + timeout
+    while late := [other for other in range(size) if not store.check([f"gnexp/joins/{other}"])]:
+        if time.monotonic() > deadline:
+            raise PeerLateError(
+                f"process {', '.join(map(str, late))} has not come within {timeout:g} s (peer_timeout)"
+            )
+        time.sleep(_JOIN_SECONDS)

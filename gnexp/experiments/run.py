@@ -186,19 +186,19 @@ class _Session:
             found |= part
         path = self.directory / SKIPPED
         known = dict(line.split("\t", 1) for line in path.read_text().splitlines()) if path.exists() else {}
+        if self.processes.is_first and (new := found.keys() - known.keys()):
+            listed = known | found
+            write_text(path, "".join(f"{image}\t{reason}\n" for image, reason in sorted(listed.items())))
+            self.screen.warn(
+                f"{len(listed)} training image(s) cannot be read, others stand in for them: see {path} "
+                f"(new: {min(new)})"
+            )
         most = DEFAULT_MAX_SKIPPED if self.run.data.max_skipped is None else self.run.data.max_skipped
         # Of all processes and sittings; each process ends sooner by its own count alone.
         if len(known | found) > most:
             raise ValueError(
                 f"more than data.max_skipped={most} training images cannot be read, see {path}; "
                 f"mend the folder (gnexp data check {self.run.data.root}), or raise data.max_skipped"
-            )
-        if self.processes.is_first and (new := found.keys() - known.keys()):
-            known |= found
-            write_text(path, "".join(f"{image}\t{reason}\n" for image, reason in sorted(known.items())))
-            self.screen.warn(
-                f"{len(known)} training image(s) cannot be read, others stand in for them: see {path} "
-                f"(new: {min(new)})"
             )
 
     def _is_due(self) -> bool:

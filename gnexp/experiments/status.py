@@ -48,6 +48,14 @@ def read_message(directory: Path) -> str:
     return _read(directory, "message") or ""
 
 
+def has_failed_since(directory: Path, moment: float) -> bool:
+    """Whether a process of the run has said since then, by the clock of files, that it failed."""
+    try:
+        return (directory / _NAME).stat().st_mtime >= moment and read_status(directory) == FAILED
+    except OSError:
+        return False
+
+
 def _read(directory: Path, key: str) -> str | None:
     try:
         found = json.loads((directory / _NAME).read_text())[key]

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import resource
 import select
 import shutil
 import signal
@@ -198,4 +199,23 @@ def test_evaluation_skips_nothing(root, loader_workers):
         ValueError, match=r"val/b/15.png: an empty file; .* without it the score would be another"
     ):
         list(dataset.val_batches([np.arange(20)]))
+    assert dataset.skipped == {}
+
+
+def test_a_fault_of_the_machine_is_never_skipped(root):
+    """No descriptor is left to open an image with: the image is not to blame, and none may stand in for it."""
+    dataset = ImageFolder(_config(root, on_error="skip"), CPU)
+    _train(dataset)  # so that nothing is left to be imported
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest_free = os.dup(0)
+    os.close(lowest_free)
+    line = (
+        r"^cannot read .*/train/a/00.png: Too many open files, which is no fault of the image; mend that, and"
+    )
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free, before[1]))
+        with pytest.raises(ValueError, match=line):
+            _train(dataset)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
     assert dataset.skipped == {}

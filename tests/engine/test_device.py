@@ -1,6 +1,7 @@
 """Where a run computes."""
 
 import dataclasses
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -21,6 +22,43 @@ def test_the_cpu_can_always_be_chosen() -> None:
 def test_a_missing_gpu_is_said() -> None:
     with pytest.raises(ValueError, match="device=cuda:1 needs a GPU that torch can use, and there is none"):
         choose_device("cuda:1")
+
+
+@pytest.fixture
+def gpus(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Makes torch see some GPUs, in a process that nobody but the test has started."""
+    for name in ("SLURM_PROCID", "TORCHELASTIC_RUN_ID", "LOCAL_RANK"):
+        monkeypatch.delenv(name, raising=False)
+
+    def see(num: int) -> None:
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: num > 0)
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: num)
+        monkeypatch.setattr(torch.cuda, "set_device", lambda device: None)
+
+    return see
+
+
+@pytest.mark.parametrize(("shown", "index"), [(1, 0), (4, 3)])
+def test_srun_may_show_each_process_one_gpu_or_all(
+    gpus: Callable[[int], None], monkeypatch: pytest.MonkeyPatch, shown: int, index: int
+) -> None:
+    gpus(shown)
+    monkeypatch.setenv("SLURM_PROCID", "3")
+    monkeypatch.setenv("LOCAL_RANK", "3")
+    assert choose_device("auto") == torch.device(f"cuda:{index}")
+
+
+def test_torchrun_in_a_slurm_job_shares_no_gpu(
+    gpus: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its processes inherit SLURM_PROCID, and all see the same single GPU."""
+    gpus(1)
+    for name, value in (("SLURM_PROCID", "0"), ("TORCHELASTIC_RUN_ID", "x"), ("LOCAL_RANK", "1")):
+        monkeypatch.setenv(name, value)
+    with pytest.raises(
+        ValueError, match="each process on a machine needs a GPU of its own, and there are 1; lower"
+    ):
+        choose_device("auto")
 
 
 def test_a_segment_says_what_ran_where() -> None:

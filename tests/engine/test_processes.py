@@ -1,12 +1,14 @@
 """However the workers are spread over processes, or over passes of one, the same is computed."""
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+import torch.distributed as dist
 
-from gnexp.engine.processes import ALONE, joined
+from gnexp.engine.processes import ALONE, Processes, joined
 from gnexp.engine.state import build
 from tests.engine.group import CPU, NORMS, RUN, STEPS, all_of_them, first_steps, run_group, trained
 
@@ -87,6 +89,21 @@ def test_a_checkpoint_of_one_number_of_processes_serves_another(
     whole = trained(norm, ALONE, torch.float32, 2)
     assert record.loss == pytest.approx(whole["losses"][1], abs=1e-4)
     assert_close(state.model_state(), whole["state"]["model"], 1e-4)
+
+
+@pytest.mark.parametrize("is_compiled", [False, True])
+def test_gradients_travel_with_the_last_pass_alone(tmp_path: Path, is_compiled: bool) -> None:
+    store = dist.FileStore(str(tmp_path / "store"), 1)
+    dist.init_process_group("gloo", store=store, rank=0, world_size=1)
+    try:
+        processes = Processes(store=store)
+        replica = processes.replicate(torch.nn.Linear(2, 2), CPU)
+        called = torch.compile(replica, backend="eager") if is_compiled else replica
+        for is_last in (False, True):
+            with processes.accumulating(called, is_last):
+                assert replica.require_backward_grad_sync == is_last
+    finally:
+        dist.destroy_process_group()
 
 
 def test_a_group_of_another_size_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ from gnexp.experiments.result import load_result
 from gnexp.experiments.run import Spec, evaluate_run, load_spec, train_run
 from gnexp.experiments.screen import not_stated
 from tests.experiments.runs import SMOKE, write_spec
-from tests.faults.tiny import photographs
+from tests.faults.tiny import photographs, train_until
 
 
 def train_spec(path: Path) -> Spec:
@@ -183,3 +183,20 @@ def test_images_that_others_stand_in_for_are_listed(tmp_path: Path) -> None:
     log = (spec.directory / "log.txt").read_text()
     assert log.count("warning: 1 training image(s) cannot be read, others stand in for them") == 1
     assert load_result(spec.directory / "result.json").status == "finished"
+
+
+def test_images_that_cannot_be_read_are_counted_over_sittings(tmp_path: Path) -> None:
+    """A disk that fails for one image after the other, each for a while."""
+    folder = tmp_path / "photographs" / "train"
+    data = dataclasses.replace(photographs(folder.parent), on_error="skip", max_skipped=1, loader_workers=0)
+    path = write_spec(tmp_path / "runs", data=data)
+    first, second = folder / "class0" / "004.jpg", folder / "class1" / "007.jpg"
+    whole = first.read_bytes()
+    first.write_bytes(bytes(len(whole)))
+    assert train_until(path, 14), "it was to be stopped in its second epoch"
+    first.write_bytes(whole)
+    second.write_bytes(bytes(second.stat().st_size))
+    with pytest.raises(ValueError, match="more than data.max_skipped=1 training images cannot be read, see"):
+        train_run(load_spec(path))
+    listed = [line.split("\t")[0] for line in (path.parent / "skipped.txt").read_text().splitlines()]
+    assert listed == [str(first), str(second)]

@@ -63,6 +63,18 @@ def test_else_the_same_network_in_other_batches_and_on_no_other_machine(tmp_path
     assert choose_speed(SMOKE, {**HERE, "processor": "slow"}, read_speeds(tmp_path, tmp_path)) is None
 
 
+def test_another_number_of_processes_is_another_speed(tmp_path):
+    """What says nothing of its processes was one."""
+    begun(tmp_path, SMOKE, train_seconds=4.0)
+    two = dataclasses.replace(SMOKE, processes=2)
+    assert choose_speed(two, HERE, read_speeds(tmp_path, tmp_path)) is None
+    begun(tmp_path, dataclasses.replace(two, seed=1), machine={**HERE, "processes": 2}, train_seconds=2.0)
+    speeds = read_speeds(tmp_path, tmp_path)
+    assert choose_speed(SMOKE, HERE, speeds).images_per_second == pytest.approx(64 / 5)
+    assert choose_speed(two, HERE, speeds).images_per_second == pytest.approx(64 / 2.5)
+    assert choose_speed(dataclasses.replace(SMOKE, processes=4, workers=4), HERE, speeds) is None
+
+
 def test_a_recorded_result_counts_and_what_is_torn_does_not(tmp_path):
     recorded(tmp_path / "results", SMOKE, seconds=2.0)
     torn = begun(tmp_path / "runs", dataclasses.replace(SMOKE, seed=1))

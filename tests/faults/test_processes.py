@@ -1,4 +1,4 @@
-"""Faults 6, 7, 16 and 21: a process of a run dies, hangs, fails, or is one too many."""
+"""Faults 5, 6, 7, 16 and 21: a process of a run dies, hangs, fails, or is one too many."""
 
 import dataclasses
 import json
@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from gnexp.engine.checkpoint import Checkpoints
 from gnexp.experiments.status import read_status
 from tests.faults import tiny
 from tests.faults.started import (
@@ -105,6 +106,36 @@ def _environment(pid: int) -> dict[str, str]:
     return dict(pair.split("=", 1) for pair in pairs if "=" in pair)
 
 
+@pytest.mark.dist
+def test_fault_05_a_second_ctrl_c_ends_processes_that_do_not_answer(tmp_path: Path) -> None:
+    """The first is waited for, as it would be for a large checkpoint; the second leaves nothing behind."""
+    with command(*COMMAND, cwd=tmp_path) as verb:
+        wait_until(lambda: list(tmp_path.glob("runs/*/checkpoints/*.pt")), "a checkpoint", 90)
+        (directory,) = (tmp_path / "runs").iterdir()
+        os.kill(_process_of_rank(1, tmp_path), signal.SIGSTOP)
+        verb.send_signal(signal.SIGINT)
+        time.sleep(2.0)
+        assert verb.poll() is None and read_status(directory) == "running"
+        verb.send_signal(signal.SIGINT)
+        wait_until(lambda: not processes_in(tmp_path), "an end of all processes", 10)
+        _, errors = verb.communicate(timeout=10)
+    assert (verb.returncode, errors.splitlines()) == (
+        130,
+        ["gnexp: ended before it had saved; the same command goes on from the last checkpoint"],
+    )
+    values, problems = Checkpoints(directory / "checkpoints").load(tiny.CPU)
+    assert values is not None and problems == []
+
+
+def _process_of_rank(rank: int, folder: Path) -> int:
+    (pid,) = (
+        pid
+        for pid, line in processes_in(folder).items()
+        if "gnexp.worker train" in line and _environment(pid)["RANK"] == str(rank)
+    )
+    return pid
+
+
 @pytest.mark.parametrize("loader_workers", [2])
 def test_fault_06_a_killed_run_leaves_no_loader_process(tmp_path: Path, loader_workers: int) -> None:
     photographs = tiny.photographs(tmp_path / "photographs")
@@ -170,12 +201,7 @@ def test_fault_21_a_process_that_hangs_is_named(tmp_path: Path) -> None:
 def test_fault_21_a_process_that_hangs_is_killed(tmp_path: Path) -> None:
     with command(*COMMAND, "peer_timeout=5", cwd=tmp_path) as verb:
         wait_until(lambda: list(tmp_path.glob("runs/*/checkpoints/*.pt")), "a checkpoint", 90)
-        (hanging,) = (
-            pid
-            for pid, line in processes_in(tmp_path).items()
-            if "gnexp.worker train" in line and _environment(pid)["RANK"] == "1"
-        )
-        os.kill(hanging, signal.SIGSTOP)
+        os.kill(_process_of_rank(1, tmp_path), signal.SIGSTOP)
         _, errors = verb.communicate(timeout=60)
         assert processes_in(tmp_path) == {}
     assert verb.returncode == 1

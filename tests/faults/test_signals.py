@@ -6,14 +6,17 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from torch.distributed import TCPStore
 
 from gnexp.engine.checkpoint import Checkpoints
+from gnexp.experiments.status import FAILED, Status
 from gnexp.signals import STOPPING
 from tests.faults import tiny
-from tests.faults.started import ROOT, children_of, steps_saved, wait_until, worker
+from tests.faults.started import ROOT, Started, children_of, steps_saved, wait_until, worker
 from tests.faults.tiny import CPU, assert_equal, contents, train_whole, write_spec
 
 LINE = "gnexp: stopped; the same command goes on from the last checkpoint"
@@ -68,11 +71,20 @@ def test_fault_05_ctrl_c_while_a_checkpoint_is_written(tmp_path: Path, times: in
     assert values is not None and problems == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR2])
-def test_fault_05_during_the_import_of_torch(tmp_path: Path, number: int) -> None:
-    spec = write_spec(tmp_path)
+@pytest.mark.parametrize(
+    ("module", "number"),
+    [
+        ("worker train", signal.SIGINT),
+        ("worker train", signal.SIGTERM),
+        ("worker train", signal.SIGUSR2),
+        ("agent 2", signal.SIGINT),
+        ("agent 2", signal.SIGTERM),
+    ],
+)
+def test_fault_05_during_the_import_of_torch(tmp_path: Path, module: str, number: int) -> None:
+    spec = write_spec(tmp_path, processes=2 if module == "agent 2" else 1)
     process = subprocess.Popen(
-        [sys.executable, "-m", "gnexp.worker", "train", str(spec)],
+        [sys.executable, "-m", *f"gnexp.{module}".split(), str(spec)],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stderr=subprocess.PIPE,
         text=True,
@@ -82,3 +94,45 @@ def test_fault_05_during_the_import_of_torch(tmp_path: Path, number: int) -> Non
     process.send_signal(number)
     _, errors = process.communicate(timeout=30)
     assert (process.returncode, errors.splitlines()) == (code_of(number), [LINE])
+
+
+def test_fault_05_no_import_can_swallow_it() -> None:
+    """Torch's has callbacks whose exceptions go nowhere, and places that make another of what they catch."""
+    code = (
+        "import contextlib, os, signal\n"
+        "from gnexp.signals import Stopper\n"
+        "stopper = Stopper()\n"
+        "stopper.install()\n"
+        "with stopper.leaving(lambda number: 100 + number), contextlib.suppress(BaseException):\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 115
+
+
+@pytest.fixture
+def waiting(tmp_path: Path) -> Iterator[Started]:
+    """The first process of two, told as by our agent, that has joined: the second never comes."""
+    spec = write_spec(tmp_path, processes=2)
+    Status(spec.parent).say(FAILED, message="of an earlier sitting")
+    store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    told = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(store.port), "RANK": "0", "WORLD_SIZE": "2"}
+    told |= {"TORCHELASTIC_USE_AGENT_STORE": "True", "LOCAL_RANK": "0", "GNEXP_AGENT": "1"}
+    with worker(spec, **told) as process:
+        keys = ("gnexp/joins/0", "/worker/attempt_0/gnexp/joins/0")  # the latter in older torch
+        wait_until(lambda: any(store.check([key]) for key in keys), "its joining", 30)
+        yield process
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_fault_05_while_it_waits_for_another_that_never_comes(waiting: Started, number: int) -> None:
+    waiting.send(number)
+    assert waiting.wait(5) == (code_of(number), [LINE])
+
+
+def test_fault_05_by_torchrun_since_another_has_failed(waiting: Started, tmp_path: Path) -> None:
+    """It has nothing to say beside what the other says."""
+    (directory,) = (path for path in tmp_path.iterdir() if path.is_dir())
+    Status(directory).say(FAILED, message="process 1 needs a GPU of its own")
+    waiting.send(signal.SIGTERM)
+    assert waiting.wait(5) == (75, [])

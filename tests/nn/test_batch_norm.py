@@ -57,6 +57,18 @@ def test_virtual_workers_equal_separate_batch_norms(workers: int, memory_format:
             torch.testing.assert_close(ours, averaged, rtol=0, atol=1e-10)
 
 
+def test_bf16_in_channels_last_is_normalized_in_float32() -> None:
+    """By the reference, where the native call on float32 gives the same but for the result's rounding."""
+    norm, wide = (norm_factory(NormConfig(kind="bn", momentum=0.1), 2)(5, relu=False) for _ in range(2))
+    for step in range(3):
+        x = (randn(8, 5, 7, 7, seed=step) * 3 + 10).to(torch.bfloat16)
+        y, expected = norm(x.contiguous(memory_format=torch.channels_last)), wide(x.float())
+        assert y.dtype == torch.bfloat16
+        torch.testing.assert_close(y.float(), expected, rtol=2**-8, atol=1e-5)
+    for name in ("running_mean", "running_var"):
+        torch.testing.assert_close(getattr(norm, name), getattr(wide, name), rtol=1e-6, atol=0)
+
+
 def test_evaluation_uses_the_named_statistics() -> None:
     norm = norm_factory(NormConfig(kind="bn", momentum=1.0), 2)(3, relu=False).double()
     norm(randn(8, 3, 4, 4))

@@ -86,6 +86,18 @@ def test_channels_last_gives_what_contiguous_gives() -> None:
             torch.testing.assert_close(one, other, rtol=0, atol=1e-10)
 
 
+def test_bf16_in_channels_last_is_normalized_in_float32() -> None:
+    """As for batch norm; the running statistics correct each later batch, so an error in them would grow."""
+    norm, wide = make(workers=2).float(), make(workers=2).float()
+    for step in range(3):
+        x = (randn(8, 5, 7, 7, seed=step) * 2 + 1).to(torch.bfloat16)
+        y, expected = norm(x.contiguous(memory_format=torch.channels_last)), wide(x.float())
+        assert y.dtype == torch.bfloat16
+        torch.testing.assert_close(y.float(), expected, rtol=2**-8, atol=1e-5)
+    for name in ("running_mean", "running_std"):
+        torch.testing.assert_close(getattr(norm, name), getattr(wide, name), rtol=1e-6, atol=0)
+
+
 def test_algorithm_1_by_hand() -> None:
     """One channel, values 0 and 4: mu_B = 2, sigma_B = 2; mu = 1, sigma = 1; r = 1.5 of 2, d = 0.5 of 1."""
     x = torch.tensor([[0.0], [4.0]], dtype=torch.float64, requires_grad=True)

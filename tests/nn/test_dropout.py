@@ -49,6 +49,16 @@ def test_a_mask_is_fixed_for_ever() -> None:
     assert found == [1, 0, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 1, 1, 1]
 
 
+def test_a_compiled_network_draws_the_same_masks() -> None:
+    network = torch.nn.Sequential(torch.nn.Identity(), KeyedDropout(0.5, stream="a")).train()
+    compiled = torch.compile(network, backend="eager")
+    x = torch.ones(4, 3, 5, 67)
+    for epoch in range(3):
+        network[1].begin_step(Step(0, epoch, float(epoch), np.arange(4)))
+        expected = masks(epoch=epoch, indices=list(range(4)))
+        assert torch.equal(network(x), expected) and torch.equal(compiled(x), expected)
+
+
 def test_the_gradient_passes_where_the_value_does() -> None:
     dropout = KeyedDropout(0.5, stream="a").train()
     dropout.begin_step(Step(0, 0, 0.0, np.arange(4)))
