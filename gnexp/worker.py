@@ -53,11 +53,10 @@ def main() -> int:
 def _tell(error: BaseException, directory: Path | None, begun_at: float) -> int:
     """Says in one line what ended the job, and returns the exit code."""
     if isinstance(error, StopRequest):
+        code = exit_code_of(error.number)
         if directory is not None and STARTED_BY_US in os.environ and has_failed_since(directory, begun_at):
-            return exit_code_of(
-                error.number
-            )  # torchrun ends us since another has failed, which is what is told
-        return _say("stopped; the same command goes on from the last checkpoint", exit_code_of(error.number))
+            return code  # torchrun ends us since another has failed, which is what is told
+        return _say("stopped; the same command goes on from the last checkpoint", code)
     if isinstance(error, BusyError):
         return _say(f"error: {error}", EXIT_BUSY)
     if isinstance(error, ValueError):

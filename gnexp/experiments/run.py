@@ -194,8 +194,8 @@ class _Session:
                 f"(new: {min(new)})"
             )
         most = DEFAULT_MAX_SKIPPED if self.run.data.max_skipped is None else self.run.data.max_skipped
-        # Of all processes and sittings; each process ends sooner by its own count alone.
-        if len(known | found) > most:
+        # Of all processes; each ends sooner by its own count alone. An earlier sitting's may have been mended since.
+        if len(found) > most:
             raise ValueError(
                 f"more than data.max_skipped={most} training images cannot be read, see {path}; "
                 f"mend the folder (gnexp data check {self.run.data.root}), or raise data.max_skipped"

@@ -185,8 +185,8 @@ def test_images_that_others_stand_in_for_are_listed(tmp_path: Path) -> None:
     assert load_result(spec.directory / "result.json").status == "finished"
 
 
-def test_images_that_cannot_be_read_are_counted_over_sittings(tmp_path: Path) -> None:
-    """A disk that fails for one image after the other, each for a while."""
+def test_images_that_cannot_be_read_are_listed_over_sittings(tmp_path: Path) -> None:
+    """A disk that fails for one image after the other: both are listed, and what was mended counts no more."""
     folder = tmp_path / "photographs" / "train"
     data = dataclasses.replace(photographs(folder.parent), on_error="skip", max_skipped=1, loader_workers=0)
     path = write_spec(tmp_path / "runs", data=data)
@@ -196,7 +196,6 @@ def test_images_that_cannot_be_read_are_counted_over_sittings(tmp_path: Path) ->
     assert train_until(path, 14), "it was to be stopped in its second epoch"
     first.write_bytes(whole)
     second.write_bytes(bytes(second.stat().st_size))
-    with pytest.raises(ValueError, match="more than data.max_skipped=1 training images cannot be read, see"):
-        train_run(load_spec(path))
+    train_run(load_spec(path))
     listed = [line.split("\t")[0] for line in (path.parent / "skipped.txt").read_text().splitlines()]
     assert listed == [str(first), str(second)]
