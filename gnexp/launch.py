@@ -103,8 +103,10 @@ def headline(result: Result) -> str:
     """A result in a few words: "17.1 % error", or "diverged"."""
     if result.status == DIVERGED:
         return "diverged"
-    error = next((v for k, v in sorted(result.metrics.items()) if k.startswith("val/top1_error")), None)
-    return result.status if error is None else f"{error:.1f} % error"
+    for key, words in (("val/top1_error", "% error"), ("val/box_ap", "box AP")):
+        if key in result.metrics:
+            return f"{result.metrics[key]:.1f} {words}"
+    return result.status
 
 
 def write_spec(run: RunConfig, run_dir: Path, rank: int = 0) -> Path:

@@ -21,6 +21,9 @@ class RecipeConfig:
     name: str = hardware_field("small")
     version: int = science_field(1)  # raised when a change of the numerics moves results
     epochs: int = science_field(8)
+    # steps that count as an epoch, for recipes in iterations (Detectron's); None = one pass over the images
+    epoch_steps: int | None = science_field(None)
+    eval_every: int | None = science_field(None)  # epochs from one evaluation to the next; None = 1
     base_lr: float = science_field(0.1)
     base_total_batch: int = science_field(256)  # lr = base_lr * total_batch / base_total_batch
     schedule: str = science_field("linear")  # step | linear
@@ -28,11 +31,17 @@ class RecipeConfig:
     milestones: tuple[int, ...] | None = science_field(None)
     drop_factor: float | None = science_field(None)
     warmup_epochs: int = science_field(0)  # the paper mentions none
+    # steps of a warm-up that starts at warmup_factor times the learning rate; None = none
+    warmup_steps: int | None = science_field(None)
+    warmup_factor: float | None = science_field(None)
     momentum: float = science_field(0.9)
     nesterov: bool = science_field(True)
     weight_decay: float = science_field(1e-4)
     # of gamma and beta; None = weight_decay, as the paper has it
     norm_weight_decay: float | None = science_field(None)
+    # of the biases of convolutions and linear layers; None = as the weights
+    bias_lr_factor: float | None = science_field(None)
+    bias_weight_decay: float | None = science_field(None)
     report_epochs: int = science_field(1)  # reported error = median over the last report_epochs epochs
     precise_images: int | None = science_field(None)  # training images behind eval_stats=precise; None = all
 
@@ -44,7 +53,23 @@ class RecipeConfig:
             "recipe.nesterov=true needs recipe.momentum above 0, got 0; give recipe.nesterov=false",
         )
         require_at_least(self, 0, "recipe.", "weight_decay", "norm_weight_decay")
+        require_at_least(self, 0, "recipe.", "bias_weight_decay", "bias_lr_factor")
         require_at_least(self, 1, "recipe.", "precise_images", "epochs", "base_total_batch")
+        require_at_least(self, 1, "recipe.", "epoch_steps", "eval_every", "warmup_steps")
+        require(
+            (self.warmup_steps is None) == (self.warmup_factor is None),
+            "recipe.warmup_steps and recipe.warmup_factor go together, "
+            f"got {self.warmup_steps} and {self.warmup_factor}",
+        )
+        require(
+            self.warmup_factor is None or 0 < self.warmup_factor <= 1,
+            f"recipe.warmup_factor must be in (0, 1], got {self.warmup_factor}",
+        )
+        require(
+            self.warmup_steps is None or self.warmup_epochs == 0,
+            f"give recipe.warmup_steps or recipe.warmup_epochs, not both: got {self.warmup_steps} and "
+            f"{self.warmup_epochs}",
+        )
         require(self.base_lr > 0, f"recipe.base_lr must be positive, got {self.base_lr}")
         require(
             1 <= self.report_epochs <= self.epochs,
@@ -63,3 +88,7 @@ class RecipeConfig:
             0 <= self.warmup_epochs < self.epochs,
             f"recipe.warmup_epochs must be below recipe.epochs={self.epochs}, got {self.warmup_epochs}",
         )
+
+    def is_evaluated(self, epoch: int) -> bool:
+        """Whether there is an evaluation after an epoch, counted from 1."""
+        return epoch > self.epochs - self.report_epochs or epoch % (self.eval_every or 1) == 0

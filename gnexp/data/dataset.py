@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -17,9 +17,20 @@ Indices = npt.NDArray[np.int64]
 class Batch:
     """Images and their labels, on the device."""
 
-    images: torch.Tensor  # (N, C, H, W) float32, normalized
-    labels: torch.Tensor  # (N,) int64
+    # (N, C, H, W) float32, normalized; for detection a list of N (C, H, W) of sizes of their own, in [0, 1]
+    images: Any
+    labels: Any  # (N,) int64; for detection a list of N dicts: boxes, labels, masks, image_id
     indices: Indices  # (N,) of the samples in their split
+
+    def take(self, positions: Indices) -> Batch:
+        """The images at some positions of the batch."""
+        images, labels = (
+            values[torch.from_numpy(positions)]
+            if isinstance(values, torch.Tensor)
+            else [values[position] for position in positions]
+            for values in (self.images, self.labels)
+        )
+        return Batch(images, labels, self.indices[positions])
 
 
 # A generator and not any iterator: its close() ends the loader processes of an epoch that is left early.

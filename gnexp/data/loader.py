@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,14 +46,41 @@ def train_batches(
     workers: int = 1,
     share: Share = Share(),
     first_step: int = 0,
+    epoch_steps: int | None = None,
 ) -> Batches:
     """A process's part of the steps of one epoch, from `first_step` on.
 
-    The images left over by the last complete batch are dropped; which ones varies with the epoch.
+    The images left over by the last complete batch of a pass over them are dropped; which ones varies with the pass.
+
+    Args:
+        dataset: whose train split.
+        seed: of the order.
+        epoch: counted from 0.
+        total_batch: images of a step.
+        workers: that share a step.
+        share: this process's.
+        first_step: steps that are done already.
+        epoch_steps: of an epoch that is no pass over the images but so many steps of endless passes.
     """
-    order = keyed.permutation(seed, "order", epoch, dataset.num_train)
+    per_pass = num_steps(dataset, total_batch)
+    steps = per_pass if epoch_steps is None else epoch_steps
+    done, last = epoch * steps + first_step, (epoch + 1) * steps
+    while done < last:
+        data_pass, first = divmod(done, per_pass)
+        num = min(per_pass - first, last - done)
+        part = _pass_batches(dataset, seed, data_pass, total_batch, workers, share, slice(first, first + num))
+        with contextlib.closing(part):
+            yield from part
+        done += num
+
+
+def _pass_batches(
+    dataset: Dataset, seed: int, data_pass: int, total_batch: int, workers: int, share: Share, which: slice
+) -> Batches:
+    """Some steps of one pass over the images."""
+    order = keyed.permutation(seed, "order", data_pass, dataset.num_train)
     steps = order[: num_steps(dataset, total_batch) * total_batch].reshape(-1, total_batch)
-    return dataset.train_batches(seed, epoch, [share.of_train(step, workers) for step in steps[first_step:]])
+    return dataset.train_batches(seed, data_pass, [share.of_train(step, workers) for step in steps[which]])
 
 
 def num_val_steps(dataset: Dataset, size: int, share: Share = Share()) -> int:

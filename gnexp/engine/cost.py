@@ -30,6 +30,6 @@ def count_cost(run: RunConfig) -> Cost:
         model = task.build_model(run, torch.Generator()).eval()
         counter = FlopCounterMode(display=False)
         with counter:
-            model(task.example_images(run)[:1])
+            task.trace(model, run, 1)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     return Cost(parameters, counter.get_total_flops() // 2)  # torch counts a multiply-add as two

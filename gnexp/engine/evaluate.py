@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -12,11 +13,6 @@ from gnexp.data.dataset import Batch, Batches
 from gnexp.data.loader import num_val_steps, train_batches, val_batches
 from gnexp.engine.state import State
 from gnexp.nn.statistics import batch_norms, with_eval_stats, with_precise_stats
-
-# Images at once: the activations of more leave the cache, and those of large images the memory. Evaluation is the same
-# at every size.
-_EVAL_SIZE = 200
-_EVAL_PIXELS = 200 * 128 * 128
 
 
 class Stopped(Exception):
@@ -30,10 +26,10 @@ def never() -> bool:
 
 def evaluate(
     state: State, eval_stats: Sequence[str], *, epoch: int, is_stopped: Callable[[], bool] = never
-) -> dict[str, float]:
-    """The task's score on val for each of the named statistics, in percent. Every process of the run calls it.
+) -> dict[str, dict[str, float]]:
+    """The task's scores on val for each of the named statistics, in percent. Every process of the run calls it.
 
-    A norm without running statistics has one score, whatever the statistics. The model itself is left as it is.
+    A norm without running statistics has the same scores whatever the statistics. The model itself is left as it is.
 
     Args:
         state: the model and its data.
@@ -44,21 +40,25 @@ def evaluate(
     Raises:
         Stopped: some process was asked to leave.
     """
-    scores: dict[str, float] = {}
+    scores: dict[str, dict[str, float]] = {}
     has_running_stats = bool(batch_norms(state.model))
     for stats in eval_stats:
         if scores and not has_running_stats:
             scores[stats] = next(iter(scores.values()))
             continue
-        if stats == "precise" and has_running_stats:
-            model = precise_model(state, epoch, is_stopped)
-        else:
-            chosen = "worker0" if stats == "precise" else stats
-            model = with_eval_stats(state.model, chosen, state.processes.gather_rows)
+        model = eval_model(state, stats, epoch, is_stopped)
         with state.autocast():
             tally = state.task.tally(model, _val_batches(state, is_stopped))
-        scores[stats] = state.task.combine(state.processes.gather(tally))
+        scores[stats] = state.task.combine(state.processes.gather(tally), state.dataset)
     return scores
+
+
+def eval_model(state: State, stats: str, epoch: int, is_stopped: Callable[[], bool] = never) -> nn.Module:
+    """A copy of the model that evaluates with one of EVAL_STATS. Every process of the run calls it."""
+    if stats != "precise" or not batch_norms(state.model):
+        chosen = "worker0" if stats == "precise" else stats
+        return with_eval_stats(state.model, chosen, state.processes.gather_rows)
+    return precise_model(state, epoch, is_stopped)
 
 
 def passes(run: RunConfig, batch: Batch) -> Iterator[tuple[Batch, slice]]:
@@ -67,17 +67,14 @@ def passes(run: RunConfig, batch: Batch) -> Iterator[tuple[Batch, slice]]:
     if at_once == workers:
         yield batch, slice(0, workers)
         return
+    positions = np.arange(len(batch.indices)).reshape(-1, workers)
     for first in range(0, workers, at_once):
         own = slice(first, first + at_once)
-        images, labels = (
-            values.view(-1, workers, *values.shape[1:])[:, own].flatten(0, 1)
-            for values in (batch.images, batch.labels)
-        )
-        yield Batch(images, labels, batch.indices.reshape(-1, workers)[:, own].reshape(-1)), own
+        yield batch.take(positions[:, own].reshape(-1)), own
 
 
 def _val_batches(state: State, is_stopped: Callable[[], bool]) -> Iterator[Batch]:
-    size = max(1, min(_EVAL_SIZE, _EVAL_PIXELS // state.run.data.image_size**2))
+    size = state.task.eval_size(state.run)
     share = state.processes.share
     batches = val_batches(state.dataset, size=size, share=share)
     return _until_stopped(state, batches, num_val_steps(state.dataset, size, share), is_stopped)

@@ -20,10 +20,24 @@ def build_optimizer(model: nn.Module, run: RunConfig) -> torch.optim.SGD:
         if isinstance(module, NormAct)
         for parameter in module.parameters()
     }
+    trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    has_own_biases = recipe.bias_lr_factor is not None or recipe.bias_weight_decay is not None
+    biases = {
+        id(p)
+        for name, p in trained.items()
+        if has_own_biases and name.endswith("bias") and id(p) not in norm_parameters
+    }
     groups: list[dict[str, Any]] = [
-        {"params": [p for p in model.parameters() if id(p) not in norm_parameters]},
+        {"params": [p for p in trained.values() if id(p) not in norm_parameters | biases]},
         {
-            "params": [p for p in model.parameters() if id(p) in norm_parameters],
+            "params": [p for p in trained.values() if id(p) in biases],
+            "weight_decay": recipe.weight_decay
+            if recipe.bias_weight_decay is None
+            else recipe.bias_weight_decay,
+            "lr_factor": 1.0 if recipe.bias_lr_factor is None else recipe.bias_lr_factor,
+        },
+        {
+            "params": [p for p in trained.values() if id(p) in norm_parameters],
             "weight_decay": recipe.weight_decay
             if recipe.norm_weight_decay is None
             else recipe.norm_weight_decay,
@@ -50,8 +64,13 @@ def lr_at(run: RunConfig, epoch: int, step: int, steps_per_epoch: int) -> float:
     """
     recipe = run.recipe
     done = epoch + step / steps_per_epoch  # epochs
+    num = epoch * steps_per_epoch + step
+    if recipe.warmup_steps is not None and num < recipe.warmup_steps:
+        assert recipe.warmup_factor is not None, "checked by RecipeConfig"
+        part = num / recipe.warmup_steps
+        return run.lr * (recipe.warmup_factor * (1 - part) + part)
     if done < recipe.warmup_epochs:
-        return run.lr * (epoch * steps_per_epoch + step + 1) / (recipe.warmup_epochs * steps_per_epoch)
+        return run.lr * (num + 1) / (recipe.warmup_epochs * steps_per_epoch)
     return run.lr * _factor(recipe, epoch, done)
 
 

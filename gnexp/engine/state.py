@@ -45,7 +45,14 @@ class State:
     @property
     def num_steps(self) -> int:
         """Steps of an epoch."""
-        return num_steps(self.dataset, self.run.total_batch)
+        return self.run.recipe.epoch_steps or num_steps(self.dataset, self.run.total_batch)
+
+    @property
+    def data_pass(self) -> int:
+        """Which pass over the images the next step belongs to: the epoch, unless the recipe counts in steps."""
+        if self.run.recipe.epoch_steps is None:
+            return self.epoch
+        return (self.epoch * self.num_steps + self.step) // num_steps(self.dataset, self.run.total_batch)
 
     def autocast(self) -> torch.autocast:
         """The context of every forward pass."""
@@ -141,11 +148,11 @@ def build(run: RunConfig, device: torch.device, processes: Processes = ALONE) ->
 
 
 def check_shapes(run: RunConfig, task: Task) -> None:
-    """Runs one pass's shapes through the model on the meta device, without memory or arithmetic.
+    """Has one pass's shapes go through the model on the meta device, without memory or arithmetic.
 
     Raises:
         ValueError: a norm cannot be had on a layer, or has one value to normalize there.
     """
     with torch.device("meta"), torch.no_grad():
         model = task.build_model(run, torch.Generator()).train()
-        model(task.example_images(run))
+        task.trace(model, run, run.batch * (run.workers_per_pass or run.virtual_workers))

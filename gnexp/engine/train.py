@@ -78,17 +78,19 @@ def _finish_epoch(state: State, is_stopped: Callable[[], bool]) -> EpochRecord:
     probed = probe(state)
     if not all(map(math.isfinite, probed.values())):
         raise DivergedError(f"the probed layer's output is not finite at the end of epoch {epoch}")
-    score, num_images = state.task.score, state.num_steps * run.total_batch
+    num_images = state.num_steps * run.total_batch
     metrics: dict[str, float | int] = {
         "epoch": epoch,
         "lr": state.optimizer.param_groups[0]["lr"],
         "train/loss": state.loss_sum / num_images,
-        f"train/{score}": 100 * state.score_sum / num_images,
     }
+    if state.task.train_score is not None:
+        metrics[f"train/{state.task.train_score}"] = 100 * state.score_sum / num_images
     is_reported = epoch > run.recipe.epochs - run.recipe.report_epochs
-    eval_stats = EVAL_STATS if is_reported else EVAL_STATS[:1]
-    for stats, value in evaluate(state, eval_stats, epoch=epoch, is_stopped=is_stopped).items():
-        metrics[f"val/{score}" if stats == "worker0" else f"val/{score}_{stats}"] = value
+    eval_stats = EVAL_STATS if is_reported else EVAL_STATS[:1] if run.recipe.is_evaluated(epoch) else ()
+    for stats, scores in evaluate(state, eval_stats, epoch=epoch, is_stopped=is_stopped).items():
+        for name, value in scores.items():
+            metrics[f"val/{name}" if stats == "worker0" else f"val/{name}_{stats}"] = value
     metrics |= probed
     timing: dict[str, float | int] = {
         "epoch": epoch,
@@ -120,12 +122,13 @@ def _train_epoch(
         workers=run.workers,
         share=processes.share,
         first_step=state.step,
+        epoch_steps=run.recipe.epoch_steps,
     )
     before, seconds = time.perf_counter(), state.train_seconds
     with contextlib.closing(batches):
         for batch in batches:
             for group in state.optimizer.param_groups:
-                group["lr"] = lr_at(run, state.epoch, state.step, steps)
+                group["lr"] = lr_at(run, state.epoch, state.step, steps) * group.get("lr_factor", 1.0)
             own = _forward_backward(state, batch, listeners, norms)
             loss, score, wants_stop, wants_save = processes.sum([*own, is_stopped(), is_due()])
             loss /= processes.size
@@ -154,7 +157,7 @@ def _forward_backward(
     for index, (part, workers) in enumerate(parts):
         for norm in norms:
             norm.take_workers(workers)
-        now = Step(run.seed, state.epoch, state.epoch + state.step / state.num_steps, part.indices)
+        now = Step(run.seed, state.data_pass, state.epoch + state.step / state.num_steps, part.indices)
         for listener in listeners:
             listener.begin_step(now)
         with state.processes.accumulating(state.replica, is_last=index == len(parts) - 1):

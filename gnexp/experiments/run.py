@@ -297,8 +297,8 @@ def finished_state(spec: Spec) -> State:
     return state
 
 
-def evaluate_run(spec: Spec, eval_stats: list[str]) -> dict[str, float]:
-    """The final weights' score on val under each of the named statistics, in percent.
+def evaluate_run(spec: Spec, eval_stats: list[str]) -> dict[str, dict[str, float]]:
+    """The final weights' scores on val under each of the named statistics, in percent.
 
     Raises:
         ValueError: the run has not finished, or diverged.
@@ -329,5 +329,5 @@ def commit() -> dict[str, Any]:
 
 def _reported(series: list[dict[str, Any]], report_epochs: int) -> dict[str, float]:
     """The median of each metric over the last epochs (Section 4.1: the last 5)."""
-    last = series[-report_epochs:]
+    last = series[-report_epochs:]  # each of them evaluated
     return {key: statistics.median(record[key] for record in last) for key in last[-1] if "/" in key}

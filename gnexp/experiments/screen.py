@@ -15,6 +15,8 @@ from gnexp.engine.state import State
 from gnexp.engine.train import EpochRecord, StepRecord
 from gnexp.experiments.result import FINISHED, Result
 
+_NUM_SHOWN = 2  # scores on a line
+
 
 class Screen:
     """Shows a run's records. With GNEXP_QUIET set (a run among many) only log.txt gets them.
@@ -30,6 +32,7 @@ class Screen:
         self._is_quiet = bool(os.environ.get("GNEXP_QUIET"))
         self._bar: tqdm[None] | None = None
         self._epochs = 0
+        self._scores: tuple[str, ...] = ()
 
     def say(self, line: str) -> None:
         """One line for the person and the log."""
@@ -47,7 +50,7 @@ class Screen:
 
     def start(self, run: RunConfig, state: State) -> None:
         """Says what runs, and what the paper leaves open."""
-        self._epochs = run.recipe.epochs
+        self._epochs, self._scores = run.recipe.epochs, state.task.scores
         parameters = sum(parameter.numel() for parameter in state.model.parameters())
         self.say(f"run {run.run_id} {run.label} (scale {run.scale})")
         self.say(
@@ -74,7 +77,9 @@ class Screen:
             return
         self._close()
         metrics, timing = record.metrics, record.timing
-        shown = ", ".join(f"{key} {value:.4g}" for key, value in metrics.items() if "/" in key)
+        shown = ", ".join(
+            f"{key} {value:.4g}" for key, value in metrics.items() if self._is_shown_on_screen(key)
+        )
         self.say(
             f"epoch {metrics['epoch']}/{self._epochs}: {shown} ({timing['images_per_second']:.0f} images/s)"
         )
@@ -83,10 +88,18 @@ class Screen:
         """Says how the run ended."""
         if result.status == FINISHED:
             scores = ", ".join(
-                f"{key} {value:.2f} %" for key, value in result.metrics.items() if key.startswith("val/")
+                f"{key} {value:.2f} %"
+                for key, value in result.metrics.items()
+                if key.startswith("val/") and self._is_shown_on_screen(key)
             )
             self.say(f"finished in {result.seconds:.0f} s: {scores}")
         self.say(f"result: {self._log.parent / 'result.json'}")
+
+    def _is_shown_on_screen(self, key: str) -> bool:
+        """Losses, and of many scores the first few: the rest is in metrics.jsonl."""
+        name = key.removeprefix("val/")
+        hidden = self._scores[_NUM_SHOWN:]
+        return "/" in key and not any(name == score or name.startswith(f"{score}_") for score in hidden)
 
     def _move(self, record: StepRecord) -> None:
         if self._bar is None:

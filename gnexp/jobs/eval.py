@@ -1,4 +1,4 @@
-"""Scores a finished run's final weights: `eval SPEC STATS`, one line `stats<TAB>score` each."""
+"""Scores a finished run's final weights: `eval SPEC STATS`, one line `stats<TAB>name<TAB>score` each."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ def main(words: list[str]) -> int:
         raise ValueError(f"eval_stats must be one of {', '.join(EVAL_STATS)}, all; got {eval_stats}")
     spec = load_spec(Path(path))
     set_threads(spec.run)
-    for stats, score in evaluate_run(spec, list(EVAL_STATS) if eval_stats == "all" else [eval_stats]).items():
-        print(f"{stats}\t{score:.4f}")
+    found = evaluate_run(spec, list(EVAL_STATS) if eval_stats == "all" else [eval_stats])
+    for stats, scores in found.items():
+        for name, score in scores.items():
+            print(f"{stats}\t{name}\t{score:.4f}")
     return 0

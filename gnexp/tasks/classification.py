@@ -9,15 +9,19 @@ import torch.nn.functional as F
 from torch import nn
 
 from gnexp.config import RunConfig
-from gnexp.data.dataset import Batch
+from gnexp.data.dataset import Batch, Dataset
 from gnexp.models import build_model
 from gnexp.nn.norms import norm_factory
+
+# Images at once: the activations of more leave the cache, and those of large images the memory.
+_EVAL_SIZE, _EVAL_PIXELS = 200, 200 * 128 * 128
 
 
 class Classification:
     """The task of Tables 1 to 3."""
 
-    score = "top1_error"
+    scores: tuple[str, ...] = ("top1_error",)
+    train_score: str | None = "top1_error"
 
     def build_model(self, run: RunConfig, generator: torch.Generator) -> nn.Module:
         """The initialised classifier for the run's images and classes."""
@@ -29,10 +33,14 @@ class Classification:
             generator=generator,
         )
 
-    def example_images(self, run: RunConfig) -> torch.Tensor:
-        """(batch * virtual workers, channels, image_size, image_size) on the meta device."""
+    def trace(self, model: nn.Module, run: RunConfig, num_images: int) -> None:
+        """Has (num_images, channels, image_size, image_size) go through the model."""
         size = run.data.image_size
-        return torch.zeros(run.batch * run.virtual_workers, run.data.channels, size, size, device="meta")
+        model(torch.zeros(num_images, run.data.channels, size, size, device="meta"))
+
+    def eval_size(self, run: RunConfig) -> int:
+        """As many as the cache holds activations of."""
+        return max(1, min(_EVAL_SIZE, _EVAL_PIXELS // run.data.image_size**2))
 
     def step(self, model: nn.Module, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean cross-entropy, and how many images are wrong."""
@@ -48,9 +56,10 @@ class Classification:
             count += len(batch.labels)
         return wrong, count
 
-    def combine(self, tallies: Sequence[tuple[int, int]]) -> float:
+    def combine(self, tallies: Sequence[tuple[int, int]], dataset: Dataset) -> dict[str, float]:
         """Top-1 error over all images, in percent."""
-        return 100 * sum(wrong for wrong, _ in tallies) / sum(count for _, count in tallies)
+        wrong = sum(wrong for wrong, _ in tallies)
+        return {"top1_error": 100 * wrong / sum(count for _, count in tallies)}
 
 
 def num_wrong(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

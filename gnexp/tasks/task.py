@@ -9,20 +9,29 @@ import torch
 from torch import nn
 
 from gnexp.config import RunConfig
-from gnexp.data.dataset import Batch
+from gnexp.data.dataset import Batch, Dataset
 
 
 class Task(Protocol):
     """Model, loss and score of one kind of experiment."""
 
-    score: str  # what is reported, as in `val/<score>`; percent, lower is better
+    scores: tuple[str, ...]  # what combine returns, as in `val/<score>`, the most important first; percent
+    train_score: str | None  # what step sums up, as in `train/<score>`; None where it has none
 
     def build_model(self, run: RunConfig, generator: torch.Generator) -> nn.Module:
         """The initialised model, on the default device."""
         ...
 
-    def example_images(self, run: RunConfig) -> torch.Tensor:
-        """Zeros on the meta device, of the shape that one training step gives the model."""
+    def trace(self, model: nn.Module, run: RunConfig, num_images: int) -> None:
+        """Has the shapes of some images go through a model on the meta device.
+
+        Raises:
+            ValueError: a layer that these images do not fit.
+        """
+        ...
+
+    def eval_size(self, run: RunConfig) -> int:
+        """Images that evaluation takes at once; the scores are the same for any number."""
         ...
 
     def step(self, model: nn.Module, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
@@ -33,6 +42,6 @@ class Task(Protocol):
         """What one process finds on its part of val: plain values that travel to the others."""
         ...
 
-    def combine(self, tallies: Sequence[Any]) -> float:
-        """The score over the whole of val, in percent, from every process's tally."""
+    def combine(self, tallies: Sequence[Any], dataset: Dataset) -> dict[str, float]:
+        """The scores over the whole of val, in percent, from every process's tally."""
         ...

@@ -22,7 +22,11 @@ def main(words: list[str]) -> int:
     ended = start_worker(arguments, dict(os.environ), stdout=subprocess.PIPE)
     if ended.exit_code == 0:
         rows = [line.split("\t") for line in ended.out.decode().splitlines() if "\t" in line]
-        print(f"{run_dir.name}\n{'eval_stats':<12}val/top1_error, %")
-        for stats, error in rows:
-            print(f"{stats:<12}{float(error):.2f}")
+        names = list(dict.fromkeys(name for _, name, _ in rows))
+        print(f"{run_dir.name}\n{'eval_stats':<12}" + "  ".join(f"val/{name}, %" for name in names))
+        for stats in dict.fromkeys(stats for stats, _, _ in rows):
+            scores = {name: float(score) for of, name, score in rows if of == stats}
+            print(
+                f"{stats:<12}" + "  ".join(f"{scores[name]:<{len(name) + 7}.2f}" for name in names).rstrip()
+            )
     return ended.exit_code

@@ -122,7 +122,8 @@ def _describe(
     rows = []
     for cell, found in zip([cell for cell in expansion.cells if cell.runs], counted["cells"], strict=True):
         run, size = cell.runs[0], found["num_train"]
-        steps = None if size is None else size // run.total_batch * run.recipe.epochs
+        per_epoch = run.recipe.epoch_steps or (None if size is None else size // run.total_batch)
+        steps = None if per_epoch is None else per_epoch * run.recipe.epochs
         images = None if steps is None else steps * run.total_batch
         known = None if speed else choose_speed(run, machine, speeds)
         per_second = speed or (known.images_per_second if known else None)

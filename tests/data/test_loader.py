@@ -3,7 +3,31 @@
 import numpy as np
 import pytest
 
-from gnexp.data.loader import Share
+from gnexp.data.dataset import Batches, Indices
+from gnexp.data.loader import Share, train_batches
+
+
+class Recording:
+    """A data set of 11 images that says which step of which pass was asked for."""
+
+    num_train = 11
+
+    def train_batches(self, seed: int, epoch: int, steps: list[Indices]) -> Batches:
+        for step in steps:
+            yield epoch, step.tolist()
+
+
+def test_an_epoch_counted_in_steps_goes_on_through_the_passes() -> None:
+    """5 steps of 4 images are two passes and a half, whatever was done before."""
+    data = Recording()
+    passes = [list(train_batches(data, seed=3, epoch=epoch, total_batch=4)) for epoch in range(6)]
+    assert all(len(steps) == 2 for steps in passes)
+    endless = [step for steps in passes for step in steps]
+    for epoch in (0, 1):
+        found = list(train_batches(data, seed=3, epoch=epoch, total_batch=4, epoch_steps=5))
+        assert found == endless[5 * epoch : 5 * epoch + 5]
+        later = train_batches(data, seed=3, epoch=epoch, total_batch=4, epoch_steps=5, first_step=3)
+        assert list(later) == found[3:]
 
 
 @pytest.mark.parametrize("size", [1, 2, 4, 8])

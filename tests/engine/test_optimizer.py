@@ -7,6 +7,7 @@ import torch
 
 from gnexp.config import NormConfig, RecipeConfig, RunConfig
 from gnexp.engine.optimizer import build_optimizer, lr_at
+from gnexp.nn.batch_norm import BatchNormAct
 from gnexp.tasks.classification import Classification
 
 PAPER = RecipeConfig(
@@ -59,3 +60,30 @@ def test_sgd_is_the_papers() -> None:
     (first, second) = build_optimizer(Classification().build_model(run, torch.Generator()), run).param_groups
     for group in (first, second):
         assert (group["momentum"], group["nesterov"], group["dampening"], group["lr"]) == (0.9, True, 0, 0.1)
+
+
+def test_a_warm_up_in_steps_starts_at_its_factor() -> None:
+    recipe = RecipeConfig(
+        epochs=4, epoch_steps=10, base_lr=1.0, base_total_batch=1, warmup_steps=15, warmup_factor=1 / 3
+    )
+    run = RunConfig(recipe=recipe, batch=1, workers=1)
+    assert lr_at(run, 0, 0, 10) == pytest.approx(1 / 3)
+    assert lr_at(run, 0, 6, 10) == pytest.approx(1 / 3 * 0.6 + 0.4)
+    assert lr_at(run, 1, 5, 10) == 1 - 1.5 / 4  # warmed up: the schedule alone
+
+
+def test_biases_have_a_rate_and_a_decay_of_their_own_where_the_recipe_says_so() -> None:
+    model = torch.nn.Sequential(
+        torch.nn.Linear(2, 3), BatchNormAct(3, workers=1, eps=1e-5, momentum=0.1, relu=False)
+    )
+    recipe = RecipeConfig(
+        base_lr=0.1, weight_decay=0.5, norm_weight_decay=0.25, bias_lr_factor=2.0, bias_weight_decay=0.0
+    )
+    linear = model[0]
+    linear.weight.requires_grad_(False)
+    groups = build_optimizer(model, RunConfig(recipe=recipe)).param_groups
+    found = [(group["params"], group["weight_decay"], group.get("lr_factor")) for group in groups]
+    assert len(found) == 2  # what is frozen is in none
+    (biases, decay, factor), (norms, norm_decay, _) = found
+    assert biases == [linear.bias] and (decay, factor) == (0.0, 2.0)
+    assert {id(p) for p in norms} == {id(p) for p in model[1].parameters()} and norm_decay == 0.25

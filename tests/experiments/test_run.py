@@ -123,9 +123,9 @@ def test_divergence_is_a_result(tmp_path: Path) -> None:
 def test_evaluation_gives_the_reported_errors_again(finished: Path) -> None:
     series = lines(finished / "metrics.jsonl")
     found = evaluate_run(load_spec(finished / "spec.json"), ["worker0", "mean", "precise"])
-    assert found["worker0"] == series[-1]["val/top1_error"]
-    assert found["mean"] == series[-1]["val/top1_error_mean"]
-    assert found["precise"] == series[-1]["val/top1_error_precise"]
+    assert found["worker0"] == {"top1_error": series[-1]["val/top1_error"]}
+    assert found["mean"] == {"top1_error": series[-1]["val/top1_error_mean"]}
+    assert found["precise"] == {"top1_error": series[-1]["val/top1_error_precise"]}
 
 
 def test_evaluation_of_an_unfinished_run(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from gnexp.config import RunConfig, TaskConfig
+from gnexp.config import DataConfig, RunConfig, TaskConfig
 from gnexp.data.dataset import Batch
 from gnexp.tasks import build_task
 from gnexp.tasks.classification import Classification
@@ -38,12 +38,20 @@ def test_evaluate_weighs_images_and_not_batches() -> None:
         ]
     )
     task = Classification()
-    assert task.combine([task.tally(Fixed(), batches)]) == 50.0
+    assert task.combine([task.tally(Fixed(), batches)], None) == {"top1_error": 50.0}
 
 
-def test_example_images_have_the_shape_of_a_step() -> None:
-    run = RunConfig(batch=4, workers=2)
-    assert Classification().example_images(run).shape == (8, 1, 32, 32)
+def test_shapes_alone_go_through_the_model() -> None:
+    shapes = []
+    model = torch.nn.Identity()
+    model.register_forward_hook(lambda module, inputs, output: shapes.append((output.shape, output.is_meta)))
+    Classification().trace(model, RunConfig(), 8)
+    assert shapes == [((8, 1, 32, 32), True)]
+
+
+def test_evaluation_takes_fewer_large_images_at_once() -> None:
+    task, data = Classification(), DataConfig(image_size=224)
+    assert task.eval_size(RunConfig()) == 200 and task.eval_size(RunConfig(data=data)) == 65
 
 
 def test_unknown_kind() -> None:
