@@ -135,7 +135,15 @@ def _run_app(verb: str, words: list[str]) -> int:
             flags = ["--multirun", *flags]
     else:
         arguments = composer.flatten(overrides)
-        composer.run(arguments)  # a mistake is told here, in one line, not by Hydra
+        run = composer.run(arguments)  # a mistake is told here, in one line, not by Hydra
+        parent = composer.parent(overrides)
+        if parent is not None and not shown_only and not Path(str(run.init_path)).is_file():
+            runs_dir = compose.runs_dir_of(arguments)
+            places = [] if str(runs_dir) == "runs" else [f"runs_dir={runs_dir}"]
+            raise ValueError(
+                f"this run starts from {parent.run.label}, which has no final weights in {runs_dir}; "
+                f"first {parent.command(*places)}, or let gnexp sweep do both"
+            )
 
     # Hydra then raises instead of printing a stack trace of its own and a hint to set this variable.
     os.environ["HYDRA_FULL_ERROR"] = "1"

@@ -10,7 +10,7 @@ import dataclasses
 import functools
 import itertools
 import typing
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gnexp.config import RunConfig, from_dict
-from gnexp.experiments.plan import Cell, Expansion, ExperimentConfig, ScaleBlock
+from gnexp.experiments.plan import Cell, Expansion, ExperimentConfig, Parent, ScaleBlock
+from gnexp.experiments.result import WEIGHTS
 from gnexp.init import resolve_init
 from gnexp.keys import (
     COMMAND_KEYS,
@@ -40,9 +41,12 @@ from gnexp.keys import (
     quote_init,
     spell,
 )
+from gnexp.launch import find_run_dir
 from gnexp.schema import app_schema
 
 CONFIG_NAME = "config"
+CELL = "cell"  # init=cell: another cell's run
+FROZEN = {"frozen_bn": "bn"}  # norm -> the norm whose statistics it freezes
 _HYDRA_PREFIXES = ("hydra.", "hydra/")
 # What Hydra itself notes of a composition, and the launcher, which it takes from its own plugins alone.
 _NOT_CODE = ("overrides", "runtime", "job", "launcher")
@@ -226,10 +230,52 @@ class Composer:
 
     def flatten(self, overrides: Sequence[str]) -> list[str]:
         """Puts an experiment's and its scale block's fixed choices under the user's overrides, which win."""
-        name, scale = question(overrides)
-        experiment, block = self.experiment(name, scale)
+        merged = self._merge(overrides)
+        parent = self._parent(merged)
+        if parent is None:
+            return merged
+        place = find_run_dir(runs_dir_of(merged), parent.run) / WEIGHTS
+        named = [f"init='{parent.run.run_id}'", f"init_path={spell(str(place.resolve()))}"]
+        return merge_overrides(merged, named)
+
+    def parent(self, overrides: Sequence[str]) -> Parent | None:
+        """The run that `init=cell` names: the one whose final weights the run of these overrides starts from."""
+        return self._parent(self._merge(overrides))
+
+    def _merge(self, overrides: Sequence[str]) -> list[str]:
+        experiment, block = self.experiment(*question(overrides))
         named = [quote_init(o) for o in overrides if o != "experiment=null"]  # Hydra has no null groups
         return merge_overrides(experiment.overrides, block.overrides, named)
+
+    def _parent(self, merged: Sequence[str]) -> Parent | None:
+        """Of "init='cell: model=resnet50 batch=32'": these words, with the run's own scale, seed and norm.
+
+        A frozen batch norm's is batch norm: its statistics are what is frozen.
+        """
+        values = {o.key_or_group: (spell(values_of(o)[0]), o) for o in parse(merged)}
+        init = str(values_of(values["init"][1])[0]) if "init" in values else ""
+        head, _, words = init.partition(":")
+        if head.strip() != CELL:
+            return None
+        kept = [f"{key}={values[key][0]}" for key in ("scale", "seed") if key in values]
+        norm = values["norm"][0] if "norm" in values else None
+        kept += [f"norm={FROZEN.get(norm, norm)}"] if norm else []
+        kept += [
+            f"{key}={value}" for key, (value, _) in values.items() if key in ("norm.num_groups", "norm.eps")
+        ]
+        own = merge_overrides(kept, words.split())
+        try:
+            self.check(own, sweep=False)
+            return Parent(run=self.run(self.flatten(own)), overrides=tuple(own))
+        except ValueError as error:
+            raise ValueError(f"init={init}: {error}") from None
+
+    def _parents(self, overrides: Sequence[str], seeds: Sequence[int]) -> Iterator[Parent]:
+        for seed in seeds:
+            parent = self.parent([*overrides, f"seed={seed}"])
+            if parent is None:
+                return
+            yield parent
 
     def expand(
         self, experiment: str, scale: str, overrides: Sequence[str] = (), *, seeds: int | None = None
@@ -278,13 +324,23 @@ class Composer:
                 where = " ".join(f"{key}={spell(value)}" for key, value in coordinates.items())
                 raise ValueError(f"{where}: {error}" if where else str(error)) from None
             chosen = own_seeds if replaced else own_seeds + _more_seeds(block, coordinates, grid)
-            runs = tuple(dataclasses.replace(first, seed=seed) for seed in dict.fromkeys(chosen))
+            chosen = list(dict.fromkeys(chosen))
+            runs = tuple(dataclasses.replace(first, seed=seed) for seed in chosen)
+            parents = tuple(self._parents([*command, *places], chosen))
+            if parents:  # another seed starts from another run
+                runs = tuple(self.run(self.flatten([*command, f"seed={seed}", *places])) for seed in chosen)
             spelled = {k: v if isinstance(v, str | int | float) else spell(v) for k, v in coordinates.items()}
-            cells.append(Cell(coordinates=spelled, overrides=tuple(command), runs=runs))
+            cells.append(Cell(coordinates=spelled, overrides=tuple(command), runs=runs, parents=parents))
         axes = {key: tuple(dict.fromkeys(cell.coordinates[key] for cell in cells)) for key in grid}
         return Expansion(
             experiment=experiment, question=question.question, scale=scale, axes=axes, cells=tuple(cells)
         )
+
+
+def runs_dir_of(overrides: Sequence[str]) -> Path:
+    """Where run directories lie, as overrides say."""
+    named = {override.key_or_group: override for override in parse(overrides)}
+    return Path(str(values_of(named["runs_dir"])[0])) if "runs_dir" in named else Path("runs")
 
 
 def question(overrides: Sequence[str]) -> tuple[str, str]:

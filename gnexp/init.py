@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import re
 from pathlib import Path
 
 from gnexp.experiments.result import FINISHED, WEIGHTS
@@ -21,7 +22,8 @@ def resolve_init(given: str | None, path: str | None, runs_dir: Path) -> tuple[s
     gives one run_id.
 
     Args:
-        given: a file, a run's directory, its id or the start of it; or sha256:HEX of the file at `path`.
+        given: a file, a run's directory, its id or the start of it; or what the file at `path` holds, a run's id or
+            sha256:HEX.
         path: init_path, if a person gave one.
         runs_dir: where run directories lie.
 
@@ -38,6 +40,8 @@ def resolve_init(given: str | None, path: str | None, runs_dir: Path) -> tuple[s
         if (found := _named_by_content(Path(path))) != given:
             raise ValueError(f"init_path={path} must be the file of init={given}, its content is {found}")
         return given, str(Path(path).resolve())
+    if path is not None and re.fullmatch(r"[0-9a-f]{12}", given):
+        return given, path  # a run that may still be to come: what reads the weights checks whose they are
     place = Path(given).expanduser()
     if place.is_file() and not _is_final_weights(place):
         return _named_by_content(place), str(place.resolve())

@@ -15,8 +15,8 @@ from typing import Any
 from tqdm import tqdm
 
 from gnexp.config import RunConfig
-from gnexp.experiments.plan import Cell, Expansion
-from gnexp.experiments.result import Result, load_result
+from gnexp.experiments.plan import AxisValue, Cell, Expansion, Parent
+from gnexp.experiments.result import WEIGHTS, Result, load_result
 from gnexp.keys import spell
 from gnexp.launch import (
     ERROR_FILE,
@@ -41,12 +41,18 @@ class PlannedRun:
     run_dir: Path
     done_in: Path | None  # the result that makes it done
     seconds: float | None  # what that result took
+    parent: PlannedRun | None = None  # whose final weights it starts from
 
     @property
     def name(self) -> str:
         """The run in a line of progress: "bn batch=2 seed=0"."""
         axes = " ".join(str(v) if k == "norm" else f"{k}={v}" for k, v in self.cell.coordinates.items())
         return f"{axes} seed={self.run.seed}".strip()
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether the run it starts from has left no weights."""
+        return self.parent is not None and not (self.parent.run_dir / WEIGHTS).is_file()
 
     @property
     def command(self) -> str:
@@ -59,10 +65,13 @@ class PlannedRun:
 def make_plan(expansion: Expansion, runs_dir: Path, results_dir: Path) -> list[PlannedRun]:
     """Every run of an expansion, seed-major and each id once, with the result it has in either directory.
 
+    The runs that others start from come first. They are done if their weights are here: a recorded result has none.
+
     Raises:
         ValueError: a recorded result is torn.
     """
     plan: dict[str, PlannedRun] = {}
+    parents: dict[str, PlannedRun] = {}
     for cell, run in expansion.seed_major:
         run_id = run.run_id
         if run_id in plan:
@@ -73,10 +82,40 @@ def make_plan(expansion: Expansion, runs_dir: Path, results_dir: Path) -> list[P
         done_in = run_dir / "result.json" if result else None
         if result is None and recorded.exists():
             result, done_in = load_result(recorded), recorded
+        parent = None
+        if cell.parents and done_in is None:
+            parent = _plan_parent(cell.parents[cell.runs.index(run)], runs_dir)
+            parent = parents.setdefault(parent.run.run_id, parent)
         plan[run_id] = PlannedRun(
-            cell=cell, run=run, run_dir=run_dir, done_in=done_in, seconds=result.seconds if result else None
+            cell=cell,
+            run=run,
+            run_dir=run_dir,
+            done_in=done_in,
+            seconds=result.seconds if result else None,
+            parent=parent,
         )
-    return list(plan.values())
+    return [*parents.values(), *(item for run_id, item in plan.items() if run_id not in parents)]
+
+
+def _plan_parent(parent: Parent, runs_dir: Path) -> PlannedRun:
+    run_dir = find_run_dir(runs_dir, parent.run)
+    weights = run_dir / WEIGHTS
+    named = (word.partition("=") for word in parent.overrides if not word.startswith(("seed=", "scale=")))
+    coordinates: dict[str, AxisValue] = {key: value for key, _, value in named}
+    overrides = tuple(word for word in parent.overrides if not word.startswith("seed="))
+    return PlannedRun(
+        cell=Cell(coordinates=coordinates, overrides=overrides, runs=(parent.run,)),
+        run=parent.run,
+        run_dir=run_dir,
+        done_in=weights if weights.is_file() else None,
+        seconds=None,
+    )
+
+
+def generations(todo: Sequence[PlannedRun]) -> list[list[PlannedRun]]:
+    """What is left, in the order in which it can be made: runs that others start from, then those others."""
+    first = [item for item in todo if item.parent is None]
+    return [first, [item for item in todo if item.parent is not None]]
 
 
 def readable_result(run_dir: Path) -> Result | None:
@@ -148,11 +187,18 @@ def run_plan(
         )
     for item in failed:
         message = _error(item.run_dir) or raised.get(item.run.run_id) or "it left no result and no message"
+        if item.is_blocked and item.parent is not None:
+            message = f"blocked: {item.parent.name}, which it starts from, {_fate(item.parent)}"
         print(
             f"  {item.name}: {message}\n    log: {item.run_dir / 'log.txt'}\n    {item.command}",
             file=sys.stderr,
         )
     return EXIT_FAILED if failed else EXIT_DONE
+
+
+def _fate(parent: PlannedRun) -> str:
+    result = readable_result(parent.run_dir)
+    return result.status if result else "has failed"
 
 
 def check_writable(directory: Path) -> None:

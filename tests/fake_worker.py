@@ -28,7 +28,7 @@ with (folder / "seen.jsonl").open("a") as file:
     line = {"arguments": sys.argv[1:], "threads": run.threads, "time": time.time(), **environment}
     file.write(json.dumps(line) + "\n")
 if sys.argv[1] == "eval":
-    print("worker0\t12.3456\nmean\t12.0000")
+    print("worker0\ttop1_error\t12.3456\nmean\ttop1_error\t12.0000")
     sys.exit(0)
 print("hello from the worker")
 if what == "fail":
@@ -50,6 +50,8 @@ if what == "wait":
     sys.exit(130 if caught[0] == signal.SIGINT else 75)
 series = [{"epoch": epoch, "val/top1_error": 20.0 - epoch} for epoch in range(1, run.recipe.epochs + 1)]
 (folder / "metrics.jsonl").write_text("".join(json.dumps(record) + "\n" for record in series))
+if what != "diverge":
+    (folder / "weights.pt").write_text("what a run that starts from this one would read")
 Result(
     run_id=run.run_id,
     label=run.label,

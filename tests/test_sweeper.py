@@ -258,3 +258,47 @@ def test_runs_of_several_processes_share_the_cores(monkeypatch, processes, n_job
     )
     assert sweeper._share([RunConfig(processes=processes, device="cpu")]) == shared
     assert sweeper.config.hydra.launcher.n_jobs in (n_jobs, shared[0])
+
+
+def test_runs_that_others_start_from_are_made_first(capfd):
+    words = ("experiment=null", "norm=bn,gn", "batch=2", "init='cell: batch=4'", "seeds=2")
+    assert run_sweep(*words, "dry_run=true") == 0
+    lines = capfd.readouterr().out.splitlines()
+    assert lines[-1] == "8 runs: 0 done, 8 to do"
+    assert all("batch=4" in line for line in lines[:4]) and all("batch=2" in line for line in lines[4:8])
+    assert run_sweep(*words) == 0
+    order = [name.split("-", 3)[3] for name in order_of_runs()]
+    assert sorted(order[:4]) == [f"{norm}-batch4-seed{seed}" for norm in ("bn", "gn8") for seed in (0, 1)]
+    for spec in Path("runs").glob("*batch2-seed1/spec.json"):
+        config = json.loads(spec.read_text())["config"]
+        (parent,) = Path("runs").glob(f"*{spec.parent.name.split('-')[3]}-batch4-seed1")
+        assert config["init"] == parent.name.split("-")[0]
+        assert config["init_path"] == str(parent.resolve() / "weights.pt")
+    capfd.readouterr()
+    assert run_sweep(*words) == 0
+    assert capfd.readouterr().out == "4 runs: 4 done, 0 to do\n"  # nobody is left who needs a parent
+
+
+@pytest.mark.parametrize(
+    ("what", "fate"), [("diverge bn-batch4", "diverged"), ("fail bn-batch4", "has failed")]
+)
+def test_a_run_whose_parent_left_no_weights_is_blocked(capfd, monkeypatch, what, fate):
+    monkeypatch.setenv("FAKE_WORKER", what)
+    assert run_sweep("experiment=null", "norm=bn,gn", "batch=2", "init='cell: batch=4'") == 1
+    shown = capfd.readouterr().err
+    assert f"  bn seed=0: blocked: bn batch=4 seed=0, which it starts from, {fate}\n" in shown
+    assert len(list(Path("runs").glob("*gn8*/result.json"))) == 2
+    assert not list(Path("runs").glob("*bn-batch2*/seen.jsonl"))
+
+
+def test_train_names_the_run_that_is_missing(capfd):
+    words = ["train", "scale=smoke", "norm=bn", "batch=2", "init='cell: batch=4'"]
+    assert cli.main(words) == 2
+    assert (
+        "starts from fashion_scenes-thin_resnet-bn-batch4-seed0, which has no final weights in runs; "
+        "first gnexp train scale=smoke norm=bn batch=4, or let gnexp sweep do both" in capfd.readouterr().err
+    )
+    assert cli.main(["train", "scale=smoke", "norm=bn", "batch=4"]) == 0
+    assert cli.main(words) == 0
+    assert cli.main(["train", "scale=smoke", "init='cell: bach=4'"]) == 2
+    assert "init=cell: bach=4: unknown key bach; did you mean batch?" in capfd.readouterr().err

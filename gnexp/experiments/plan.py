@@ -41,12 +41,25 @@ class ExperimentConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Parent:
+    """The run whose final weights another starts from (init=cell)."""
+
+    run: RunConfig
+    overrides: tuple[str, ...]  # what `gnexp train` needs to make it
+
+    def command(self, *places: str) -> str:
+        """What a person types to make it."""
+        return shlex.join(("gnexp", "train", *self.overrides, *places))
+
+
+@dataclass(frozen=True, kw_only=True)
 class Cell:
     """One point of a grid."""
 
     coordinates: dict[str, AxisValue]  # axis -> value as the grid spells it, e.g. {"norm": "bn", "batch": 2}
     overrides: tuple[str, ...]  # what `gnexp train` needs to make this cell, the seed left out
     runs: tuple[RunConfig, ...]  # one per seed, in the order of the seeds
+    parents: tuple[Parent, ...] = ()  # one per run, where runs start from another cell's
 
     def command(self, seed: int, *places: str) -> str:
         """What a person types to make one of its runs; places are such as runs_dir=demo/runs."""

@@ -54,18 +54,26 @@ class GnexpSweeper(Sweeper):
             raise SystemExit(0)
         todo = [item for item in plan if item.done_in is None]
         side_by_side, threads = self._share([item.run for item in todo])
-        jobs = []
+        jobs = {}
         for item in todo:
             own = [f"seed={item.run.seed}", f"runs_dir={spell(str(runs_dir))}"]
             if item.run.threads is None and threads is not None:
                 own.append(f"threads={max(1, threads // item.run.processes)}")
-            jobs.append(composer.flatten([*item.cell.overrides, *own]))
+            jobs[item.run.run_id] = composer.flatten([*item.cell.overrides, *own])
         launcher = Plugins.instance().instantiate_launcher(
             hydra_context=self.hydra_context, task_function=self.task_function, config=self.config
         )
 
         def launch() -> dict[str, str]:
-            return _failures(todo, launcher.launch(jobs, initial_job_idx=0))
+            raised: dict[str, str] = {}
+            done = 0
+            for generation in sweep.generations(todo):
+                ready = [item for item in generation if not item.is_blocked]
+                if ready:
+                    mine = [jobs[item.run.run_id] for item in ready]
+                    raised |= _failures(ready, launcher.launch(mine, initial_job_idx=done))
+                done += len(ready)
+            return raised
 
         raise SystemExit(sweep.run_plan(plan, runs_dir, launch, side_by_side))
 
