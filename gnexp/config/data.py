@@ -18,13 +18,13 @@ class DataConfig:
     num_classes: int = science_field(10)
     num_train: int | None = science_field(None)  # images; None = all
     num_val: int | None = science_field(None)
-    # fashion kinds: test | train (train = held-out training garments)
+    # fashion, fashion_scenes, fashion_coco: test | train (train = held-out training garments)
     val_source: str | None = science_field(None)
     mean: tuple[float, ...] = science_field((0.5,))  # of pixel values in [0, 1], one per channel
     std: tuple[float, ...] = science_field((0.25,))
     flip: bool = science_field(True)
     shift: int = science_field(0)  # largest random translation in pixels, edges repeated
-    # fashion_scenes: spread of each scene's own exposure, 0 = none, 1 = full
+    # fashion_scenes, fashion_coco: spread of each scene's own exposure, 0 = none, 1 = full
     exposure: float | None = science_field(None)
     clutter: int | None = science_field(None)  # fashion_scenes: pieces of other garments per scene
     # imagefolder: random-resized crop, share of the area
@@ -40,12 +40,15 @@ class DataConfig:
     on_error: str | None = science_field(None)
     # on_error=skip: unreadable training images at most; None = 100
     max_skipped: int | None = science_field(None)
+    # coco kinds: the model resizes an image's shorter side to min_size, unless its longer one would pass max_size
+    min_size: int | None = science_field(None)
+    max_size: int | None = science_field(None)
     sha256: str | None = science_field(None)  # of generated images; checked when they are made
     root: str | None = hardware_field(None)
     loader_workers: int = hardware_field(2)  # decoding processes; in-memory data uses none
     # seconds to wait for a decoding process that does not answer
     loader_timeout: float = hardware_field(300.0)
-    # imagefolder: images that the whole data set has; another count is said, not refused
+    # imagefolder, coco: images that the whole data set has; another count is said, not refused
     expected_train: int | None = hardware_field(None)
     expected_val: int | None = hardware_field(None)
 
@@ -53,6 +56,11 @@ class DataConfig:
         require_name("data.name", self.name)
         require_at_least(self, 1, "data.", "image_size", "num_classes", "channels", "num_train", "num_val")
         require_at_least(self, 1, "data.", "expected_train", "expected_val")
+        require_at_least(self, 1, "data.", "min_size", "max_size")
+        require(
+            self.min_size is None or self.max_size is None or self.min_size <= self.max_size,
+            f"data.min_size must be at most data.max_size={self.max_size}, got {self.min_size}",
+        )
         require_at_least(self, 0, "data.", "shift", "clutter", "loader_workers")
         require(
             len(self.mean) == len(self.std) == self.channels,

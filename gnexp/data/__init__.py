@@ -7,14 +7,18 @@ from collections.abc import Callable
 import torch
 
 from gnexp.config import DataConfig
+from gnexp.data.coco import open_coco
 from gnexp.data.dataset import Dataset
 from gnexp.data.downloaded import open_downloaded
 from gnexp.data.fashion import open_fashion
+from gnexp.data.fashion_coco import open_fashion_coco
 from gnexp.data.imagefolder import ImageFolder
 
 DATASETS: dict[str, Callable[[DataConfig, torch.device], Dataset]] = {
     "cifar10": open_downloaded,
+    "coco": open_coco,
     "fashion": open_fashion,
+    "fashion_coco": open_fashion_coco,
     "fashion_mnist": open_downloaded,
     "fashion_scenes": open_fashion,
     "imagefolder": ImageFolder,

@@ -8,18 +8,16 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 Indices = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Images and their labels, on the device."""
+    """Images and their labels, on the device: a tensor of each or, for detection, a list of N (see data/coco.py)."""
 
-    # (N, C, H, W) float32, normalized; for detection a list of N (C, H, W) of sizes of their own, in [0, 1]
-    images: Any
-    labels: Any  # (N,) int64; for detection a list of N dicts: boxes, labels, masks, image_id
+    images: Any  # (N, C, H, W) float32, normalized; detection: (C, H, W) float32 in [0, 1] each
+    labels: Any  # (N,) int64; detection: boxes, labels, masks and image_id of each
     indices: Indices  # (N,) of the samples in their split
 
     def take(self, positions: Indices) -> Batch:
@@ -38,7 +36,11 @@ Batches = Generator[Batch, None, None]
 
 
 class Dataset(Protocol):
-    """A train and a val split. Order, drop-last and evaluation sizes are the loader's business."""
+    """A train and a val split. Order, drop-last and evaluation sizes are the loader's business.
+
+    One whose images do not all go together may also have `arrange(order, total_batch)`, which the loader then asks
+    for the order's whole total batches.
+    """
 
     num_train: int
     num_val: int

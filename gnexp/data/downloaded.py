@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from gnexp.config import DataConfig
-from gnexp.data.in_memory import InMemoryDataset, Split, check_settings
+from gnexp.data.in_memory import SIZES, InMemoryDataset, Split, check_settings
 
 _TIMEOUT = 20  # seconds that a server may be silent
 _LOCK = ".download.lock"
@@ -41,7 +41,7 @@ def open_downloaded(config: DataConfig, device: torch.device) -> InMemoryDataset
     check_settings(
         config,
         needed={"image_size": kind.image_size, "channels": kind.channels, "num_classes": 10},
-        foreign=("exposure", "clutter", "val_source"),
+        foreign=("exposure", "clutter", "val_source", *SIZES),
     )
     if config.root is None:
         raise ValueError(f"data.root must be a folder, got none; data={config.name} keeps its files there")

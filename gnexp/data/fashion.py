@@ -8,7 +8,7 @@ import torch
 
 from gnexp.config import DataConfig
 from gnexp.data.fashion_mnist import load_fashion_mnist
-from gnexp.data.in_memory import InMemoryDataset, Split, check_settings
+from gnexp.data.in_memory import SIZES, InMemoryDataset, Split, check_settings
 from gnexp.data.scenes import make_scenes
 
 _SIDE = 28  # pixels, of a garment
@@ -26,7 +26,7 @@ def open_fashion(config: DataConfig, device: torch.device) -> InMemoryDataset:
     check_settings(
         config,
         needed={"channels": 1, "num_classes": 10} | ({"image_size": _SIDE} if plain else {}),
-        foreign=("root", "exposure", "clutter") if plain else ("root",),
+        foreign=("root", *SIZES, *(("exposure", "clutter") if plain else ())),
     )
     garments = load_fashion_mnist()
     train = Split(garments.train_images, garments.train_labels)

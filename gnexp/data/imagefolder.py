@@ -19,6 +19,7 @@ from gnexp.config import DataConfig
 from gnexp.data.color import apply_maps, color_maps, draw_color
 from gnexp.data.dataset import Batch, Batches, Indices
 from gnexp.data.image_files import ImageFiles, find_root, scan_images
+from gnexp.data.in_memory import SIZES
 from gnexp.data.pieces import DEFAULT_MAX_SKIPPED, Decoder, Piece, load_pieces
 from gnexp.data.transfer import to_device
 
@@ -169,3 +170,6 @@ def _check_settings(config: DataConfig) -> None:
     for key in ("shift", "exposure", "clutter", "val_source"):
         if getattr(config, key):
             raise ValueError(f"data.{key} is for the fashion kinds, got {getattr(config, key)}; leave it out")
+    for key in SIZES:
+        if getattr(config, key) is not None:
+            raise ValueError(f"data.{key} is for detection, got {getattr(config, key)}; leave it out")

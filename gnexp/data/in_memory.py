@@ -26,6 +26,7 @@ _OF_IMAGE_FILES = (
     "on_error",
     "max_skipped",
 )
+SIZES = ("min_size", "max_size")  # keys of detection alone
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,16 @@ class Share:
 
 def num_steps(dataset: Dataset, total_batch: int) -> int:
     """Steps of one training epoch."""
-    return dataset.num_train // total_batch
+    return len(_arrange(dataset, np.arange(dataset.num_train), total_batch)) // total_batch
+
+
+def _arrange(dataset: Dataset, order: Indices, total_batch: int) -> Indices:
+    """The order's whole total batches, as the data set puts them together."""
+    arrange = getattr(dataset, "arrange", None)
+    if arrange is None:
+        return order[: len(order) // total_batch * total_batch]
+    arranged: Indices = arrange(order, total_batch)
+    return arranged
 
 
 def train_batches(
@@ -79,7 +88,7 @@ def _pass_batches(
 ) -> Batches:
     """Some steps of one pass over the images."""
     order = keyed.permutation(seed, "order", data_pass, dataset.num_train)
-    steps = order[: num_steps(dataset, total_batch) * total_batch].reshape(-1, total_batch)
+    steps = _arrange(dataset, order, total_batch).reshape(-1, total_batch)
     return dataset.train_batches(seed, data_pass, [share.of_train(step, workers) for step in steps[which]])
 
 

@@ -60,9 +60,25 @@ def _make(
         other, top, left, y, x = keyed.uniform(_SEED, f"clutter/{split}", piece, indices, 5).T
         source = (indices + 1 + np.floor(other * (len(garments) - 1)).astype(np.int64)) % len(garments)
         _paste(canvas, _cut(garments[source], top, left) / 255.0, y, x)
-    gain = _GAIN[1] - exposure * (_GAIN[1] - _GAIN[0]) * draws[:, 2, None, None]
-    background = _BACKGROUND[0] + exposure * (_BACKGROUND[1] - _BACKGROUND[0]) * draws[:, 3, None, None]
-    reversed_polarity = draws[:, 4, None, None] < 0.5 * exposure
+    return expose(canvas, draws[:, 2:], exposure)
+
+
+def expose(
+    canvas: npt.NDArray[np.float64], draws: npt.NDArray[np.float64], exposure: float
+) -> npt.NDArray[np.uint8]:
+    """Gives each image an exposure of its own (see make_scenes).
+
+    Args:
+        canvas: garments on black, (N, H, W) in [0, 1].
+        draws: uniform in [0, 1), (N, 3): gain, background, polarity.
+        exposure: the spread, in [0, 1].
+
+    Returns:
+        (N, H, W).
+    """
+    gain = _GAIN[1] - exposure * (_GAIN[1] - _GAIN[0]) * draws[:, 0, None, None]
+    background = _BACKGROUND[0] + exposure * (_BACKGROUND[1] - _BACKGROUND[0]) * draws[:, 1, None, None]
+    reversed_polarity = draws[:, 2, None, None] < 0.5 * exposure
     pixels = background + (1 - background) * gain * canvas
     pixels = np.where(reversed_polarity, 1 - pixels, pixels)
     return np.floor(pixels * 255 + 0.5).astype(np.uint8)

@@ -48,7 +48,7 @@ def evaluate(
             continue
         model = eval_model(state, stats, epoch, is_stopped)
         with state.autocast():
-            tally = state.task.tally(model, _val_batches(state, is_stopped))
+            tally = state.task.tally(model, _val_batches(state, is_stopped), state.dataset)
         scores[stats] = state.task.combine(state.processes.gather(tally), state.dataset)
     return scores
 

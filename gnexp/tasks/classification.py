@@ -48,7 +48,7 @@ class Classification:
         return F.cross_entropy(logits, batch.labels), num_wrong(logits, batch.labels)
 
     @torch.no_grad()
-    def tally(self, model: nn.Module, batches: Iterator[Batch]) -> tuple[int, int]:
+    def tally(self, model: nn.Module, batches: Iterator[Batch], dataset: Dataset) -> tuple[int, int]:
         """How many images of the batches are wrong, and how many there are."""
         wrong, count = 0, 0
         for batch in batches:

@@ -38,7 +38,7 @@ class Task(Protocol):
         """Mean loss over the batch (differentiable), and the sum of the score over its images, both scalars."""
         ...
 
-    def tally(self, model: nn.Module, batches: Iterator[Batch]) -> Any:
+    def tally(self, model: nn.Module, batches: Iterator[Batch], dataset: Dataset) -> Any:
         """What one process finds on its part of val: plain values that travel to the others."""
         ...
 

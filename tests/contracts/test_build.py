@@ -16,6 +16,7 @@ from gnexp.engine.state import build, check_shapes
 from gnexp.engine.train import StepRecord, train
 from gnexp.keys import group_options
 from gnexp.tasks import build_task
+from tests.data.annotations import write_coco
 from tests.data.archives import images_of, pack_cifar10, write_fashion_mnist
 
 COMPOSER = Composer()
@@ -92,9 +93,22 @@ def test_every_data_set_gives_what_its_file_says(
         archive = pack_cifar10(images_of(5, 3, 32, 32), images_of(5, 3, 32, 32), monkeypatch)
         (tmp_path / CIFAR10.filename).write_bytes(archive)
         overrides += [f"data.root={tmp_path}"]
+    elif config.kind == "coco":
+        write_coco(tmp_path, category_ids=range(11, 11 + config.num_classes))
+        overrides += [f"data.root={tmp_path}", "data.loader_workers=0"]
+    elif config.kind == "fashion_coco":
+        overrides += [f"data.root={tmp_path}"]
     config = COMPOSER.run(overrides).data
     dataset = build_dataset(config, CPU)
     assert config.num_train in (None, dataset.num_train)
+    if config.min_size is not None:  # detection
+        for batches in (dataset.train_batches(0, 0, [np.arange(4)]), dataset.val_batches([np.arange(4)])):
+            (batch,) = batches
+            for image, target in zip(batch.images, batch.labels, strict=True):
+                assert len(image) == config.channels and image.dtype == torch.float32 and image.max() <= 1
+                assert target["masks"].shape == (len(target["boxes"]), *image.shape[1:])
+                assert all(1 <= label <= config.num_classes for label in target["labels"].tolist())
+        return
     for batches in (dataset.train_batches(0, 0, [np.arange(4)]), dataset.val_batches([np.arange(4)])):
         (batch,) = batches
         assert batch.images.shape == (4, config.channels, config.image_size, config.image_size)

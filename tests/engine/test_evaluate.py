@@ -33,7 +33,7 @@ def trained() -> State:
 def score(state: State, model: torch.nn.Module) -> dict[str, float]:
     with torch.no_grad():
         return state.task.combine(
-            [state.task.tally(model, val_batches(state.dataset, size=7))], state.dataset
+            [state.task.tally(model, val_batches(state.dataset, size=7), state.dataset)], state.dataset
         )
 
 

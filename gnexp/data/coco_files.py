@@ -1,0 +1,204 @@
+"""A split of a data set in COCO's layout: its annotation file, checked whole and kept compact.
+
+Nothing is trusted: an entry that training or evaluation could trip over is told when the data set is opened.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from faster_coco_eval.core import mask as mask_api
+
+from gnexp.data.coco_check import (
+    Entry,
+    check_annotation,
+    check_image,
+    first_line,
+    no_number,
+    read_ids,
+    refuse,
+    to_rle,
+)
+
+
+@dataclass(frozen=True)
+class CocoFiles:
+    """The images of a split by id, and the usable annotations of each: no crowd, a box of at least 1 x 1 pixels.
+
+    Segmentations stay JSON in one block of bytes: COCO's 860,000 as Python's objects would take gigabytes, in every
+    loader process.
+    """
+
+    folder: Path  # of the images
+    annotations: Path  # the file
+    names: tuple[str, ...]  # (N,) of the image files
+    image_ids: npt.NDArray[np.int64]  # (N,)
+    sizes: npt.NDArray[np.int64]  # (N, 2): height, width
+    starts: npt.NDArray[np.int64]  # (N + 1,): annotations starts[i] to starts[i + 1] are image i's
+    annotation_ids: npt.NDArray[np.int64]  # (M,)
+    boxes: npt.NDArray[np.float32]  # (M, 4): x1, y1, x2, y2 in pixels, within the image
+    labels: npt.NDArray[np.int64]  # (M,), 1 to the number of categories
+    segmentations: bytes  # all of them, one after the other
+    ends: npt.NDArray[np.int64]  # (M + 1,): segmentation j is the bytes ends[j] to ends[j + 1]
+    category_ids: tuple[int, ...]  # the file's id of label 1, 2, ...
+    digest: str  # sha256 of the annotation file, and of the images' names and sizes in bytes
+
+    def path(self, image: int) -> str:
+        """Of image `image`."""
+        return str(self.folder / self.names[image])
+
+    def target(self, image: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+        """Boxes, (n, 4), and labels, (n,), of an image."""
+        own = slice(self.starts[image], self.starts[image + 1])
+        return self.boxes[own], self.labels[own]
+
+    def masks(self, image: int) -> npt.NDArray[np.uint8]:
+        """Masks of an image's annotations, (n, H, W).
+
+        Raises:
+            ValueError: one that cannot be decoded.
+        """
+        height, width = (int(side) for side in self.sizes[image])
+        first, last = self.starts[image], self.starts[image + 1]
+        masks = np.zeros((last - first, height, width), dtype=np.uint8)
+        for row, j in enumerate(range(first, last)):
+            segmentation = json.loads(self.segmentations[self.ends[j] : self.ends[j + 1]])
+            try:
+                masks[row] = mask_api.decode(to_rle(segmentation, height, width))
+            except (ValueError, RuntimeError) as error:
+                refuse(
+                    self.annotations,
+                    f"annotation {self.annotation_ids[j]}",
+                    f"its segmentation cannot be decoded ({first_line(error)})",
+                )
+        return masks
+
+    def choose(self, kept: npt.NDArray[np.int64]) -> CocoFiles:
+        """The images `kept` alone, in that order."""
+        counts = np.diff(self.starts)[kept]
+        annotations = np.concatenate(
+            [np.arange(self.starts[i], self.starts[i + 1]) for i in kept] or [np.arange(0)]
+        )
+        pieces = [self.segmentations[self.ends[j] : self.ends[j + 1]] for j in annotations]
+        return CocoFiles(
+            self.folder,
+            self.annotations,
+            tuple(self.names[i] for i in kept),
+            self.image_ids[kept],
+            self.sizes[kept],
+            np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+            self.annotation_ids[annotations],
+            self.boxes[annotations],
+            self.labels[annotations],
+            b"".join(pieces),
+            _ends(pieces),
+            self.category_ids,
+            self.digest,
+        )
+
+
+def read_json(path: Path) -> tuple[Entry, bytes]:
+    """An annotation file's content, as objects and as it is.
+
+    Raises:
+        ValueError: it is missing, cannot be read or is no JSON object.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ValueError(
+            f"cannot read {path}: {error.strerror}; data.root must hold train2017/, val2017/ and annotations/"
+        ) from error
+    try:
+        found = json.loads(content, parse_constant=no_number)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(
+            f"{path} must be JSON, got {first_line(error)}; copy it again, or mend it"
+        ) from error
+    if not isinstance(found, dict):
+        raise ValueError(f"{path} must be a JSON object of images, annotations and categories; mend it")
+    return found, content
+
+
+def read_coco(annotations: Path, folder: Path) -> CocoFiles:
+    """Reads and checks a split: every entry of the annotation file, and that every image is there.
+
+    Raises:
+        ValueError: what is wrong first, with the file and the entry's id.
+    """
+    found, content = read_json(annotations)
+    for key in ("images", "annotations", "categories"):
+        if not isinstance(found.get(key), list) or not found[key]:
+            refuse(annotations, key, "must be a list with at least one entry", "mend the file")
+    category_ids = tuple(sorted(read_ids(annotations, found["categories"], "category")))
+    label_of = {category: label for label, category in enumerate(category_ids, 1)}
+    image_ids = read_ids(annotations, found["images"], "image")
+    images = dict(sorted(zip(image_ids, found["images"], strict=True)))
+    files = _scan(folder)
+    for image_id, image in images.items():
+        check_image(annotations, image_id, image, files, folder)
+    used: dict[int, list[Entry]] = defaultdict(list)
+    for annotation_id, entry in zip(
+        read_ids(annotations, found["annotations"], "annotation"), found["annotations"], strict=True
+    ):
+        what = f"annotation {annotation_id}"
+        image_id, category_id = entry.get("image_id"), entry.get("category_id")
+        if type(image_id) is not int or image_id not in images:
+            refuse(annotations, what, f"image_id is {image_id!r}, which no image has")
+        if type(category_id) is not int or category_id not in label_of:
+            refuse(annotations, what, f"category_id is {category_id!r}, which no category has")
+        check_annotation(annotations, what, entry, images[image_id])
+        if not entry.get("iscrowd") and min(entry["bbox"][2:]) >= 1:
+            used[image_id].append(entry)
+    lists = [used.get(image_id, []) for image_id in images]
+    entries = [entry for own in lists for entry in own]
+    pieces = [json.dumps(entry["segmentation"], separators=(",", ":")).encode() for entry in entries]
+    names = tuple(image["file_name"] for image in images.values())
+    digest = hashlib.sha256(hashlib.sha256(content).digest())
+    digest.update("".join(f"{name}\0{files[name]}\n" for name in names).encode())
+    return CocoFiles(
+        folder,
+        annotations,
+        names,
+        np.array(list(images), dtype=np.int64),
+        np.array([(image["height"], image["width"]) for image in images.values()], dtype=np.int64),
+        np.concatenate([[0], np.cumsum([len(own) for own in lists])]).astype(np.int64),
+        np.array([entry["id"] for entry in entries], dtype=np.int64),
+        _corners(entries, images),
+        np.array([label_of[entry["category_id"]] for entry in entries], dtype=np.int64),
+        b"".join(pieces),
+        _ends(pieces),
+        category_ids,
+        digest.hexdigest(),
+    )
+
+
+def _corners(entries: list[Entry], images: dict[int, Entry]) -> npt.NDArray[np.float32]:
+    """Boxes as corners, cut to their images."""
+    boxes = np.array([entry["bbox"] for entry in entries], dtype=np.float64).reshape(-1, 4)
+    boxes[:, 2:] += boxes[:, :2]
+    sides = [(images[entry["image_id"]]["width"], images[entry["image_id"]]["height"]) for entry in entries]
+    limits = np.array(sides, dtype=np.float64).reshape(-1, 2)
+    return np.clip(boxes, 0, np.tile(limits, 2)).astype(np.float32)
+
+
+def _ends(pieces: list[bytes]) -> npt.NDArray[np.int64]:
+    return np.concatenate([[0], np.cumsum([len(piece) for piece in pieces])]).astype(np.int64)
+
+
+def _scan(folder: Path) -> dict[str, int]:
+    """Names of a folder's files and their sizes in bytes."""
+    try:
+        with os.scandir(folder) as entries:
+            return {entry.name: entry.stat().st_size for entry in entries if entry.is_file()}
+    except OSError as error:
+        raise ValueError(
+            f"cannot list {folder}: {error.strerror}; data.root must hold train2017/, val2017/ and annotations/"
+        ) from error

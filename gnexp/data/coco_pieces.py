@@ -1,0 +1,103 @@
+"""Images, boxes and masks of a COCO split, decoded by loader processes or, where there are none, here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from torch.utils.data import Dataset as TorchDataset
+
+from gnexp.data.coco_files import CocoFiles
+from gnexp.data.dataset import Indices
+from gnexp.data.decode import read_image
+from gnexp.ops import keyed
+
+Pixels = npt.NDArray[np.uint8]  # (H, W), or (H, W, 3)
+
+
+@dataclass
+class Sample:
+    """An image and what is in it; an error travels as its line.
+
+    Arrays, not tensors, each of which would hold a file open on its way from a loader process.
+    """
+
+    pixels: npt.NDArray[np.uint8]  # (C, H, W)
+    boxes: npt.NDArray[np.float32]
+    labels: npt.NDArray[np.int64]
+    masks: npt.NDArray[np.uint8]
+    image_id: int
+    error: str | None = None
+
+
+class CocoDecoder(TorchDataset[list[Sample]]):
+    """Makes samples of indices, each a function of (seed, epoch, index) alone.
+
+    Args:
+        files: of the split.
+        channels: 1 (gray) or 3 (RGB).
+        key: seed and epoch of the flips; None = no flips.
+        images: of the split, where they are in memory; None = decodes the files.
+    """
+
+    def __init__(
+        self,
+        files: CocoFiles,
+        channels: int,
+        key: tuple[int, int] | None,
+        images: Sequence[Pixels] | None,
+    ) -> None:
+        self._files, self._channels, self._key, self._images = files, channels, key, images
+
+    def __getitem__(self, indices: Indices) -> list[Sample]:
+        flips = np.zeros(len(indices), dtype=bool)
+        if self._key is not None:
+            seed, epoch = self._key
+            flips = keyed.uniform(seed, "augment", epoch, indices)[:, 0] < 0.5
+        try:
+            return [self._make(int(index), bool(flip)) for index, flip in zip(indices, flips, strict=True)]
+        except ValueError as error:
+            line = str(error)
+        except OSError as error:
+            line = f"cannot read {error.filename}: {error.strerror}, which is no fault of the image; mend that, and "
+            line += "the same command goes on"
+        nothing = np.empty(0, np.uint8)
+        return [Sample(nothing, nothing.astype(np.float32), nothing.astype(np.int64), nothing, 0, line)]
+
+    def _make(self, index: int, is_flipped: bool) -> Sample:
+        files = self._files
+        pixels = self._pixels(index)
+        height, width = pixels.shape[-2:]
+        if (height, width) != tuple(files.sizes[index]):
+            raise ValueError(
+                f"{files.annotations}: image {files.image_ids[index]}: {files.path(index)} has {width} x {height} "
+                f"pixels, its entry says {files.sizes[index][1]} x {files.sizes[index][0]}; mend the entry, or the file"
+            )
+        boxes, labels = files.target(index)
+        masks = files.masks(index)
+        if is_flipped:
+            pixels, masks = pixels[:, :, ::-1], masks[:, :, ::-1]
+            boxes = np.stack([width - boxes[:, 2], boxes[:, 1], width - boxes[:, 0], boxes[:, 3]], axis=1)
+        return Sample(
+            np.ascontiguousarray(pixels),
+            boxes.copy(),
+            labels.copy(),
+            np.ascontiguousarray(masks),
+            int(files.image_ids[index]),
+        )
+
+    def _pixels(self, index: int) -> npt.NDArray[np.uint8]:
+        """(C, H, W)."""
+        if self._images is not None:
+            pixels = self._images[index]
+        else:
+            pixels = read_pixels(self._files.path(index), self._channels)
+        return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+
+
+def read_pixels(path: str, channels: int) -> Pixels:
+    """An image file's pixels, gray for 1 channel; raises as read_image does."""
+    image = read_image(path)
+    return np.array(image.convert("L") if channels == 1 else image)

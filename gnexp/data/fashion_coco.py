@@ -1,0 +1,196 @@
+"""The embedded garments as a detection set in COCO's own layout on disk: made on first use, then opened as COCO is.
+
+Masks are run lengths, which hold pixels exactly; polygons do not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from faster_coco_eval.core import mask as mask_api
+from PIL import Image
+from tqdm import tqdm
+
+from gnexp.config import DataConfig
+from gnexp.data.coco import SPLITS, Coco, check_detection_settings, read_split
+from gnexp.data.coco_pieces import read_pixels
+from gnexp.data.fashion import NUM_HELD_OUT
+from gnexp.data.fashion_mnist import load_fashion_mnist
+from gnexp.data.pictures import SIDES, Picture, make_picture, shortest
+
+CATEGORIES = (
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+)
+_VERSION = 1  # of what is made; part of the folder's name
+_LOCK = ".make.lock"
+
+
+def open_fashion_coco(config: DataConfig, device: torch.device) -> Coco:
+    """Opens the set of these settings, in a folder of its own in data.root; the first time, makes it.
+
+    The images stay in memory, 8-bit, and the fingerprint is of their pixels: a PNG's bytes depend on who compressed it.
+
+    Raises:
+        ValueError: a setting that this kind cannot follow, a folder that cannot be written, or images that are
+            damaged or not those of config.sha256.
+    """
+    _check_settings(config)
+    assert config.root is not None
+    folder = Path(config.root).expanduser().absolute() / _folder_name(config)
+    try:
+        if not folder.is_dir():
+            with _alone(folder.parent):
+                if not folder.is_dir():  # else another run has made it meanwhile
+                    _make_folder(config, folder)
+    except OSError as error:
+        raise ValueError(
+            f"data.root must be a folder that can be written, got {config.root}: {error.strerror or error}; mend "
+            "that, or give another"
+        ) from error
+    try:
+        dataset = _open_folder(config, device, folder)
+    except ValueError as error:
+        raise ValueError(f"{error} (or remove {folder}, and it is made again)") from error
+    if config.sha256 not in (None, dataset.fingerprint):
+        raise ValueError(
+            f"data={config.name} gave images with sha256 {dataset.fingerprint}, its config expects {config.sha256}; "
+            f"with other settings than its YAML's, give data.sha256=null or the new value, else remove {folder}"
+        )
+    return dataset
+
+
+def _open_folder(config: DataConfig, device: torch.device, folder: Path) -> Coco:
+    files = {split: read_split(folder, split) for split in SPLITS}
+    images = {
+        split: [read_pixels(own.path(i), 1) for i in range(len(own.names))] for split, own in files.items()
+    }
+    dataset = Coco(config, device, files["train"], files["val"], images)
+    digest = hashlib.sha256()
+    for split, own in files.items():
+        digest.update(own.annotations.read_bytes())
+        for image in images[split]:
+            digest.update(image.tobytes())
+    dataset.fingerprint = digest.hexdigest()
+    return dataset
+
+
+def _check_settings(config: DataConfig) -> None:
+    check_detection_settings(config, {"channels": 1, "num_classes": len(CATEGORIES)}, foreign=("clutter",))
+    for key in ("num_train", "num_val", "root"):
+        if getattr(config, key) is None:
+            raise ValueError(f"data.{key} must be given for kind {config.kind}, got none")
+    if shortest(config.image_size) < SIDES[1]:
+        raise ValueError(
+            f"data.image_size must be at least {-(-SIDES[1] * 6 // 5)} for garments of up to {SIDES[1]} pixels, got "
+            f"{config.image_size}"
+        )
+
+
+def _folder_name(config: DataConfig) -> str:
+    """From all that the images depend on."""
+    settings = (_VERSION, config.image_size, config.exposure or 0.0, config.val_source or "test")
+    whole = repr((*settings, config.num_train, config.num_val))
+    return f"{config.num_train}-{config.num_val}-{hashlib.sha256(whole.encode()).hexdigest()[:12]}"
+
+
+@contextlib.contextmanager
+def _alone(root: Path) -> Iterator[None]:
+    """Waits until no other run makes images in this folder: those of a sweep start together."""
+    root.mkdir(parents=True, exist_ok=True)
+    with open(root / _LOCK, "a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _make_folder(config: DataConfig, folder: Path) -> None:
+    """Makes a set beside its place and renames it, so that nobody sees half of it."""
+    for leftover in folder.parent.glob(".*.tmp"):  # of a run that was killed; no other makes any now
+        shutil.rmtree(leftover)
+    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+    try:
+        garments = load_fashion_mnist()
+        # Training garments are the same ones either way, so that a choice made on val_source=train holds.
+        cut = len(garments.train_images) - NUM_HELD_OUT
+        train = garments.train_images[:cut], garments.train_labels[:cut]
+        val = garments.test_images, garments.test_labels
+        if config.val_source == "train":
+            val = garments.train_images[cut:], garments.train_labels[cut:]
+        for split, source, num in (("train", train, config.num_train), ("val", val, config.num_val)):
+            pictures = (
+                make_picture(
+                    *source, size=config.image_size, exposure=config.exposure or 0.0, split=split, index=index
+                )
+                for index in range(num or 0)
+            )
+            bar = tqdm(
+                pictures,
+                f"making {config.name}, {split}",
+                num,
+                unit="image",
+                leave=False,
+                disable=not sys.stderr.isatty(),
+            )
+            _write_split(temporary, SPLITS[split], bar)
+        os.rename(temporary, folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _write_split(root: Path, name: str, pictures: Iterator[Picture]) -> None:
+    (root / name).mkdir(parents=True)
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for image_id, picture in enumerate(pictures, 1):
+        file_name, (height, width) = f"{image_id:012}.png", picture.pixels.shape
+        Image.fromarray(picture.pixels).save(root / name / file_name)
+        images.append(
+            {"id": image_id, "license": 1, "file_name": file_name, "height": height, "width": width}
+        )
+        for rle, label in zip(
+            mask_api.encode(np.asfortranarray(picture.masks.transpose(1, 2, 0), dtype=np.uint8)),
+            picture.labels,
+            strict=True,
+        ):
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": image_id,
+                    "category_id": int(label) + 1,
+                    "bbox": [int(side) for side in mask_api.toBbox(rle)],
+                    "area": int(mask_api.area(rle)),
+                    "iscrowd": 0,
+                    "segmentation": {"size": [height, width], "counts": rle["counts"].decode()},
+                }
+            )
+    content = {
+        "info": {"description": f"garments of Fashion-MNIST, {name}", "version": str(_VERSION)},
+        "licenses": [{"id": 1, "name": "MIT, Zalando SE", "url": "https://opensource.org/license/mit"}],
+        "images": images,
+        "annotations": annotations,
+        "categories": [
+            {"id": i, "name": category, "supercategory": "garment"}
+            for i, category in enumerate(CATEGORIES, 1)
+        ],
+    }
+    (root / "annotations").mkdir(exist_ok=True)
+    (root / "annotations" / f"instances_{name}.json").write_text(json.dumps(content))

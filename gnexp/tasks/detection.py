@@ -1,0 +1,80 @@
+"""Detection and segmentation: Mask R-CNN's losses, and COCO's average precision of boxes and masks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import nn
+
+from gnexp.config import RunConfig
+from gnexp.data.coco import Coco
+from gnexp.data.dataset import Batch, Dataset
+from gnexp.models import build_detector
+from gnexp.nn.norms import norm_factory
+from gnexp.tasks.coco_eval import METRICS, Result, evaluate_results, to_results
+
+_EVAL_SIZE = (
+    4  # images at once; without padding it changes nothing, and with it an image sees its batch-mates' size
+)
+
+
+class Detection:
+    """The task of Tables 4 to 7. The losses are added up with weight 1, as Detectron does."""
+
+    scores: tuple[str, ...] = tuple(f"{kind}_{name}" for name in METRICS for kind in ("box", "mask"))
+    train_score: str | None = None
+
+    def build_model(self, run: RunConfig, generator: torch.Generator) -> nn.Module:
+        """The initialised detector for the run's images and classes."""
+        data = run.data
+        return build_detector(
+            run.model,
+            norm_factory(run.norm, run.virtual_workers),
+            workers=run.virtual_workers,
+            mean=data.mean,
+            std=data.std,
+            # Of the small scale's data every image is as large as it is to be.
+            min_size=None if data.min_size == data.image_size == data.max_size else data.min_size,
+            max_size=data.max_size,
+            num_classes=data.num_classes,
+            generator=generator,
+        )
+
+    def trace(self, model: nn.Module, run: RunConfig, num_images: int) -> None:
+        """Has (num_images, channels, image_size, image_size) go through backbone, neck and heads."""
+        size = run.data.image_size
+        model(torch.zeros(num_images, run.data.channels, size, size, device="meta"))
+
+    def eval_size(self, run: RunConfig) -> int:
+        """As many as one worker trains on: an image is padded to its batch-mates."""
+        return min(run.batch, _EVAL_SIZE)
+
+    def step(self, model: nn.Module, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """The sum of RPN's, the boxes' and the masks' losses, and 0: nothing is scored in training."""
+        losses: dict[str, torch.Tensor] = model(batch.images, batch.labels)
+        total = torch.stack(list(losses.values())).sum()
+        return total, torch.zeros((), device=total.device)
+
+    @torch.no_grad()
+    def tally(self, model: nn.Module, batches: Iterator[Batch], dataset: Dataset) -> list[Result]:
+        """What is detected, as COCO writes results."""
+        assert isinstance(dataset, Coco), "checked by build_model's task"
+        found: list[Result] = []
+        for batch in batches:
+            ids = [label["image_id"] for label in batch.labels]
+            found += to_results(ids, model(batch.images), dataset.category_ids)
+        return found
+
+    def combine(self, tallies: Sequence[list[Result]], dataset: Dataset) -> dict[str, float]:
+        """COCO's averages of boxes and masks, in percent; those of sizes that no object has are left out."""
+        assert isinstance(dataset, Coco), "as in tally"
+        scores = evaluate_results(dataset.ground_truth(), in_order(tallies))
+        return {name: score for name, score in scores.items() if not math.isnan(score)}
+
+
+def in_order(tallies: Sequence[list[Result]]) -> list[Result]:
+    """Every process's detections, by image and from the surest: the same for any number of processes."""
+    results = [result for tally in tallies for result in tally]
+    return sorted(results, key=lambda result: (result["image_id"], -result["score"]))
