@@ -15,6 +15,7 @@ from gnexp.config import (
     science,
     to_dict,
 )
+from gnexp.config.detector import DetectorFields
 
 
 def fields_of(config, prefix=""):
@@ -46,6 +47,7 @@ OTHERS = {
     "model.classifier_pool": None,
     "model.classifier_widths": None,
     "model.dropout": None,
+    **{f"model.{f.name}": None for f in dataclasses.fields(DetectorFields)},
     "model.block": "bottleneck",
     "model.blocks": (2, 1, 1, 1),
     "model.widths": (8, 32, 64, 128),

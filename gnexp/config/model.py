@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gnexp.config.detector import DetectorFields
 from gnexp.fields import hardware_field, require, require_at_least, require_name, science_field
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelConfig:
-    """A network's shape and its initialisation."""
+class ModelConfig(DetectorFields):
+    """A network's shape and its initialisation; of a detector, blocks to stem_stride are its backbone's."""
 
     name: str = hardware_field("thin_resnet")
     kind: str = science_field("resnet")
@@ -59,4 +60,10 @@ class ModelConfig:
         require(
             self.init_mode in ("fan_out", "fan_in"),
             f"model.init_mode must be fan_out or fan_in, got {self.init_mode}",
+        )
+        self._check_detector(self.kind)
+        require(
+            max(self.fpn_stages or 0, (self.freeze_at or 1) - 1) <= len(self.blocks),
+            f"model.fpn_stages and model.freeze_at must fit {len(self.blocks)} stages, "
+            f"got {self.fpn_stages} and {self.freeze_at}",
         )

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import nn
 
 from gnexp.config import ModelConfig
+from gnexp.config.detector import DETECTOR
 from gnexp.models.resnet import BasicBlock, Bottleneck, build_resnet
 from gnexp.models.vgg import build_vgg
 from gnexp.nn.norms import NormAct, NormFactory, name_norms
+
+if TYPE_CHECKING:
+    from gnexp.models.mask_rcnn import MaskRCNN
 
 MODELS: dict[str, Callable[..., nn.Module]] = {"resnet": build_resnet, "vgg": build_vgg}
 
@@ -26,20 +30,77 @@ def build_model(
     convolutions.
 
     Raises:
-        ValueError: an unknown kind, or a norm that cannot be had on a layer.
+        ValueError: an unknown kind, a detector's, or a norm that cannot be had on a layer.
     """
+    if config.kind == DETECTOR:
+        raise ValueError(
+            f"model={config.name} is a detector: it needs task.kind=detection, and data with boxes"
+        )
     if config.kind not in MODELS:
         raise ValueError(f"model.kind must be one of {', '.join(MODELS)}, got {config.kind}")
     model = MODELS[config.kind](config, norm, channels=channels, num_classes=num_classes)
     name_norms(model)
-    _initialize(model, config, generator)
+    _initialize(model.modules(), config, generator)
+    return model
+
+
+def build_detector(
+    config: ModelConfig,
+    norm: NormFactory,
+    *,
+    workers: int,
+    mean: Sequence[float],
+    std: Sequence[float],
+    min_size: int | None,
+    max_size: int | None,
+    num_classes: int,
+    generator: torch.Generator,
+) -> MaskRCNN:
+    """Builds and initialises a detector.
+
+    Of one generator its backbone starts as the classifier of the same blocks and widths does; the rest as Detectron's
+    (`gnexp.models.mask_rcnn.initialize_heads`).
+
+    Args:
+        config: of kind mask_rcnn.
+        norm: the backbone's; the other places' are in config.
+        workers: virtual workers whose statistics batch normalization keeps apart.
+        mean: of pixel values in [0, 1], one per channel of the images.
+        std: likewise.
+        min_size: pixels of the shorter side that images are resized to; None = not at all.
+        max_size: pixels of the longer side at most.
+        num_classes: without the background.
+        generator: of all weights.
+
+    Raises:
+        ValueError: another kind, or a norm that cannot be had on a layer.
+    """
+    if config.kind != DETECTOR:
+        raise ValueError(f"model={config.name} is no detector: choose one of model.kind={DETECTOR}")
+    # Here, since torchvision takes a second, which a classifier's run does without.
+    from gnexp.models.mask_rcnn import build_mask_rcnn, initialize_heads
+
+    model = build_mask_rcnn(
+        config,
+        norm,
+        workers=workers,
+        mean=mean,
+        std=std,
+        min_size=min_size,
+        max_size=max_size,
+        num_classes=num_classes,
+    )
+    name_norms(model)
+    _initialize((module for part in model.classifier_parts() for module in part.modules()), config, generator)
+    initialize_heads(model, generator)
     return model
 
 
 @torch.no_grad()
-def _initialize(model: nn.Module, config: ModelConfig, generator: torch.Generator) -> None:
+def _initialize(modules: Iterable[nn.Module], config: ModelConfig, generator: torch.Generator) -> None:
+    modules = list(modules)
     mode: Literal["fan_in", "fan_out"] = "fan_in" if config.init_mode == "fan_in" else "fan_out"
-    for module in model.modules():
+    for module in modules:
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode=mode, nonlinearity="relu", generator=generator)
         elif isinstance(module, nn.Linear):
@@ -47,13 +108,13 @@ def _initialize(model: nn.Module, config: ModelConfig, generator: torch.Generato
         if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
             nn.init.zeros_(module.bias)
     if config.zero_init_last:
-        for module in model.modules():
+        for module in modules:
             if isinstance(module, BasicBlock | Bottleneck):
                 zero_gamma(module.last_norm)
 
 
 def zero_gamma(norm: NormAct) -> None:
-    """Sets gamma to 0, so that a residual block starts as the identity; a norm without gamma is left alone."""
-    weight = getattr(norm, "weight", None)
+    """Sets gamma to 0, so that a residual block starts as the identity; a norm that trains no gamma is left alone."""
+    weight = dict(norm.named_parameters()).get("weight")
     if weight is not None:
         nn.init.zeros_(weight)

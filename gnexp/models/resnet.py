@@ -111,11 +111,21 @@ class ResNet(nn.Module):
             self.add_module(f"layer{stage + 1}", nn.Sequential(*layers))
         self.fc = nn.Linear(width, num_classes)
 
+    @property
+    def stages(self) -> list[nn.Module]:
+        """Each of which takes the maps of the one before; the first those of the stem."""
+        return [self.get_submodule(f"layer{stage + 1}") for stage in range(self.num_stages)]
+
+    def stem(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, channels, H, W) images -> the first stage's input."""
+        maps: torch.Tensor = self.maxpool(self.bn1(self.conv1(x)))
+        return maps
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(N, channels, H, W) images -> (N, num_classes) logits."""
-        x = self.maxpool(self.bn1(self.conv1(x)))
-        for stage in range(self.num_stages):
-            x = getattr(self, f"layer{stage + 1}")(x)
+        x = self.stem(x)
+        for stage in self.stages:
+            x = stage(x)
         logits: torch.Tensor = self.fc(x.mean((2, 3)))
         return logits
 

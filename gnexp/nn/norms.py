@@ -11,10 +11,20 @@ from torch import nn
 from gnexp.config import NormConfig
 from gnexp.nn.batch_norm import BatchNormAct
 from gnexp.nn.batch_renorm import BatchRenormAct
+from gnexp.nn.frozen_bn import FrozenBatchNormAct
 from gnexp.nn.norm_act import NormAct
 from gnexp.ops.group_norm import group_norm
 
-__all__ = ["NORMS", "GroupNormAct", "NoNormAct", "NormAct", "NormFactory", "name_norms", "norm_factory"]
+__all__ = [
+    "NORMS",
+    "GroupNormAct",
+    "NoNormAct",
+    "NormAct",
+    "NormFactory",
+    "name_norms",
+    "norm_factory",
+    "place_norm",
+]
 
 
 class NormFactory(Protocol):
@@ -129,6 +139,13 @@ def _batch_renorm(config: NormConfig, workers: int) -> NormFactory:
     return make
 
 
+def _frozen_batch_norm(config: NormConfig, workers: int) -> NormFactory:
+    def make(channels: int, *, relu: bool = True) -> NormAct:
+        return FrozenBatchNormAct(channels, eps=config.eps, relu=relu)
+
+    return make
+
+
 def _no_norm(config: NormConfig, workers: int) -> NormFactory:
     def make(channels: int, *, relu: bool = True) -> NormAct:
         return NoNormAct(channels, relu=relu)
@@ -140,6 +157,7 @@ NORMS: dict[str, Callable[[NormConfig, int], NormFactory]] = {
     "gn": _group_norm,
     "bn": _batch_norm,
     "brn": _batch_renorm,
+    "frozen_bn": _frozen_batch_norm,
     "none": _no_norm,
 }
 
@@ -157,6 +175,22 @@ def norm_factory(config: NormConfig, workers: int) -> NormFactory:
     if config.kind not in NORMS:
         raise ValueError(f"norm.kind must be one of {', '.join(NORMS)}, got {config.kind}")
     return NORMS[config.kind](config, workers)
+
+
+def place_norm(kind: str | None, num_groups: int, workers: int) -> NormFactory | None:
+    """The factory of a norm beside the backbone's, with the constants of conf/norm.
+
+    Args:
+        kind: gn, ln, bn, or None for no norm.
+        num_groups: of gn.
+        workers: as norm_factory's.
+    """
+    configs = {
+        "gn": NormConfig(kind="gn", num_groups=num_groups),
+        "ln": NormConfig(kind="gn", num_groups=1),
+        "bn": NormConfig(kind="bn", momentum=0.1),
+    }
+    return None if kind is None else norm_factory(configs[kind], workers)
 
 
 def name_norms(model: nn.Module) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from gnexp.config import DataConfig, ModelConfig, NormConfig, RecipeConfig, RunConfig
+from gnexp.config.detector import DetectorFields
 from gnexp.experiments.report.deviations import list_deviations
 
 RUN = RunConfig(recipe=RecipeConfig(schedule="step", milestones=(3,), drop_factor=0.1))
@@ -39,6 +40,7 @@ EXCUSED = {
         "norm.renorm_ramp",
     ),
     *("model.classifier_pool", "model.classifier_widths", "model.dropout"),
+    *(f"model.{f.name}" for f in dataclasses.fields(DetectorFields)),
     *("data.channels", "data.max_skipped", "recipe.schedule"),
 }
 

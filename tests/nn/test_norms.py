@@ -27,6 +27,9 @@ def make(path: Path, channels: int = 8, *, workers: int = 1, relu: bool = False,
     with torch.no_grad():
         for parameter in norm.parameters():
             parameter.copy_(torch.randn(parameter.shape, generator=generator))
+        if config.kind == "frozen_bn":  # what others learn it is given
+            for buffer in norm.buffers():
+                buffer.copy_(torch.rand(buffer.shape, generator=generator) + 0.5)
     return norm
 
 
@@ -78,6 +81,8 @@ def test_residual_and_relu(path: Path) -> None:
 
 @all_norms
 def test_large_mean(path: Path) -> None:
+    if path.stem == "frozen_bn":
+        pytest.skip("a fixed map: its output moves with its input")
     x = randn(6, 8, 16, 16)
     expected = make(path)(x)
     shifted = make(path)(x + 1e3)
@@ -93,8 +98,8 @@ def test_large_mean(path: Path) -> None:
 )
 def test_large_mean_in_float32(path: Path, memory_format: torch.memory_format) -> None:
     """mean/std 1e3 in single precision; torch's native channels_last group norm fails this by a wide margin."""
-    if path.stem == "none":
-        pytest.skip("nothing is normalized")
+    if path.stem in ("none", "frozen_bn"):
+        pytest.skip("nothing is normalized by the input's own mean")
     x = randn(4, 8, 16, 16) + 1e3
     expected = make(path)(x)
     found = make(path).float()(x.float().contiguous(memory_format=memory_format))
@@ -130,6 +135,7 @@ def test_repr_says_what_it_is(path: Path) -> None:
         "ln": "num_groups=1",
         "in": "num_groups=8",
         "none": "NoNorm",
+        "frozen_bn": "FrozenBatchNorm",
     }[path.stem] in text
 
 
@@ -172,5 +178,5 @@ def test_one_value_alone_is_an_error() -> None:
 
 
 def test_unknown_kind() -> None:
-    with pytest.raises(ValueError, match="norm.kind must be one of gn, bn, brn, none, got wn"):
+    with pytest.raises(ValueError, match="norm.kind must be one of gn, bn, brn, frozen_bn, none, got wn"):
         norm_factory(NormConfig(kind="wn"), 1)

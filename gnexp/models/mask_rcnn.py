@@ -1,0 +1,194 @@
+"""Mask R-CNN (He et al. 2017) on a gnexp ResNet: R-C4 and R-FPN, with a norm of choice at each place.
+
+Settings are Detectron's, the code that the paper follows; parts are torchvision's, and so are the parameters' names.
+Two differences are left: anchors that cross an image's border train too, and each image keeps its own best proposals,
+where Detectron keeps twice as many of a worker's two images together.
+
+Images of different size are padded with zeros (the mean) to the largest, and the padding enters the statistics of group
+and layer normalization as it does those of batch normalization: only for images of equal size is an image's output
+independent of its batch-mates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
+from torchvision.models.detection.image_list import ImageList
+from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
+from torchvision.models.detection.transform import GeneralizedRCNNTransform
+
+from gnexp.config import ModelConfig
+from gnexp.models.backbone import Backbone, num_channels
+from gnexp.models.resnet import build_resnet
+from gnexp.models.roi_heads import RoIHeads
+from gnexp.nn.norms import NormFactory, place_norm
+from gnexp.nn.sampler import KeyedSampler
+
+_ASPECT_RATIOS = (0.5, 1.0, 2.0)
+_DIVISIBLE = 32  # padded images' sides are multiples: the strides of all maps divide them
+
+
+class Anchors(AnchorGenerator):  # type: ignore[misc]
+    """torchvision's, in single precision at least: in bfloat16 a coordinate of 1000 pixels is off by up to 4."""
+
+    def forward(self, image_list: ImageList, feature_maps: list[torch.Tensor]) -> list[torch.Tensor]:
+        # Of the maps it takes size, dtype and device.
+        wide = [maps[:1, :1].to(torch.promote_types(maps.dtype, torch.float32)) for maps in feature_maps]
+        anchors: list[torch.Tensor] = super().forward(image_list, wide)
+        return anchors
+
+
+class ImageTransform(GeneralizedRCNNTransform):  # type: ignore[misc]
+    """Normalizes, resizes, pads to one batch; detections go back to each image's own size. Nothing in it is random.
+
+    Args:
+        mean: of pixel values in [0, 1], one per channel.
+        std: likewise.
+        min_size: pixels of the shorter side; None = images keep their size.
+        max_size: pixels of the longer side at most.
+    """
+
+    def __init__(
+        self, mean: Sequence[float], std: Sequence[float], min_size: int | None, max_size: int | None
+    ) -> None:
+        super().__init__(min_size, max_size, list(mean), list(std), size_divisible=_DIVISIBLE)
+        self.is_resizing = min_size is not None
+
+    def resize(self, image: torch.Tensor, target: Any = None) -> tuple[torch.Tensor, Any]:
+        return super().resize(image, target) if self.is_resizing else (image, target)
+
+    def torch_choice(self, sizes: list[int]) -> int:
+        (size,) = sizes  # torchvision draws one of several, by the global random state
+        return size
+
+
+class MaskRCNN(GeneralizedRCNN):  # type: ignore[misc]
+    """Detects objects and their masks.
+
+    In training `model(images, targets)` gives a dict of losses, in evaluation `model(images)` a dict for each image:
+    boxes (n, 4) in pixels, labels (n,), scores (n,), masks (n, 1, H, W) in [0, 1], all of the image's own size.
+    Images are (C, H, W) in [0, 1]; targets have boxes (n, 4), labels (n,) from 1, and masks (n, H, W).
+
+    A (N, C, H, W) tensor on the meta device runs shapes alone, and gives nothing.
+    """
+
+    def forward(self, images: Any, targets: list[dict[str, torch.Tensor]] | None = None) -> Any:
+        if isinstance(images, torch.Tensor) and images.is_meta:
+            return self.run_shapes(images)
+        return super().forward(images, targets)
+
+    def run_shapes(self, images: torch.Tensor) -> None:
+        """Runs (N, C, H, W) images of the meta device through everything that has a norm.
+
+        Raises:
+            ValueError: a norm has one value to normalize.
+        """
+        self.rpn.head(list(self.backbone(images).values()))
+        self.roi_heads.run_shapes(len(images))
+
+    def from_classifier(self, weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """A classifier's weights under the names that they have here, without its last layer, which has no place."""
+        shared = f"layer{self.backbone.body.num_stages + 1}."  # of neck=c4; an FPN's backbone has every stage
+        return {
+            f"roi_heads.last_stage.{name.removeprefix(shared)}"
+            if name.startswith(shared)
+            else f"backbone.body.{name}": value
+            for name, value in weights.items()
+            if not name.startswith("fc.")
+        }
+
+    def classifier_parts(self) -> list[nn.Module]:
+        """What is a classifier's, in its order."""
+        shared = self.roi_heads.last_stage
+        return [self.backbone.body] if shared is None else [self.backbone.body, shared]
+
+
+def build_mask_rcnn(
+    config: ModelConfig,
+    norm: NormFactory,
+    *,
+    workers: int,
+    mean: Sequence[float],
+    std: Sequence[float],
+    min_size: int | None,
+    max_size: int | None,
+    num_classes: int,
+) -> MaskRCNN:
+    """A Mask R-CNN as configured, not yet initialised; arguments as build_detector's."""
+    fpn_norm, box_norm, mask_norm = (
+        place_norm(kind, config.default_num_groups, workers)
+        for kind in (config.fpn_norm, config.box_norm, config.mask_norm)
+    )
+    body = build_resnet(config, norm, channels=len(mean), num_classes=1)
+    del body.fc
+    last_stage = None
+    if config.neck == "c4":
+        stage = body.stages[-1]
+        last_stage = stage, num_channels(stage)
+        delattr(body, f"layer{body.num_stages}")
+        body.num_stages -= 1
+    backbone = Backbone(config, body, fpn_norm)
+    heads = RoIHeads(
+        config,
+        channels=backbone.out_channels,
+        num_classes=num_classes + 1,
+        box_norm=box_norm,
+        mask_norm=mask_norm,
+        last_stage=last_stage,
+    )
+    transform = ImageTransform(mean, std, min_size, max_size)
+    return MaskRCNN(backbone, _build_rpn(config, backbone), heads, transform)
+
+
+def _build_rpn(config: ModelConfig, backbone: Backbone) -> nn.Module:
+    assert config.anchor_sizes and config.rpn_pre_nms and config.rpn_post_nms, "checked by ModelConfig"
+    assert config.rpn_anchors is not None, "checked by ModelConfig"
+    sizes = (config.anchor_sizes,) if config.neck == "c4" else tuple((size,) for size in config.anchor_sizes)
+    anchors = Anchors(sizes, (_ASPECT_RATIOS,) * len(sizes))
+    pre_nms, post_nms = (
+        dict(zip(("training", "testing"), numbers, strict=True))
+        for numbers in (config.rpn_pre_nms, config.rpn_post_nms)
+    )
+    rpn = RegionProposalNetwork(
+        anchors,
+        RPNHead(backbone.out_channels, anchors.num_anchors_per_location()[0]),
+        fg_iou_thresh=0.7,
+        bg_iou_thresh=0.3,
+        batch_size_per_image=config.rpn_anchors,
+        positive_fraction=0.5,
+        pre_nms_top_n=pre_nms,
+        post_nms_top_n=post_nms,
+        nms_thresh=0.7,
+    )
+    rpn.fg_bg_sampler = KeyedSampler(config.rpn_anchors, 0.5, stream="anchors")
+    return rpn  # type: ignore[no-any-return]
+
+
+@torch.no_grad()
+def initialize_heads(model: MaskRCNN, generator: torch.Generator) -> None:
+    """Draws what is not a classifier's, as Detectron does; every bias 0.
+
+    N(0, 0.01) in the RPN and the box classifier, N(0, 0.001) in the box regression, Xavier's uniform draw in the FPN
+    and the linear layers, He's (fan out) in the convolutions of the box and the mask head.
+
+    Source: Detectron's FPN.py, rpn_heads.py, fast_rcnn_heads.py and mask_rcnn_heads.py.
+    """
+    own = {id(module) for part in model.classifier_parts() for module in part.modules()}
+    for name, module in model.named_modules():
+        if id(module) in own or not isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            continue
+        if name == "roi_heads.box_predictor.bbox_pred":
+            nn.init.normal_(module.weight, std=0.001, generator=generator)
+        elif name.startswith("rpn.") or name == "roi_heads.box_predictor.cls_score":
+            nn.init.normal_(module.weight, std=0.01, generator=generator)
+        elif name.startswith("backbone.fpn.") or isinstance(module, nn.Linear):
+            nn.init.kaiming_uniform_(module.weight, a=1, generator=generator)
+        else:
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu", generator=generator)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

@@ -1,0 +1,210 @@
+"""What Mask R-CNN computes for each region of interest (RoI): class, box and mask."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torchvision.models.detection import roi_heads
+from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
+from torchvision.models.detection.mask_rcnn import MaskRCNNPredictor
+from torchvision.ops import MultiScaleRoIAlign
+
+from gnexp.config import ModelConfig
+from gnexp.nn.norms import NormFactory
+from gnexp.nn.sampler import KeyedSampler
+from gnexp.nn.statistics import batch_norms
+
+_NUM_CONVS = 4  # of the 4conv1fc box head and of the FPN's mask head
+_FOREGROUND_SHARE = 0.25
+
+Features = dict[str, torch.Tensor]
+Sizes = list[tuple[int, int]]
+Targets = list[dict[str, torch.Tensor]]
+
+
+class ConvNorm(nn.Sequential):
+    """3x3 convolution, norm or else bias, ReLU; of (0, C, H, W) too, where an image has no RoI."""
+
+    def __init__(self, channels_in: int, channels_out: int, norm: NormFactory | None) -> None:
+        conv = nn.Conv2d(channels_in, channels_out, 3, padding=1, bias=norm is None)
+        super().__init__(conv, nn.ReLU(inplace=True) if norm is None else norm(channels_out))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if len(x):
+            return self[1](self[0](x))  # type: ignore[no-any-return]
+        y: torch.Tensor = self[0](x)
+        # Nothing to normalize; the norm's parameters still get a gradient, of zeros, as the convolution's do.
+        return y + sum((0 * parameter.sum() for parameter in self[1].parameters()), torch.zeros_like(y))
+
+
+class RoIHeads(roi_heads.RoIHeads):  # type: ignore[misc]
+    """Box and mask head; its parameters have torchvision's names.
+
+    Detectron's constants where torchvision has them too: a RoI is foreground from an IoU of 0.5, scores above 0.05,
+    non-maximum suppression at 0.5, boxes encoded with (10, 10, 5, 5).
+
+    Args:
+        config: the heads' shapes, and how many RoIs.
+        channels: of the backbone's maps.
+        num_classes: background included.
+        box_norm: of the 4conv1fc box head's convolutions; None = a bias.
+        mask_norm: of the mask head's convolutions, not of its deconvolution; None = a bias.
+        last_stage: of neck=c4: the stage that box and mask share, with its number of channels.
+    """
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        *,
+        channels: int,
+        num_classes: int,
+        box_norm: NormFactory | None,
+        mask_norm: NormFactory | None,
+        last_stage: tuple[nn.Module, int] | None,
+    ) -> None:
+        assert config.roi_size and config.head_width and config.rois and config.box_beta, (
+            "checked by ModelConfig"
+        )
+        size, width = config.roi_size, config.head_width
+        if last_stage is not None:
+            names = ["0"]
+            box_size, box_head = size, _mean_over_space()
+            stage, box_channels = last_stage
+            mask_head, mask_channels = nn.Sequential(), box_channels
+        else:
+            assert config.fpn_stages is not None, "checked by ModelConfig"
+            names = [str(level) for level in range(config.fpn_stages)]
+            box_size, stage = size // 2, None
+            box_head, box_channels = _box_head(config, channels, box_size, box_norm)
+            mask_head, mask_channels = _conv_stack(channels, width, mask_norm), width
+        super().__init__(
+            MultiScaleRoIAlign(names, box_size, config.roi_samples),
+            box_head,
+            FastRCNNPredictor(box_channels, num_classes),
+            fg_iou_thresh=0.5,
+            bg_iou_thresh=0.5,
+            batch_size_per_image=config.rois,
+            positive_fraction=_FOREGROUND_SHARE,
+            bbox_reg_weights=None,
+            score_thresh=0.05,
+            nms_thresh=0.5,
+            detections_per_img=config.detections,
+            mask_roi_pool=MultiScaleRoIAlign(names, size, config.roi_samples),
+            mask_head=mask_head,
+            mask_predictor=MaskRCNNPredictor(mask_channels, width, num_classes),
+        )
+        self.channels, self.last_stage, self.box_beta = channels, stage, config.box_beta
+        self.fg_bg_sampler = KeyedSampler(config.rois, _FOREGROUND_SHARE, stream="rois")
+
+    def forward(
+        self, features: Features, proposals: list[torch.Tensor], sizes: Sizes, targets: Targets | None = None
+    ) -> tuple[Targets, dict[str, torch.Tensor]]:
+        """The backbone's maps and (n, 4) proposals of each image -> detections in evaluation, losses in training.
+
+        Raises:
+            ValueError: a batch norm of several workers at once, whose RoIs are not as many.
+        """
+        if not self.training:
+            return self._detect(features, proposals, sizes), {}
+        for norm in batch_norms(self):
+            if norm.num_active > 1:
+                raise ValueError(
+                    f"layer {norm.name}: the RoIs of {norm.num_active} workers cannot be told apart; "
+                    "give a detector one worker a pass"
+                )
+        assert targets is not None, "training needs targets"
+        return [], self._losses(features, proposals, sizes, targets)
+
+    def _losses(
+        self, features: Features, proposals: list[torch.Tensor], sizes: Sizes, targets: Targets
+    ) -> dict[str, torch.Tensor]:
+        rois, matches, labels, box_targets = self.select_training_samples(proposals, targets)
+        maps = self._pool(self.box_roi_pool, features, rois, sizes)
+        logits, deltas = self.box_predictor(self.box_head(maps))
+        all_labels = torch.cat(labels)
+        is_positive = [of_image > 0 for of_image in labels]
+        positives = [found[chosen] for found, chosen in zip(rois, is_positive, strict=True)]
+        if self.last_stage is None:
+            maps = self._pool(self.mask_roi_pool, features, positives, sizes)
+        else:
+            maps = maps[torch.cat(is_positive)]  # what the shared stage made for the boxes
+        return {
+            "loss_classifier": F.cross_entropy(logits, all_labels),
+            "loss_box_reg": box_loss(deltas, all_labels, torch.cat(box_targets), self.box_beta),
+            "loss_mask": roi_heads.maskrcnn_loss(
+                self.mask_predictor(self.mask_head(maps)),
+                positives,
+                [target["masks"] for target in targets],
+                [target["labels"] for target in targets],
+                [found[chosen] for found, chosen in zip(matches, is_positive, strict=True)],
+            ),
+        }
+
+    def _detect(self, features: Features, proposals: list[torch.Tensor], sizes: Sizes) -> Targets:
+        maps = self._pool(self.box_roi_pool, features, proposals, sizes)
+        found = self.postprocess_detections(*self.box_predictor(self.box_head(maps)), proposals, sizes)
+        boxes, _, labels = found
+        maps = self._pool(self.mask_roi_pool, features, boxes, sizes)
+        masks = roi_heads.maskrcnn_inference(self.mask_predictor(self.mask_head(maps)), labels)
+        names = ("boxes", "scores", "labels", "masks")
+        return [dict(zip(names, of_image, strict=True)) for of_image in zip(*found, masks, strict=True)]
+
+    def _pool(
+        self, pool: nn.Module, features: Features, rois: list[torch.Tensor], sizes: Sizes
+    ) -> torch.Tensor:
+        """What a head takes of each RoI: its part of the maps, for neck=c4 through the shared stage."""
+        maps: torch.Tensor = pool(features, rois, sizes)
+        if self.last_stage is None:
+            return maps
+        if not len(maps):  # its norms have nothing to normalize
+            return maps.new_zeros(0, self.box_predictor.cls_score.in_features, 1, 1)
+        return self.last_stage(maps)  # type: ignore[no-any-return]
+
+    def run_shapes(self, num: int) -> None:
+        """Runs the heads on num RoIs, all foreground, of the meta device."""
+        pool = self.box_roi_pool
+        maps = torch.zeros(num, self.channels, *pool.output_size, device="meta")
+        maps = maps if self.last_stage is None else self.last_stage(maps)
+        self.box_predictor(self.box_head(maps))
+        if self.last_stage is None:
+            maps = torch.zeros(num, self.channels, *self.mask_roi_pool.output_size, device="meta")
+        self.mask_predictor(self.mask_head(maps))
+
+
+def box_loss(deltas: torch.Tensor, labels: torch.Tensor, targets: torch.Tensor, beta: float) -> torch.Tensor:
+    """Smooth L1 of the true class's box, summed over the foreground and divided by all RoIs.
+
+    Args:
+        deltas: (R, 4 * classes).
+        labels: (R,), 0 = background.
+        targets: (R, 4).
+        beta: 1 in Detectron, 1/9 in torchvision.
+    """
+    foreground = torch.where(labels > 0)[0]
+    chosen = deltas.view(len(labels), -1, 4)[foreground, labels[foreground]]
+    return F.smooth_l1_loss(chosen, targets[foreground], beta=beta, reduction="sum") / len(labels)
+
+
+def _mean_over_space() -> nn.Sequential:
+    return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+
+def _conv_stack(channels: int, width: int, norm: NormFactory | None) -> nn.Sequential:
+    widths = [channels] + [width] * _NUM_CONVS
+    return nn.Sequential(*(ConvNorm(a, b, norm) for a, b in itertools.pairwise(widths)))
+
+
+def _box_head(
+    config: ModelConfig, channels: int, size: int, norm: NormFactory | None
+) -> tuple[nn.Sequential | TwoMLPHead, int]:
+    """The FPN's box head, and how many channels it gives."""
+    assert config.fc_width is not None and config.head_width is not None, "checked by ModelConfig"
+    if config.box_head == "2fc":
+        return TwoMLPHead(channels * size**2, config.fc_width), config.fc_width
+    layers: list[Any] = [*_conv_stack(channels, config.head_width, norm), nn.Flatten()]
+    layers += [nn.Linear(config.head_width * size**2, config.fc_width), nn.ReLU(inplace=True)]
+    return nn.Sequential(*layers), config.fc_width
