@@ -8,7 +8,15 @@ from gnexp.config import TaskConfig
 from gnexp.tasks.classification import Classification
 from gnexp.tasks.task import Task
 
-TASKS: dict[str, Callable[[], Task]] = {"classification": Classification}
+
+def _detection() -> Task:
+    # Here, since the evaluator and torchvision take a second, which a classifier's run does without.
+    from gnexp.tasks.detection import Detection
+
+    return Detection()
+
+
+TASKS: dict[str, Callable[[], Task]] = {"classification": Classification, "detection": _detection}
 
 
 def build_task(config: TaskConfig) -> Task:

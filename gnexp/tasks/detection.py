@@ -71,7 +71,7 @@ class Detection:
         """COCO's averages of boxes and masks, in percent; those of sizes that no object has are left out."""
         assert isinstance(dataset, Coco), "as in tally"
         scores = evaluate_results(dataset.ground_truth(), in_order(tallies))
-        return {name: score for name, score in scores.items() if not math.isnan(score)}
+        return {name: score for name, score in scores.items() if score is not None and not math.isnan(score)}
 
 
 def in_order(tallies: Sequence[list[Result]]) -> list[Result]:
