@@ -248,9 +248,9 @@ class Composer:
         return merge_overrides(experiment.overrides, block.overrides, named)
 
     def _parent(self, merged: Sequence[str]) -> Parent | None:
-        """Of "init='cell: model=resnet50 batch=32'": these words, with the run's own scale, seed and norm.
+        """Of "init='cell: batch=32'": these words, with the run's own scale, seed, norm and model.
 
-        A frozen batch norm's is batch norm: its statistics are what is frozen.
+        A detector's model is its backbone as a classifier, a frozen batch norm's norm the batch norm that it freezes.
         """
         values = {o.key_or_group: (spell(values_of(o)[0]), o) for o in parse(merged)}
         init = str(values_of(values["init"][1])[0]) if "init" in values else ""
@@ -263,6 +263,9 @@ class Composer:
         kept += [
             f"{key}={value}" for key, (value, _) in values.items() if key in ("norm.num_groups", "norm.eps")
         ]
+        rest = [override for override in merged if not override.startswith(("init=", "init_path="))]
+        backbone = self.load(rest).model.backbone or values.get("model", (None,))[0]
+        kept += [f"model={backbone}"] if backbone else []
         own = merge_overrides(kept, words.split())
         try:
             self.check(own, sweep=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gnexp.fields import require, require_at_least, science_field
+from gnexp.fields import hardware_field, require, require_at_least, science_field
 
 DETECTOR = "mask_rcnn"  # the kind that has them
 
@@ -13,15 +13,18 @@ _ALWAYS = (
     *("rois", "roi_size", "roi_samples", "head_width", "box_beta", "detections"),
 )
 _FPN = ("fpn_stages", "fpn_width", "box_head", "fc_width")
-_NORMS = ("fpn_norm", "box_norm", "mask_norm")
+PLACES = ("fpn_norm", "box_norm", "mask_norm")
 
 
 @dataclass(frozen=True, kw_only=True)
 class DetectorFields:
     """Mask R-CNN's shape beside its backbone's; every one is None in a classifier."""
 
+    # model= of the classifier whose runs it starts from (init=cell): the same network as its backbone
+    backbone: str | None = hardware_field(None)
     neck: str | None = science_field(None)  # fpn | c4: the last stage is the head of every RoI
-    # norms beside the backbone's: gn (model.default_num_groups) | ln | bn | None, a bias instead; also spelled none
+    # norms beside the backbone's: gn (model.default_num_groups) | ln | bn | None, a bias instead; also spelled none.
+    # same = the backbone's; where that has no statistics to take (frozen_bn, none), none
     fpn_norm: str | None = science_field(None)
     box_norm: str | None = science_field(None)
     mask_norm: str | None = science_field(None)
@@ -50,7 +53,7 @@ class DetectorFields:
 
     def _check_detector(self, kind: str) -> None:
         """Raises ValueError where a field is missing, out of its range, or another kind's."""
-        for name in _NORMS:
+        for name in PLACES:
             if getattr(self, name) == "none":
                 object.__setattr__(self, name, None)  # before any hash: spelled out it is the same run
         for name in _ALWAYS:
@@ -60,7 +63,7 @@ class DetectorFields:
                 f"model.{name} is for kind {DETECTOR}, which needs it: got {value} with kind {kind}",
             )
         require(self.neck in (None, "fpn", "c4"), f"model.neck must be fpn or c4, got {self.neck}")
-        for name in (*_FPN, *_NORMS):
+        for name in (*_FPN, *PLACES):
             value = getattr(self, name)
             missing = value is None and self.neck == "fpn" and name in _FPN
             require(
@@ -68,10 +71,11 @@ class DetectorFields:
                 f"model.{name} is for model.neck=fpn{', which needs it' if name in _FPN else ''}: "
                 f"got {value} with neck {self.neck}",
             )
-        for name in _NORMS:
+        for name in PLACES:
             value = getattr(self, name)
             require(
-                value in (None, "gn", "ln", "bn"), f"model.{name} must be gn, ln, bn or none, got {value}"
+                value in (None, "same", "gn", "ln", "bn"),
+                f"model.{name} must be same, gn, ln, bn or none, got {value}",
             )
         require(
             self.box_head in (None, "2fc", "4conv1fc"),

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gnexp.config.data import DataConfig
+from gnexp.config.detector import DETECTOR, PLACES
 from gnexp.config.model import ModelConfig
 from gnexp.config.norm import NormConfig
 from gnexp.config.recipe import RecipeConfig, TaskConfig
@@ -84,6 +85,35 @@ class RunConfig:
             # Resolved here, before any hash, so that gn and gn with the same number spelled out are one run.
             norm = dataclasses.replace(self.norm, num_groups=self.model.default_num_groups)
             object.__setattr__(self, "norm", norm)
+        if self.model.kind == DETECTOR:
+            self._resolve_places()
+
+    def _resolve_places(self) -> None:
+        """Puts the backbone's norm where a detector says "same", before any hash, and checks what workers share."""
+        same = {
+            "gn": "ln" if self.norm.label == "ln" else "gn",
+            "bn": "bn",
+            "frozen_bn": "none",
+            "none": "none",
+        }
+        places = {name: getattr(self.model, name) for name in PLACES}
+        wanted: dict[str, Any] = {
+            name: same.get(self.norm.kind) for name, value in places.items() if value == "same"
+        }
+        for name, value in wanted.items():
+            require(
+                value is not None,
+                f"model.{name}=same is for norm=gn, ln, bn, frozen_bn and none, got {self.norm.kind}",
+            )
+        model = dataclasses.replace(self.model, **wanted)
+        object.__setattr__(self, "model", model)
+        takes_batches = model.neck == "c4" and self.norm.kind in ("bn", "brn")
+        require(
+            not (takes_batches or "bn" in (model.box_norm, model.mask_norm))
+            or (self.workers_per_pass or self.virtual_workers) == 1,
+            "batch normalization of RoIs, whose number differs from worker to worker, takes one worker at a time: "
+            f"give workers_per_pass=1, got {self.workers_per_pass or self.virtual_workers} workers in a pass",
+        )
 
     def _check_processes(self) -> None:
         require(
