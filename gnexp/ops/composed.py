@@ -48,10 +48,13 @@ def group_norm(
         residual: like x, in any memory format; left as it is.
         relu: whether ReLU follows.
     """
-    if x.dtype in HALF:
-        weight, bias = weight.float(), bias.float()
+    wide = torch.float32 if x.dtype in HALF else x.dtype
+    if (
+        weight.dtype != wide or bias.dtype != wide
+    ):  # a call costs a small map's normalization a tenth of its time
+        weight, bias = weight.to(wide), bias.to(wide)
     if x.device.type != "cpu":
-        y = F.group_norm(x.to(weight.dtype).contiguous(), num_groups, weight, bias, eps)
+        y = F.group_norm(x.to(wide).contiguous(), num_groups, weight, bias, eps)
     elif torch.compiler.is_compiling():
         # Opaque to the compiler, whose own group norm is slower on a CPU and would bring the uncentered sums back.
         y, _, _ = normalize(x.contiguous(), weight, bias, num_groups, eps)
@@ -62,15 +65,19 @@ def group_norm(
         y = y.add_(residual)
     if relu:
         y = y.relu_()
-    return y.to(x.dtype).contiguous(memory_format=_memory_format(x))
+    if y.dtype != x.dtype:
+        y = y.to(x.dtype)
+    return y if x.is_contiguous() else y.contiguous(memory_format=_memory_format(x))
 
 
 def _normalize(
     x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, num_groups: int, eps: float
 ) -> torch.Tensor:
     """GN(x) * weight + bias of contiguous x."""
+    if _is_plain(x):
+        return torch.group_norm(x, num_groups, weight, bias, eps)
     y, mean, rstd = _native(x, weight, bias, num_groups, eps)
-    if not y.requires_grad or _suits_native_backward(x, mean, rstd):
+    if not y.requires_grad or _is_near(x, mean, rstd):
         return y
     centered: torch.Tensor = _CenteredBackward.apply(
         y.detach(), x, weight, bias, mean.detach(), rstd.detach()
@@ -87,14 +94,19 @@ def _native(
     return torch.native_group_norm(x, weight, bias, num_images, channels, values, num_groups, eps)
 
 
-@torch.no_grad()
-def _suits_native_backward(x: torch.Tensor, mean: torch.Tensor, rstd: torch.Tensor) -> bool:
-    """Whether torch's backward is right and fast for x; mean and rstd are (N, G)."""
+def _is_plain(x: torch.Tensor) -> bool:
+    """Whether torch's backward is right and fast for every x of this shape."""
     values = math.prod(x.shape[2:])
     if values in SLOW_MAPS and x.dtype not in HALF:
         return x.shape[0] * x.shape[1] < MANY_ROWS
-    # A NaN is not far: it passes through both.
-    return values <= LARGE_MAP or mean.numel() == 0 or not bool((mean * rstd).abs_().max() > FAR)
+    return values <= LARGE_MAP or x.shape[0] == 0
+
+
+@torch.no_grad()
+def _is_near(x: torch.Tensor, mean: torch.Tensor, rstd: torch.Tensor) -> bool:
+    """Whether torch's backward is right and fast for this x, of a shape that is not plain; mean and rstd are (N, G)."""
+    # So written, NaN is near: it passes through either backward.
+    return math.prod(x.shape[2:]) > LARGE_MAP and not bool((mean * rstd).abs_().max() > FAR)
 
 
 class _CenteredBackward(torch.autograd.Function):
@@ -179,7 +191,7 @@ def normalize_backward(
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """dx, dweight and dbias of `normalize`."""
     x = x.contiguous()
-    if not _suits_native_backward(x, mean, rstd):
+    if not (_is_plain(x) or _is_near(x, mean, rstd)):
         return _centered_backward(dy, x, weight, mean, rstd)
     num_images, channels = x.shape[:2]
     sizes = num_images, channels, math.prod(x.shape[2:]), mean.shape[1]

@@ -31,7 +31,8 @@ def expected(
 @pytest.fixture(params=["native backward", "centered backward"])
 def backward(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Either way back, whatever the input would choose."""
-    monkeypatch.setattr(composed, "_suits_native_backward", lambda *_: request.param == "native backward")
+    monkeypatch.setattr(composed, "_is_plain", lambda _: request.param == "native backward")
+    monkeypatch.setattr(composed, "_is_near", lambda *_: False)
     return str(request.param)
 
 
@@ -153,15 +154,19 @@ def test_a_mean_far_from_zero(
 
 
 def test_what_chooses_the_way_back() -> None:
-    def suits(*shape: int, mean: float) -> bool:
-        statistics = torch.full((shape[0], 2), mean)
-        return composed._suits_native_backward(torch.empty(shape), statistics, torch.ones_like(statistics))
+    def is_plain(*shape: int) -> bool:
+        return composed._is_plain(torch.empty(shape))
 
-    assert suits(2, 4, 40, 40, mean=-9.0) and not suits(2, 4, 40, 40, mean=-11.0)
-    assert suits(2, 4, 16, 16, mean=1e3)
-    assert suits(0, 4, 40, 40, mean=1e3)
-    assert suits(2, 4, 40, 40, mean=float("nan"))
-    assert suits(32, 64, 2, 2, mean=0.0) and not suits(64, 64, 2, 2, mean=0.0)
+    def is_near(mean: float, size: int = 40) -> bool:
+        statistics = torch.full((2, 2), mean)
+        return composed._is_near(torch.empty(2, 4, size, size), statistics, torch.ones(2, 2))
+
+    assert is_plain(2, 4, 16, 16) and not is_plain(2, 4, 17, 16)
+    assert is_plain(0, 4, 17, 16)
+    assert (
+        is_plain(63, 64, 2, 2) and not is_plain(64, 64, 2, 2) and is_plain(64, 64, 3, 3) and is_plain(64, 64)
+    )
+    assert is_near(-9.0) and not is_near(-11.0) and is_near(float("nan")) and not is_near(0.0, size=2)
 
 
 @pytest.mark.parametrize("shape", [(0, 6), (0, 6, 40, 40)], ids=str)
@@ -209,6 +214,15 @@ def test_half_precision(
     for a, b in zip(gradients, torch.autograd.grad(wanted, wide, dy.double()), strict=True):
         precision = torch.finfo(a.dtype).eps if a.dtype == dtype else 1e-4
         assert float((a - b).abs().max() / b.abs().max()) < precision
+
+
+def test_float64_with_parameters_in_float32() -> None:
+    x, weight, bias = randn(2, 8, 5), randn(8, seed=2).float().requires_grad_(), randn(8, seed=3).float()
+    y = composed.group_norm(x, 4, weight, bias, 1e-5)
+    wanted = expected(x, 4, weight.double(), bias.double(), None, relu=False)
+    torch.testing.assert_close(y, wanted, rtol=0, atol=1e-12)
+    y.sum().backward()
+    assert weight.grad is not None and weight.grad.dtype == torch.float32
 
 
 def test_the_same_inputs_give_the_same_bits(backward: str) -> None:
