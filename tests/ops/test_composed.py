@@ -135,7 +135,8 @@ def test_forward_bits_are_the_native_kernels() -> None:
 @pytest.mark.parametrize("memory_format", ["contiguous", "channels_last"])
 @pytest.mark.parametrize("dy_mean", [0.0, 1.0])
 @pytest.mark.parametrize(
-    ("channels", "size", "groups"), [(16, 16, 8), (64, 56, 32), (8, 112, 8), (64, 32, 1), (64, 2, 8)]
+    ("channels", "size", "groups"),
+    [(16, 16, 8), (16, 32, 8), (64, 56, 32), (8, 112, 8), (64, 33, 1), (64, 2, 8)],
 )
 def test_a_mean_far_from_zero(
     channels: int, size: int, groups: int, dy_mean: float, memory_format: str
@@ -150,7 +151,7 @@ def test_a_mean_far_from_zero(
     torch.testing.assert_close(found.double(), wanted, rtol=0, atol=1e-3)
     gradients = torch.autograd.grad(found, (x, weight, bias), dy)
     for a, b in zip(gradients, torch.autograd.grad(wanted, wide, dy.double()), strict=True):
-        assert float((a - b).abs().max() / b.abs().max()) < (2e-3 if size <= 16 else 1e-4)
+        assert float((a - b).abs().max() / b.abs().max()) < (5e-3 if size <= 32 else 1e-4)
 
 
 def test_what_chooses_the_way_back() -> None:
@@ -161,8 +162,8 @@ def test_what_chooses_the_way_back() -> None:
         statistics = torch.full((2, 2), mean)
         return composed._is_near(torch.empty(2, 4, size, size), statistics, torch.ones(2, 2))
 
-    assert is_plain(2, 4, 16, 16) and not is_plain(2, 4, 17, 16)
-    assert is_plain(0, 4, 17, 16)
+    assert is_plain(2, 4, 32, 32) and not is_plain(2, 4, 33, 32)
+    assert is_plain(0, 4, 33, 32)
     assert (
         is_plain(63, 64, 2, 2) and not is_plain(64, 64, 2, 2) and is_plain(64, 64, 3, 3) and is_plain(64, 64)
     )
@@ -253,8 +254,8 @@ def test_a_compiled_module_calls_the_same_kernels(shift: float) -> None:
     # The graph that Dynamo and AOTAutograd make, without the C++ compiler behind them.
     compiled = torch.compile(both, backend="aot_eager", fullgraph=True, dynamic=True)
     for num_images in (2, 3, 5):
-        x = (randn(num_images, 8, 20, 20).float() + shift).requires_grad_()
-        residual = randn(num_images, 8, 20, 20, seed=3).float().requires_grad_()
+        x = (randn(num_images, 8, 40, 40).float() + shift).requires_grad_()
+        residual = randn(num_images, 8, 40, 40, seed=3).float().requires_grad_()
         found, wanted = compiled(x, residual), both(x, residual)
         assert torch.equal(found, wanted)
         inputs, dy = (x, weight, bias, residual), randn(*x.shape, seed=4).float()
@@ -269,5 +270,5 @@ def test_a_compiled_module_calls_the_same_kernels(shift: float) -> None:
 )  # opcheck's own doing
 def test_the_operations_keep_their_promises() -> None:
     weight, bias = (randn(8, seed=s).float().requires_grad_() for s in (2, 3))
-    for x in (randn(2, 8, 5).float(), randn(2, 8, 20, 20).bfloat16()):
+    for x in (randn(2, 8, 5).float(), randn(2, 8, 40, 40).bfloat16()):
         torch.library.opcheck(composed.normalize, (x.requires_grad_(), weight, bias, 4, 1e-5))
