@@ -22,9 +22,8 @@ FAR = 10.0  # mean/std up to which the native backward is off by at most 3e-4 of
 # Values per channel up to which it is off by at most 1e-3 at mean/std 1000, by 5e-3 where dy has a mean of its own; to
 # look at the mean costs 15 to 35 microseconds a call, which is too much there.
 LARGE_MAP = 1024
-SLOW_MAPS = range(
-    2, 8
-)  # values per channel at which the native backward takes several times as long as it should
+# Values per channel at which the native backward takes several times as long as it should.
+SLOW_MAPS = range(2, 8)
 MANY_ROWS = 4096  # N * C from which that costs more than the centered backward's additional calls
 
 
