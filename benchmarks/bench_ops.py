@@ -161,7 +161,12 @@ def main() -> int:
         rows = ops_gpu.rows(device, max(20, options.rounds))
     else:
         keep_freed_memory()
-        print("no GPU here: the CPU's rows, then a model of the GPU's")
+        result["load"] = round(
+            os.getloadavg()[0], 2
+        )  # of 1 minute; a thread that waits for a core holds all up
+        print(
+            f"no GPU here: the CPU's rows, then a model of the GPU's; load {result['load']}, {os.cpu_count()} cores"
+        )
         rows = cpu_rows(resnet50_rows(8) + small_rows(8) + small_rows(128), options)
         print_model()
         result["model_not_measured"] = model()
