@@ -155,4 +155,7 @@ def check_shapes(run: RunConfig, task: Task) -> None:
     """
     with torch.device("meta"), torch.no_grad():
         model = task.build_model(run, torch.Generator()).train()
-        task.trace(model, run, run.batch * (run.workers_per_pass or run.virtual_workers))
+        at_once = run.workers_per_pass or run.virtual_workers
+        for norm in batch_norms(model):
+            norm.take_workers(slice(0, at_once))
+        task.trace(model, run, run.batch * at_once)
