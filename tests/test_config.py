@@ -117,6 +117,28 @@ def vgg(**changes):
     return ModelConfig(kind="vgg", **{**values, **changes})
 
 
+def detector(**changes):
+    values = {
+        "neck": "fpn",
+        "freeze_at": 0,
+        "fpn_stages": 3,
+        "fpn_width": 32,
+        "anchor_sizes": (16, 28, 44, 64),
+        "rpn_anchors": 64,
+        "rpn_pre_nms": (200, 100),
+        "rpn_post_nms": (100, 50),
+        "rois": 32,
+        "roi_size": 12,
+        "roi_samples": 1,
+        "box_head": "4conv1fc",
+        "head_width": 32,
+        "fc_width": 128,
+        "box_beta": 1.0,
+        "detections": 20,
+    }
+    return ModelConfig(kind="mask_rcnn", **{**values, **changes})
+
+
 def test_linked_fields_change_run_id():
     ids = {
         RunConfig(norm=norm).run_id
@@ -139,9 +161,38 @@ def test_linked_fields_change_run_id():
     ]
     ids |= {RunConfig(recipe=recipe).run_id for recipe in recipes}
     models = [vgg(), vgg(classifier_pool=2), vgg(classifier_widths=(32,)), vgg(dropout=0.0)]
+    changes = {
+        "fpn_norm": "gn",
+        "box_norm": "gn",
+        "mask_norm": "gn",
+        "freeze_at": 2,
+        "fpn_width": 64,
+        "rpn_anchors": 32,
+        "anchor_sizes": (16, 28, 44, 60),
+        "rpn_pre_nms": (100, 100),
+        "rpn_post_nms": (100, 100),
+        "rois": 16,
+        "roi_size": 14,
+        "roi_samples": 2,
+        "box_head": "2fc",
+        "head_width": 64,
+        "fc_width": 64,
+        "box_beta": 0.5,
+        "detections": 10,
+    }
+    models += [detector(), *(detector(**{key: value}) for key, value in changes.items())]
+    models.append(detector(fpn_stages=2, anchor_sizes=(16, 28, 44)))
+    no_fpn = dict.fromkeys(("fpn_stages", "fpn_width", "box_head", "fc_width"))
+    models.append(detector(neck="c4", **no_fpn))
+    assert {"neck", "fpn_stages", *changes} == {f.name for f in dataclasses.fields(DetectorFields)}
     ids |= {RunConfig(model=model).run_id for model in models}
     ids.add(RunConfig(data=DataConfig(channels=3, mean=(0.5,) * 3, std=(0.25,) * 3)).run_id)
-    assert len(ids) == 16  # RunConfig(gn) is in both lists
+    assert len(ids) == 16 + 20  # RunConfig(gn) is in both lists
+
+
+def test_a_detectors_norm_spelled_none_is_no_norm():
+    assert detector(box_norm="none").box_norm is None
+    assert RunConfig(model=detector(fpn_norm="none")).run_id == RunConfig(model=detector()).run_id
 
 
 def test_gn_without_a_grouping_is_the_models_default_spelled_out():
@@ -217,6 +268,32 @@ def test_lr_is_the_papers_rule_at_8_workers():
             lambda: vgg(classifier_widths=(64, 0)),
             r"model.classifier_widths must be at least 1 each, got \(64, 0\)",
         ),
+        (lambda: ModelConfig(neck="fpn"), "model.neck is for kind mask_rcnn, which needs it: got fpn"),
+        (lambda: ModelConfig(kind="mask_rcnn"), "model.neck is for kind mask_rcnn, which needs it: got None"),
+        (lambda: ModelConfig(box_norm="gn"), "model.box_norm is for model.neck=fpn: got gn with neck None"),
+        (lambda: detector(neck="pan"), "model.neck must be fpn or c4, got pan"),
+        (
+            lambda: detector(neck="c4"),
+            "model.fpn_stages is for model.neck=fpn, which needs it: got 3 with neck c4",
+        ),
+        (lambda: detector(fpn_width=None), "model.fpn_width is for model.neck=fpn, which needs it: got None"),
+        (lambda: detector(mask_norm="brn"), "model.mask_norm must be gn, ln, bn or none, got brn"),
+        (lambda: detector(box_head="1fc"), "model.box_head must be 2fc or 4conv1fc, got 1fc"),
+        (lambda: detector(box_head="2fc", box_norm="gn"), "model.box_norm is for model.box_head=4conv1fc"),
+        (
+            lambda: detector(anchor_sizes=(16, 32)),
+            "one size for each of the FPN's 3 stages and one for the level",
+        ),
+        (lambda: detector(roi_size=7), "model.roi_size must be even, got 7"),
+        (
+            lambda: detector(rpn_pre_nms=(100,)),
+            "model.rpn_pre_nms must be two numbers, for training and eval",
+        ),
+        (
+            lambda: detector(freeze_at=6),
+            "model.fpn_stages and model.freeze_at must fit 4 stages, got 3 and 6",
+        ),
+        (lambda: detector(box_beta=0.0), "model.box_beta must be positive, got 0.0"),
         (lambda: NormConfig(kind="gn", momentum=0.1), "norm.momentum is for norm=bn"),
         (lambda: RunConfig(seed=2**63), "seed must not be negative or above"),
         (lambda: ModelConfig(widths=(0, 0, 0, 0)), "model.widths must be at least 1 each"),

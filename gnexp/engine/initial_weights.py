@@ -6,7 +6,7 @@ import hashlib
 import io
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import nn
@@ -14,6 +14,7 @@ from torch import nn
 from gnexp.config import RunConfig
 from gnexp.fields import FILE_HASH
 from gnexp.nn.batch_renorm import BatchRenormAct
+from gnexp.nn.frozen_bn import FrozenBatchNormAct
 from gnexp.nn.statistics import batch_norms
 
 # Counters that say nothing about the weights: a file may lack them, and may have one that a model does without.
@@ -23,13 +24,25 @@ _NESTED = ("model", "state_dict")  # where files that hold more than weights kee
 Weights = dict[str, torch.Tensor]
 
 
+@runtime_checkable
+class Detector(Protocol):
+    """A model whose backbone is a classifier without its last layer."""
+
+    classifier_prefixes: tuple[str, ...]  # of what it has of a classifier
+
+    def from_classifier(self, weights: Mapping[str, torch.Tensor]) -> Weights:
+        """A classifier's weights under the names that they have here, without its last layer."""
+        ...
+
+
 def load_initial_weights(
     model: nn.Module, run: RunConfig, device: torch.device, *, first_worker: int = 0
 ) -> list[str]:
     """Gives a model the weights of run.init_path; nothing in the file is executed.
 
     Running statistics of one worker, (C,), serve all. Those of as many workers as the run has stay each worker's own;
-    of another number of workers, worker 0's serve all. A classifier of another shape keeps its initialisation.
+    of another number of workers, worker 0's serve all. A classifier of another shape keeps its initialisation, and so
+    does what a detector has beside its backbone where the weights are a classifier's.
 
     Args:
         model: built and initialised, with the running statistics of this process's own workers.
@@ -46,9 +59,15 @@ def load_initial_weights(
     assert run.init is not None and run.init_path is not None, "only a run with init has weights to load"
     weights = read_weights(Path(run.init_path), run.init, device)
     notes: list[str] = []
-    _keep_other_head(model, weights, notes)
+    backbone = _as_backbone(model, weights)
+    if backbone is not None:
+        weights = backbone
+    elif not isinstance(model, Detector):
+        _keep_other_head(model, weights, notes)
     _take_variances(model, weights)
     _choose_workers(model, weights, run.workers, first_worker, notes)
+    if backbone is not None:
+        _keep_own_layers(model, weights, notes)
     _check_fit(model, weights, run.init_path)
     model.load_state_dict({**model.state_dict(), **weights})
     return [f"init: {note}" for note in notes]
@@ -129,6 +148,28 @@ def _keep_other_head(model: nn.Module, weights: Weights, notes: list[str]) -> No
         )
 
 
+def _as_backbone(model: nn.Module, weights: Weights) -> Weights | None:
+    """A classifier's weights as a detector names its backbone's; None for another model, or a detector's weights."""
+    if not isinstance(model, Detector) or any(key.startswith(model.classifier_prefixes) for key in weights):
+        return None
+    return model.from_classifier(weights)
+
+
+def _keep_own_layers(model: nn.Module, weights: Weights, notes: list[str]) -> None:
+    """Completes a backbone's weights by the initialisation of what a classifier does not have."""
+    assert isinstance(model, Detector)
+    own = {
+        key: value
+        for key, value in model.state_dict().items()
+        if not key.startswith(model.classifier_prefixes)
+    }
+    weights |= own
+    notes.append(
+        "the backbone starts from a classifier's weights, without their last layer; the detector's other "
+        f"{len(own)} tensors keep their initialisation"
+    )
+
+
 def _take_variances(model: nn.Module, weights: Weights) -> None:
     """Makes the running deviations of batch renormalization from variances, as an export or batch norm has them."""
     for prefix, module in model.named_modules():
@@ -145,10 +186,14 @@ def _choose_workers(
     others: set[int] = set()
     norms = {id(norm) for norm in batch_norms(model)}
     for prefix, module in model.named_modules():
-        if id(module) not in norms:
+        is_frozen = isinstance(module, FrozenBatchNormAct)
+        if id(module) not in norms and not is_frozen:
             continue
         for name, own in module.named_buffers(prefix=prefix, recurse=False):
             theirs = weights.get(name)
+            if is_frozen and theirs is not None and theirs.dim() == 2:
+                others |= {len(theirs)} - {1}
+                theirs = weights[name] = theirs[0]
             if own.dim() != 2 or theirs is None or theirs.dim() not in (1, 2):
                 continue
             if theirs.dim() == 2 and len(theirs) == workers:

@@ -77,6 +77,11 @@ class MaskRCNN(GeneralizedRCNN):  # type: ignore[misc]
     A (N, C, H, W) tensor on the meta device runs shapes alone, and gives nothing.
     """
 
+    classifier_prefixes = (
+        "backbone.body.",
+        "roi_heads.last_stage.",
+    )  # of the parameters that a classifier has too
+
     def forward(self, images: Any, targets: list[dict[str, torch.Tensor]] | None = None) -> Any:
         if isinstance(images, torch.Tensor) and images.is_meta:
             return self.run_shapes(images)

@@ -70,7 +70,9 @@ def with_precise_stats(
         ValueError: no batch was given.
     """
     probe = copy.deepcopy(model).eval()
-    norms = batch_norms(probe)
+    norms = [
+        norm for norm in batch_norms(probe) if norm.weight.requires_grad
+    ]  # a frozen one keeps what it has
     sums = [
         torch.zeros(2, norm.channels, dtype=torch.float64, device=norm.running_mean.device) for norm in norms
     ]

@@ -12,7 +12,9 @@ from safetensors.torch import save_file
 from gnexp.compose import Composer
 from gnexp.config import RunConfig
 from gnexp.engine.initial_weights import load_initial_weights
+from gnexp.nn.frozen_bn import FrozenBatchNormAct
 from gnexp.tasks import build_task
+from tests.models.detection_cases import detector
 
 CPU = torch.device("cpu")
 COMPOSER = Composer()
@@ -176,3 +178,72 @@ def test_a_file_that_is_not_the_named_one_is_refused(tmp_path: Path) -> None:
     path.unlink()
     with pytest.raises(ValueError, match="cannot be read .No such file"):
         load_initial_weights(build(run), changed, CPU)
+
+
+NOTE = (
+    "init: the backbone starts from a classifier's weights, without their last layer; the detector's other {} "
+    "tensors keep their initialisation"
+)
+
+
+@pytest.mark.parametrize("model", ["thin_mask_rcnn", "thin_mask_rcnn_c4"])
+@pytest.mark.parametrize("norm", ["gn", "bn"])
+def test_a_classification_run_is_a_detectors_backbone(tmp_path: Path, model: str, norm: str) -> None:
+    """All of it but fc, and nothing else; a process has statistics of its own workers alone."""
+    run = run_of(f"norm={norm}")
+    weights = trained(run)
+    path = save({"model": weights}, tmp_path / "w.pt")
+    built, fresh = (detector(model, norm, workers=2) for _ in range(2))
+    notes = load_initial_weights(built, starting_from(run, path), CPU, first_worker=2)
+    before, found = fresh.state_dict(), built.state_dict()
+    taken = built.from_classifier(weights)
+    assert len(taken) == len(weights) - 2 and notes == [NOTE.format(len(found) - len(taken))]
+    for key, value in found.items():
+        theirs = taken.get(key, before[key])
+        assert torch.equal(value, theirs[2:] if "running" in key else theirs), key
+
+
+def test_frozen_batch_norm_takes_worker_0s_statistics_of_a_batch_norm_run(tmp_path: Path) -> None:
+    run = run_of("norm=bn")
+    weights = trained(run)
+    path = save(weights, tmp_path / "w.pt")
+    built = detector("thin_mask_rcnn", "frozen_bn", workers=4)
+    notes = load_initial_weights(built, starting_from(run, path), CPU)
+    assert (
+        notes[0] == "init: the weights have statistics of 4 workers; worker 0's serve all 4"
+        and len(notes) == 2
+    )
+    norm = built.get_submodule("backbone.body.layer2.0.downsample.1")
+    assert isinstance(norm, FrozenBatchNormAct)
+    for name in ("running_mean", "running_var"):
+        assert torch.equal(getattr(norm, name), weights[f"layer2.0.downsample.1.{name}"][0])
+    assert torch.equal(norm.weight, weights["layer2.0.downsample.1.weight"])
+
+
+def test_a_detectors_weights_are_a_detectors(tmp_path: Path) -> None:
+    theirs = detector("thin_mask_rcnn", "gn", seed=1)
+    path = save(theirs.state_dict(), tmp_path / "w.pt")
+    built = detector("thin_mask_rcnn", "gn")
+    assert load_initial_weights(built, starting_from(run_of(), path), CPU) == []
+    assert all(torch.equal(value, theirs.state_dict()[key]) for key, value in built.state_dict().items())
+    other = detector("thin_mask_rcnn", "gn", num_classes=4)
+    with pytest.raises(
+        ValueError, match="6 have other shapes .the first is roi_heads.box_predictor.cls_score"
+    ):
+        load_initial_weights(other, starting_from(run_of(), path), CPU)
+
+
+@pytest.mark.parametrize(
+    ("theirs", "message"),
+    [
+        ("norm=gn", "of the model's are not in the file .the first is backbone.body.bn1.running_mean"),
+        ("model=thin_resnet_deep", "in the model .the first is backbone.body.layer1.1.conv1.weight"),
+        ("model=thin_vgg", "in the model .the first is backbone.body.features.0.weight"),
+    ],
+)
+def test_another_classifier_is_no_backbone(tmp_path: Path, theirs: str, message: str) -> None:
+    run = run_of("norm=bn", theirs) if "norm" not in theirs else run_of(theirs)
+    path = save(trained(run), tmp_path / "w.pt")
+    with pytest.raises(ValueError, match=message) as caught:
+        load_initial_weights(detector("thin_mask_rcnn", "bn"), starting_from(run, path), CPU)
+    assert "\n" not in str(caught.value)
