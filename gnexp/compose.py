@@ -28,6 +28,7 @@ from omegaconf.errors import OmegaConfBaseException
 from gnexp.config import RunConfig, from_dict
 from gnexp.experiments.plan import Cell, Expansion, ExperimentConfig, Parent, ScaleBlock
 from gnexp.experiments.result import WEIGHTS
+from gnexp.fields import require
 from gnexp.init import resolve_init
 from gnexp.keys import (
     COMMAND_KEYS,
@@ -289,12 +290,12 @@ class Composer:
         axis; `seed=0,1` or `seeds` replaces the experiment's seeds.
 
         Raises:
-            ValueError: an unknown name, or a cell whose fields do not fit together.
+            ValueError: an unknown name, a cell whose fields do not fit together, or no cell that is not left out.
         """
         question, block = self.experiment(experiment, scale)
         grid: dict[str, list[Any]] = {**question.grid, **block.grid}
         own_seeds, fixed, replaced = list(block.seeds), [], False
-        left_out = {"experiment", "scale", *COMMAND_KEYS}  # they make no run: no part of a cell's command
+        not_the_runs = {"experiment", "scale", *COMMAND_KEYS}  # so no part of a cell's command
         places = []
         for text, override in zip(overrides, parse(overrides), strict=True):
             key = override.key_or_group
@@ -304,7 +305,7 @@ class Composer:
                 grid[key] = values_of(override)
             elif key == "runs_dir":
                 places = [text]  # where init=RUN_ID is looked up
-            elif key not in left_out and not is_hydra(override):
+            elif key not in not_the_runs and not is_hydra(override):
                 fixed.append(text)
         if seeds is not None:
             if replaced:
@@ -316,8 +317,7 @@ class Composer:
         named = [f"experiment={experiment}"] if question.overrides or block.overrides else []
         named += [f"scale={scale}"] if scale != DEFAULT_SCALE else []
         cells = []
-        for point in itertools.product(*grid.values()):
-            coordinates = dict(zip(grid, point, strict=True))
+        for coordinates in _points(grid, [*question.left_out, *block.left_out]):
             command = merge_overrides(
                 named, fixed, [f"{key}={spell(value)}" for key, value in coordinates.items()]
             )
@@ -352,13 +352,32 @@ def question(overrides: Sequence[str]) -> tuple[str, str]:
     return named.get("experiment", "null"), named.get("scale", DEFAULT_SCALE)
 
 
+def _points(grid: Mapping[str, list[Any]], left_out: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The product of a grid's axes, outermost first, without the points that have all values of some entry."""
+    for entry in left_out:
+        require(bool(entry), "left_out has an entry without an axis, which would leave out every cell")
+        _check_axes("left_out", entry, grid)
+    is_empty = True
+    for point in itertools.product(*grid.values()):
+        coordinates = dict(zip(grid, point, strict=True))
+        if not any(all(coordinates[axis] == value for axis, value in entry.items()) for entry in left_out):
+            is_empty = False
+            yield coordinates
+    require(not is_empty, f"every cell of the grid {', '.join(grid)} is left out (left_out)")
+
+
+def _check_axes(key: str, named: Iterable[str], grid: Mapping[str, Any]) -> None:
+    unknown = [axis for axis in named if axis not in grid]
+    require(
+        not unknown,
+        f"{key} names {''.join(unknown[:1])}, which is no axis of the grid {', '.join(grid)}",
+    )
+
+
 def _more_seeds(block: ScaleBlock, coordinates: Mapping[str, Any], grid: Mapping[str, Any]) -> list[int]:
     found: list[int] = []
     for extra in block.extra_seeds:
-        if unknown := [axis for axis in extra.where if axis not in grid]:
-            raise ValueError(
-                f"extra_seeds names {unknown[0]}, which is no axis of the grid {', '.join(grid)}"
-            )
+        _check_axes("extra_seeds", extra.where, grid)
         if all(coordinates[axis] in values for axis, values in extra.where.items()):
             found += extra.seeds
     return found

@@ -26,11 +26,34 @@ scales:
 """
 
 
+# No product: batch norm at one eps, at small scale no group norm with two images.
+UNEVEN = """
+name: uneven
+question: Is it so?
+grid:
+  norm: [bn, gn]
+  norm.eps: [1.0e-5, 1.0e-3]
+  batch: [4, 2]
+left_out:
+  - {norm: bn, norm.eps: 1.0e-3}
+scales:
+  small:
+    left_out:
+      - {norm: gn, batch: 2}
+    extra_seeds:
+      - where: {batch: [2]}
+        seeds: [1]
+  smoke:
+    grid: {norm.eps: [1.0e-3], batch: [4]}
+"""
+
+
 @pytest.fixture(scope="module")
 def composer(tmp_path_factory):
     folder = tmp_path_factory.mktemp("conf")
     (folder / "experiment").mkdir()
     (folder / "experiment" / "probe.yaml").write_text(EXPERIMENT)
+    (folder / "experiment" / "uneven.yaml").write_text(UNEVEN)
     return compose.Composer([str(folder)])
 
 
@@ -97,6 +120,41 @@ def test_of_one_seed_the_longest_runs_come_first(composer):
 
 def test_a_scales_grid_replaces_the_axes_it_names(composer):
     assert composer.expand("probe", "smoke").axes == {"norm": ("bn", "gn"), "norm.eps": (1e-2,)}
+
+
+def test_cells_are_left_out_of_a_grid(composer):
+    def points(scale, *overrides):
+        return [tuple(c.coordinates.values()) for c in composer.expand("uneven", scale, overrides).cells]
+
+    assert points("small") == [("bn", 1e-5, 4), ("bn", 1e-5, 2), ("gn", 1e-5, 4), ("gn", 1e-3, 4)]
+    assert points("smoke") == [("gn", 1e-3, 4)]
+    assert points("small", "norm=gn", "norm.eps=1", "batch=2,8") == [("gn", 1, 8)]
+    expansion = composer.expand("uneven", "small")
+    assert expansion.axes == {"norm": ("bn", "gn"), "norm.eps": (1e-5, 1e-3), "batch": (4, 2)}
+    assert [[run.seed for run in cell.runs] for cell in expansion.cells] == [[0], [0, 1], [0], [0]]
+    with pytest.raises(ValueError, match=r"every cell of the grid norm, norm.eps, batch is left out"):
+        composer.expand("uneven", "small", ["norm=gn", "batch=2"])
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("left_out: [{workers: 2}]", "left_out names workers, which is no axis of the grid norm"),
+        ("left_out: [{}]", "left_out has an entry without an axis"),
+        (
+            "scales: {small: {extra_seeds: [{where: {batch: [2]}}]}}",
+            "extra_seeds names batch, which is no axis",
+        ),
+    ],
+)
+def test_what_is_left_out_names_axes_of_the_grid(tmp_path, content, message):
+    scales = "" if content.startswith("scales") else "scales: {small: {}}"
+    text = f"name: wrong\ngrid: {{norm: [bn, gn]}}\n{content}\n{scales}\n"
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "wrong.yaml").write_text(text)
+    with pytest.raises(ValueError, match=message) as caught:
+        compose.Composer([str(tmp_path)]).expand("wrong", "small")
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ class ScaleBlock:
     grid: dict[str, list[Any]] = field(default_factory=dict)  # replaces the axes it names
     seeds: list[int] = field(default_factory=lambda: [0])
     extra_seeds: list[ExtraSeeds] = field(default_factory=list)
+    left_out: list[dict[str, Any]] = field(default_factory=list)  # beside the experiment's own
 
 
 @dataclass(kw_only=True)
@@ -37,6 +38,8 @@ class ExperimentConfig:
     question: str = ""
     overrides: list[str] = field(default_factory=list)  # at every scale
     grid: dict[str, list[Any]] = field(default_factory=dict)  # axis (a Hydra key) -> values, outermost first
+    # values by axis; a cell that has all of an entry's is no part of the grid
+    left_out: list[dict[str, Any]] = field(default_factory=list)
     scales: dict[str, ScaleBlock] = field(default_factory=dict)  # paper, small, smoke
 
 

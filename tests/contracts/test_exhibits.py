@@ -7,7 +7,8 @@ import pytest
 
 from gnexp import compose
 from gnexp.experiments.report.cells import cell_key
-from gnexp.experiments.report.exhibit import Exhibit, Key, parse_exhibit
+from gnexp.experiments.report.exhibit import Exhibit, Key
+from gnexp.experiments.report.parse import parse_exhibit
 from gnexp.keys import conf_dir
 
 FILES = sorted((conf_dir() / "exhibit").glob("*.yaml"))

@@ -68,7 +68,9 @@ def expand(experiment: str, scale: str) -> Expansion:
     recipe = (
         RecipeConfig(epochs=3) if scale == "small" else RecipeConfig(name="imagenet", epochs=100, base_lr=0.1)
     )
-    data = DataConfig(name="plain", exposure=0.0) if experiment == "sizes_control" else DataConfig()
+    data = DataConfig() if scale == "small" else DataConfig(name="imagenet")
+    if experiment == "sizes_control":
+        data = DataConfig(name="plain", exposure=0.0)
     cells = []
     for norm, config in NORMS.items():
         for batch in (32, 2):

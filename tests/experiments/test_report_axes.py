@@ -11,7 +11,7 @@ from gnexp.experiments.plan import Cell, Expansion
 from gnexp.experiments.report import render
 from gnexp.experiments.report.axes import cell_spelling, cell_title, parse_value, value_of, value_title
 from gnexp.experiments.report.cells import cell_key
-from gnexp.experiments.report.exhibit import parse_exhibit
+from gnexp.experiments.report.parse import parse_exhibit
 from tests.experiments.report_runs import TABLE, write_runs
 
 GROUPS: dict[str, Any] = {

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from gnexp.experiments.report.cells import Findings, measure
-from gnexp.experiments.report.exhibit import parse_exhibit
 from gnexp.experiments.report.figures import digest_of, draw_png, draw_svg, spread
+from gnexp.experiments.report.parse import parse_exhibit
 from gnexp.experiments.report.plot_by_batch import plot_by_batch
 from gnexp.experiments.report.plot_by_epoch import plot_by_epoch
 from gnexp.experiments.result import Result

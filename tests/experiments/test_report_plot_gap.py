@@ -13,8 +13,8 @@ from gnexp.config import DataConfig, RunConfig
 from gnexp.experiments.plan import Expansion
 from gnexp.experiments.report import check, render
 from gnexp.experiments.report.cells import Findings
-from gnexp.experiments.report.exhibit import parse_exhibit
 from gnexp.experiments.report.gaps import Gaps, gap_sentences
+from gnexp.experiments.report.parse import parse_exhibit
 from gnexp.experiments.report.plot_gap import plot_gap
 from gnexp.experiments.result import Result
 from tests.experiments.report_grids import expand_grid, find, runs_of

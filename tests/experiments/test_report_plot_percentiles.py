@@ -7,8 +7,8 @@ import pytest
 
 from gnexp.config import NormConfig, RunConfig
 from gnexp.experiments.plan import Expansion
-from gnexp.experiments.report.exhibit import parse_exhibit
 from gnexp.experiments.report.figures import digest_of, draw_png
+from gnexp.experiments.report.parse import parse_exhibit
 from gnexp.experiments.report.plot_percentiles import plot_percentiles
 from gnexp.experiments.report.plots import Plot
 from gnexp.experiments.result import Result

@@ -13,7 +13,7 @@ from gnexp.experiments.plan import Expansion
 from gnexp.experiments.report import check, render
 from gnexp.experiments.report.cells import Findings
 from gnexp.experiments.report.eval_sets import EvalSets, split_sentence
-from gnexp.experiments.report.exhibit import parse_exhibit
+from gnexp.experiments.report.parse import parse_exhibit
 from gnexp.experiments.report.plot_stats import plot_stats
 from gnexp.experiments.result import Result
 from tests.experiments.report_grids import expand_grid, find, runs_of

@@ -13,10 +13,11 @@ from gnexp.experiments.report.blocks import Block, to_markdown
 from gnexp.experiments.report.cells import Findings, Measurements, measure
 from gnexp.experiments.report.collect import SCALES, copy_fresh, find_fresh, load_store
 from gnexp.experiments.report.eval_sets import eval_sets_blocks, eval_sets_rows, split_sentence
-from gnexp.experiments.report.exhibit import Exhibit, parse_exhibit
+from gnexp.experiments.report.exhibit import Exhibit
 from gnexp.experiments.report.figures import digest_of, draw_png, draw_svg
 from gnexp.experiments.report.gaps import gap_blocks, gap_rows, gap_sentences
 from gnexp.experiments.report.page import make_page, make_readme, without_drawings
+from gnexp.experiments.report.parse import parse_exhibit
 from gnexp.experiments.report.plot_by_batch import plot_by_batch
 from gnexp.experiments.report.plot_by_epoch import plot_by_epoch
 from gnexp.experiments.report.plot_gap import plot_gap

@@ -20,6 +20,14 @@ NORM_NAMES = {
     "in": "instance normalization",
     "gn": "group normalization",
     "none": "no normalization",
+    "frozen_bn": "frozen batch normalization",
+    "sync_bn": "synchronized batch normalization",
+}
+_NORM_TITLES = {"none": "no norm", "frozen_bn": "BN*", "sync_bn": "sync BN"}
+# Of norms that a reader of the paper may not know: what they are.
+NORM_LEGENDS = {
+    "frozen_bn": "batch normalization frozen at the statistics of pre-training: a fixed affine map",
+    "sync_bn": "batch normalization over the images of all workers, in another work that the paper quotes",
 }
 # Axis -> its name over a row of values, and how one value of it is called.
 _WORDS = {
@@ -27,8 +35,12 @@ _WORDS = {
     "norm.num_groups": ("groups (G)", "G = {}"),
     "norm.channels_per_group": ("channels per group (C/G)", "C/G = {}"),
     "data.exposure": ("spread of exposure", "exposure {}"),
+    "model.fpn_norm": ("FPN norm", "{} in the FPN"),
+    "model.box_norm": ("box head norm", "{} in the box head"),
+    "model.mask_norm": ("mask head norm", "{} in the mask head"),
 }
-_PLACES = {"model": "in", "data": "on"}
+_NORM_AXES = ("norm", "model.fpn_norm", "model.box_norm", "model.mask_norm")
+_PLACES = {"model": "in", "data": "on", "recipe": "with"}
 
 
 def parse_value(axis: str, value: Any) -> AxisValue:
@@ -38,7 +50,7 @@ def parse_value(axis: str, value: Any) -> AxisValue:
         ValueError: a value that the field cannot take.
     """
     kind = _type_of(axis)
-    if value is None:
+    if value is None or value == "null":  # a grid's null has been spelled
         return "none"
     try:
         return kind(value)
@@ -69,14 +81,12 @@ def value_title(axis: str, value: AxisValue) -> str:
 
 def short_title(axis: str, value: AxisValue) -> str:
     """A value under its axis' name: BN, 32, 8."""
-    return norm_title(str(value)) if axis == "norm" else _number(value)
+    return norm_title(str(value)) if axis in _NORM_AXES else _number(value)
 
 
 def norm_title(norm: str) -> str:
-    """A norm as figures and tables write it: bn -> BN."""
-    if norm == "none":
-        return "no norm"
-    return norm.upper() if len(norm) <= 3 else norm
+    """A norm as figures and tables write it: bn -> BN, frozen_bn -> BN*."""
+    return _NORM_TITLES.get(norm) or (norm.upper() if len(norm) <= 3 else norm)
 
 
 def cell_title(values: Mapping[str, AxisValue]) -> str:

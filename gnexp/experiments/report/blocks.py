@@ -77,7 +77,8 @@ def _markdown(block: Block) -> str:
                 " | ".join(_pad(row[i], width, i < text_columns) for i, width in enumerate(widths))
                 for row in (header, rule, *rows)
             ]
-            return f"**{title}**\n\n" + "\n".join(f"| {line} |" for line in lines)
+            escaped = title.replace("*", r"\*")  # BN* would end the bold
+            return f"**{escaped}**\n\n" + "\n".join(f"| {line} |" for line in lines)
         case Commands(summary, commands, is_folded):
             code = "\n".join(f"    {command}" for command in commands)
             if is_folded:

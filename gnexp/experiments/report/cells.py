@@ -53,8 +53,7 @@ class Measured:
 
     def commands(self, places: Sequence[str]) -> list[str]:
         """One command per missing seed."""
-        root = ["data.root=/data/imagenet"] if self.scale == "paper" else []
-        return [self.cell.command(run.seed, *root, *places) for run in self.missing]
+        return [self.cell.command(run.seed, *_root(self.cell, self.scale), *places) for run in self.missing]
 
 
 @dataclass(frozen=True)
@@ -108,7 +107,7 @@ class Measurements:
     def sweep_commands(self) -> list[str]:
         """The command of the whole sweep, one per experiment."""
         words = [] if self.scale == "small" else [f"scale={self.scale}"]
-        root = ["data.root=/data/imagenet"] if self.scale == "paper" else []
+        root = next((_root(measured.cell, self.scale) for measured in self.cells.values()), [])
         return [
             shlex.join(["gnexp", "sweep", f"experiment={name}", *words, *root, *self.places])
             for name in self.experiments
@@ -131,6 +130,11 @@ class Findings:
     small: Measurements
     paper: Measurements
     control: Measurements | None
+
+
+def _root(cell: Cell, scale: str) -> list[str]:
+    """Where the reader's copy of the paper's data is said to be; what comes with gnexp needs no place."""
+    return [f"data.root=/data/{cell.runs[0].data.name}"] if scale == "paper" else []
 
 
 def seeds_text(counts: Iterable[int]) -> str:

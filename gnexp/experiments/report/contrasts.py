@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from gnexp.experiments.report.axes import Key
+import itertools
+
 from gnexp.experiments.report.blocks import Table
 from gnexp.experiments.report.cells import Measurements
 from gnexp.experiments.report.exhibit import Contrast, Exhibit
@@ -11,15 +12,17 @@ from gnexp.experiments.report.words import DASH, say_contrast, say_interval, sig
 
 
 def contrast_sentences(exhibit: Exhibit, found: Measurements, *, is_measured: bool = False) -> list[str]:
-    """One sentence per contrast, or per measured one, worded as its interval allows."""
+    """One sentence per contrast and measure, or per measured one, worded as its interval allows."""
     sentences = []
     for contrast in exhibit.contrasts:
-        of, minus = (_at_scale(exhibit, found, key) for key in (contrast.of, contrast.minus))
-        ours = found.difference(of, minus, exhibit.metric)
-        if ours is None and is_measured:
-            continue
-        theirs = exhibit.paper_difference(of, minus)
-        sentences.append(say_contrast(exhibit.title_of(of), exhibit.title_of(minus), ours, theirs))
+        of, minus = (exhibit.at_scale(key, found.scale) for key in (contrast.of, contrast.minus))
+        for measure in exhibit.score.compared:
+            ours = found.difference(of, minus, exhibit.key_of(measure))
+            if ours is None and is_measured:
+                continue
+            words = {"of": exhibit.title_of(of), "minus": exhibit.title_of(minus), "measure": measure.title}
+            theirs = exhibit.paper_difference(of, minus, measure)
+            sentences.append(say_contrast(exhibit.score.wording, words, ours, theirs))
     return sentences
 
 
@@ -28,26 +31,24 @@ def contrast_table(exhibit: Exhibit, small: Measurements, control: Measurements 
     has_target = any(contrast.target for contrast in exhibit.contrasts)
     columns = [] if exhibit.is_ours else ["the paper"]
     columns += ["ours", *(["control"] if control else []), *(["target for the mean"] if has_target else [])]
+    compared = exhibit.score.compared
     rows = []
-    for contrast in exhibit.contrasts:
-        of, minus = contrast.of, contrast.minus
-        ours = small.difference(of, minus, exhibit.metric)
-        paper = exhibit.paper_difference(of, minus)
-        row = [f"{exhibit.title_of(of)} minus {exhibit.title_of(minus)}"]
+    for contrast, measure in itertools.product(exhibit.contrasts, compared):
+        of, minus, metric = contrast.of, contrast.minus, exhibit.key_of(measure)
+        ours = small.difference(of, minus, metric)
+        paper = exhibit.paper_difference(of, minus, measure)
+        of_what = f"{measure.title}: " if len(compared) > 1 else ""
+        row = [f"{of_what}{exhibit.title_of(of)} minus {exhibit.title_of(minus)}"]
         row += [] if exhibit.is_ours else [DASH if paper is None else signed(paper)]
         row.append(say_interval(ours))
         if control is not None:
-            row.append(say_interval(control.difference(of, minus, exhibit.metric)))
+            row.append(say_interval(control.difference(of, minus, metric)))
         if has_target:
-            row.append(_say_target(contrast, ours))
+            row.append(_say_target(contrast, ours) if measure is compared[0] else DASH)
         rows.append(tuple(row))
     note = "; the targets were set before these seeds were run" if has_target else ""
     title = f"Differences in points, paired by seed, with 95 % t intervals{note}"
     return Table(title, ("difference", *columns), tuple(rows))
-
-
-def _at_scale(exhibit: Exhibit, found: Measurements, key: Key) -> Key:
-    return exhibit.paper_key(key) if found.scale == "paper" else key
 
 
 def _say_target(contrast: Contrast, ours: Estimate | None) -> str:

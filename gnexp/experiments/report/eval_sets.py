@@ -7,11 +7,12 @@ from gnexp.experiments.report.axes import Key, axis_title, cell_spelling
 from gnexp.experiments.report.blocks import Block, Heading, Table, Text
 from gnexp.experiments.report.cells import Findings, Measured, Measurements
 from gnexp.experiments.report.deviations import describe_regime
-from gnexp.experiments.report.exhibit import METRICS, Exhibit
+from gnexp.experiments.report.exhibit import Exhibit
+from gnexp.experiments.report.measures import METRICS
 from gnexp.experiments.report.statistics import Estimate, estimate, subtract
 from gnexp.experiments.report.tables import fill_commands
 from gnexp.experiments.report.tidy import Derived
-from gnexp.experiments.report.words import say_effect, say_error, say_points, signed
+from gnexp.experiments.report.words import say_effect, say_mean, say_points, signed
 
 _WORKER0, _PRECISE = METRICS["worker0"], METRICS["precise"]
 SETS = (
@@ -123,7 +124,7 @@ def _measured_blocks(exhibit: Exhibit, part: Measurements) -> list[Block]:
     sets = EvalSets(exhibit, part)
     corner = axis_title(str(exhibit.columns))
     errors = [
-        (f"`{name}`", *(say_error(sets.cell(column), metric) for column in sets.columns))
+        (f"`{name}`", *(say_mean(sets.cell(column), metric) for column in sets.columns))
         for name, metric in METRICS.items()
     ]
     errors.append(("`worker0` minus `precise`", *(say_effect(sets.difference(c)) for c in sets.columns)))

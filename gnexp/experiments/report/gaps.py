@@ -10,7 +10,7 @@ from gnexp.experiments.report.exhibit import Exhibit
 from gnexp.experiments.report.statistics import Estimate, estimate, paired, subtract
 from gnexp.experiments.report.tables import fill_commands
 from gnexp.experiments.report.tidy import Derived
-from gnexp.experiments.report.words import join, say_effect, say_error, say_interval, say_points
+from gnexp.experiments.report.words import join, say_effect, say_interval, say_mean, say_points
 
 
 class Gaps:
@@ -104,7 +104,7 @@ def gap_blocks(exhibit: Exhibit, found: Findings) -> list[Block]:
     errors = [
         (
             f"{norm_title(norm)} at {batch}",
-            *(say_error(gaps.cell(norm, x, batch), exhibit.metric) for x in gaps.xs),
+            *(say_mean(gaps.cell(norm, x, batch), exhibit.metric) for x in gaps.xs),
         )
         for norm in gaps.norms
         for batch in (gaps.large, gaps.small)

@@ -67,7 +67,8 @@ def make_readme(sections: Sequence[Section], notes: Sequence[str]) -> str:
         blocks += effect_grids(table.exhibit, table.found.small, done)
         blocks.append(
             Text(
-                f"From [{table.exhibit.name}](tables/{table.exhibit.id}.md), which has the errors behind it as well."
+                f"From [{table.exhibit.name}](tables/{table.exhibit.id}.md), which has the "
+                f"{table.exhibit.score.plural} behind it as well."
             )
         )
     if found := other_findings(sections):

@@ -42,9 +42,9 @@ def _paper_lines(exhibit: Exhibit, batches: list[int], *, is_light: bool) -> lis
     lines = []
     for norm in axis_values(exhibit.paper, 0):
         points = [
-            (i, exhibit.paper[(str(norm), b)])
+            (i, value)
             for i, b in enumerate(batches)
-            if (str(norm), b) in exhibit.paper
+            if (value := exhibit.paper_value((str(norm), b))) is not None
         ]
         label = norm_title(str(norm))
         if not is_light and len(points) > 1:

@@ -6,7 +6,8 @@ from gnexp.experiments.report.axes import axis_title
 from gnexp.experiments.report.cells import Findings, Measurements
 from gnexp.experiments.report.deviations import describe_regime
 from gnexp.experiments.report.eval_sets import SETS, EvalSets, split_sentence
-from gnexp.experiments.report.exhibit import METRICS, Exhibit
+from gnexp.experiments.report.exhibit import Exhibit
+from gnexp.experiments.report.measures import METRICS
 from gnexp.experiments.report.plots import Line, Panel, Plot, line_of, span_of, widen
 from gnexp.experiments.report.statistics import estimate
 from gnexp.experiments.report.words import signed

@@ -11,15 +11,18 @@ from dataclasses import dataclass
 
 from gnexp.experiments.report.axes import NORM_NAMES, Key, cell_title
 from gnexp.experiments.report.blocks import Block, Commands, Heading, Items
-from gnexp.experiments.report.cells import Findings, Measured
+from gnexp.experiments.report.cells import Findings
 from gnexp.experiments.report.collect import count
 from gnexp.experiments.report.contrasts import contrast_sentences
 from gnexp.experiments.report.deviations import describe_regime
 from gnexp.experiments.report.exhibit import Exhibit
 from gnexp.experiments.report.plots import Plot
+from gnexp.experiments.report.statistics import Estimate
 from gnexp.experiments.report.tables import deviations
 from gnexp.experiments.report.words import join
 from gnexp.experiments.result import Result
+
+_DATA = {"imagenet": "ImageNet", "coco": "COCO"}
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,7 @@ def trust_blocks(sections: Sequence[Section], notes: Sequence[str]) -> list[Bloc
         "A difference is claimed only where its interval excludes 0.",
     ]
     if results:
-        items.append(_spread(sections))
+        items += _spread(sections)
         items += describe_env(results)
     blocks: list[Block] = [Items(tuple(items))]
     shown = next(
@@ -117,6 +120,7 @@ def run_blocks(sections: Sequence[Section]) -> list[Block]:
     """How to run it: every experiment at each scale, then the report."""
     small: dict[str, None] = {}
     paper: dict[str, None] = {}
+    data: dict[str, None] = {}  # that the paper's scale needs
     report = "gnexp report"
     for section in sections:
         for part, commands in (
@@ -128,11 +132,15 @@ def run_blocks(sections: Sequence[Section]) -> list[Block]:
             if part is not None:
                 commands.update(dict.fromkeys(part.sweep_commands()))
                 report = shlex.join(("gnexp", "report", *part.places))
-    return [
-        Commands("Small scale, on the embedded data (finished runs are skipped):", (*small, report)),
-        Commands("The paper's own scale, on ImageNet:", (*paper, report)),
-        Commands("That this report is what the results say:", (f"{report} --check",)),
+                if part.scale == "paper":
+                    data.update(dict.fromkeys(_DATA.get(r.data.name, r.data.name) for r in part.runs))
+    blocks: list[Block] = [
+        Commands("Small scale, on the embedded data (finished runs are skipped):", (*small, report))
     ]
+    if paper:
+        place = join(list(data))
+        blocks.append(Commands(f"The paper's own scale, on {place}:", (*paper, report)))
+    return [*blocks, Commands("That this report is what the results say:", (f"{report} --check",))]
 
 
 def unique_results(sections: Iterable[Section]) -> list[Result]:
@@ -201,26 +209,26 @@ def _legend(exhibit: Exhibit, key: Key) -> list[str]:
     return [f"“{title}” is {NORM_NAMES.get(norm, norm)} with {count(batch, 'image')} per worker."]
 
 
-def _spread(sections: Sequence[Section]) -> str:
-    cells: dict[tuple[object, ...], tuple[Measured, str]] = {}
+def _spread(sections: Sequence[Section]) -> list[str]:
+    """Seeds and interval widths of the cells, of errors and of APs apart."""
+    cells: dict[str, dict[tuple[object, ...], Estimate]] = {}
     for section in sections:
+        score = section.exhibit.score
         for part in (section.found.small, section.found.paper, section.found.control):
             for key, cell in part.cells.items() if part else ():
-                if cell.finished:
-                    cells[(part and part.scale, part and part.experiments, key)] = (
-                        cell,
-                        section.exhibit.metric,
-                    )
-    found = [cell.estimate(metric) for cell, metric in cells.values()]
-    halves = [value.half_width for value in found if value is not None and value.half_width is not None]
-    numbers = sorted({value.n for value in found if value is not None})
-    n = (
-        f"n = {numbers[0]}"
-        if len(numbers) == 1
-        else f"n = {numbers[0]} to {numbers[-1]}"
-        if numbers
-        else "n = 0"
-    )
+                if part and (value := cell.estimate(section.exhibit.metric)):
+                    place = part.scale, part.experiments, key
+                    cells.setdefault(score.measures[0].title, {})[place] = value
+    told = [_say_spread(list(values.values())) for values in cells.values()]
+    if len(told) < 2:
+        return told
+    return [f"Of {title}: {words}" for title, words in zip(cells, told, strict=True)]
+
+
+def _say_spread(found: list[Estimate]) -> str:
+    halves = [value.half_width for value in found if value.half_width is not None]
+    numbers = sorted({value.n for value in found})
+    n = f"n = {numbers[0]}" if len(numbers) == 1 else f"n = {numbers[0]} to {numbers[-1]}"
     if not halves:
         return f"{n} seed per cell: no spread can be given, so nothing is claimed."
     middle = sorted(halves)[len(halves) // 2]

@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from itertools import zip_longest
 
 from gnexp.config import RunConfig
+from gnexp.experiments.report.axes import NORM_LEGENDS, norm_title
 from gnexp.experiments.report.blocks import Block, Commands, Heading, Items, Table, Text
 from gnexp.experiments.report.cells import Findings, Measurements
 from gnexp.experiments.report.contrasts import contrast_sentences, contrast_table
 from gnexp.experiments.report.deviations import describe_regime, list_deviations
-from gnexp.experiments.report.exhibit import METRICS, VERIFIED, Exhibit
-from gnexp.experiments.report.grids import effect_grids, error_grid, paper_grid
-from gnexp.experiments.report.words import join, say_error, say_interval
+from gnexp.experiments.report.exhibit import VERIFIED, Exhibit
+from gnexp.experiments.report.grids import effect_grids, paper_grid, value_grid
+from gnexp.experiments.report.measures import STATS
+from gnexp.experiments.report.words import join, say_interval, say_mean
 
 _FEW = 3  # missing runs up to which single commands are shown rather than the sweep
 
@@ -42,7 +44,7 @@ def _paper_body(exhibit: Exhibit, found: Findings) -> list[Block]:
 
 def source_text(exhibit: Exhibit) -> str:
     """Where the paper's values stand and how sure we are of them."""
-    units = "Errors are top-1 validation errors in percent, differences in points."
+    units = " ".join((exhibit.score.units, *_legends(exhibit)))
     if exhibit.verified is None:
         return f"A question of this project's; the paper does not ask it. {units}"
     return (
@@ -52,7 +54,7 @@ def source_text(exhibit: Exhibit) -> str:
 
 
 def small_blocks(exhibit: Exhibit, found: Findings) -> list[Block]:
-    """Our miniature: effects beside the paper's, the errors behind them, contrasts and claims."""
+    """Our miniature: effects beside the paper's, the values behind them, contrasts and claims."""
     small = found.small
     control = found.control if found.control is not None and found.control.has_any else None
     blocks: list[Block] = [Heading("Small scale")]
@@ -60,7 +62,7 @@ def small_blocks(exhibit: Exhibit, found: Findings) -> list[Block]:
         return [*blocks, Text("Nothing has been run yet."), *fill_commands(small)]
     blocks.append(Text(small_caption(exhibit, found)))
     blocks += effect_grids(exhibit, small, control)
-    blocks.append(error_grid(exhibit, small, control))
+    blocks.append(value_grid(exhibit, small, control))
     if exhibit.contrasts:
         blocks.append(contrast_table(exhibit, small, control))
         blocks.append(Items(tuple(contrast_sentences(exhibit, small))))
@@ -84,7 +86,7 @@ def small_caption(exhibit: Exhibit, found: Findings) -> str:
     """What the small scale is, and what it must not be taken for."""
     regime = describe_regime(found.small.runs)
     only_effects = (
-        "so only effects are compared with the paper's, never errors."
+        f"so only effects are compared with the paper's, never {exhibit.score.plural}."
         if not exhibit.is_ours
         else "so it says nothing of other regimes."
     )
@@ -148,15 +150,25 @@ def fill_commands(found: Measurements) -> list[Block]:
     return blocks
 
 
+def _legends(exhibit: Exhibit) -> list[str]:
+    """What the paper's own names of norms stand for, one sentence each."""
+    if "norm" not in exhibit.axes:
+        return []
+    norms = dict.fromkeys(str(exhibit.at(key, "norm")) for key in exhibit.paper)
+    return [f"{norm_title(norm)} is {NORM_LEGENDS[norm]}." for norm in norms if norm in NORM_LEGENDS]
+
+
 def _eval_stats_table(exhibit: Exhibit, found: Measurements) -> Table:
-    keys = exhibit.eval_stats_cells
+    keys, measure = exhibit.eval_stats_cells, exhibit.score.measures[0]
     header = ["running statistics", *map(exhibit.title_of, keys)]
     rows = []
-    for name, metric in METRICS.items():
-        row = [f"`{name}`", *(say_error(found.cells.get(key), metric) for key in keys)]
+    for name in STATS:
+        metric = measure.under(name)
+        row = [f"`{name}`", *(say_mean(found.cells.get(key), metric) for key in keys)]
         if len(keys) == 2:
             row.append(say_interval(found.difference(keys[1], keys[0], metric)))
         rows.append(tuple(row))
     if len(keys) == 2:
         header.append("difference")
-    return Table("Error under each set of running statistics, %", tuple(header), tuple(rows))
+    title = f"{measure.title[0].upper()}{measure.title[1:]} under each set of running statistics, %"
+    return Table(title, tuple(header), tuple(rows))

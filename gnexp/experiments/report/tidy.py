@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from gnexp.experiments.plan import AxisValue
-from gnexp.experiments.report.axes import cell_spelling
+from gnexp.experiments.report.axes import Key, cell_spelling
 from gnexp.experiments.report.cells import Findings, Measurements
-from gnexp.experiments.report.exhibit import METRICS, Exhibit
+from gnexp.experiments.report.exhibit import Exhibit
+from gnexp.experiments.report.measures import STATS
 from gnexp.experiments.report.statistics import Estimate
 
 
@@ -32,27 +33,42 @@ def table_csv(exhibit: Exhibit, found: Findings, derived: Iterable[Derived] = ()
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(["exhibit", "scale", "experiment", *exhibit.axes, "quantity", *_NUMBERS])
-    effect = f"{exhibit.metric} minus {cell_spelling(exhibit.reference)}"
-    for measurements in filter(None, (found.small, found.control, found.paper)):
-        for key, cell in measurements.cells.items():
+    for part in filter(None, (found.small, found.control, found.paper)):
+        for key, cell in part.cells.items():
+            where = [exhibit.id, part.scale, " ".join(part.experiments), *key]
             ids = " ".join(result.run_id for _, result in sorted(cell.results.items()))
-            paper = exhibit.paper.get(exhibit.paper_key(key))
-            reference = exhibit.reference_of(key)
-            quantities: list[tuple[str, Estimate | None, float | None]] = [
-                (metric, cell.estimate(metric), paper if metric == exhibit.metric else None)
-                for metric in METRICS.values()
-            ]
-            if exhibit.reference:
-                difference = measurements.difference(key, reference, exhibit.metric)
-                quantities.append((effect, difference, exhibit.paper_difference(key, reference)))
-            for name, value, theirs in quantities:
-                where = [exhibit.id, measurements.scale, " ".join(measurements.experiments), *key, name]
-                beside = "" if theirs is None else f"{theirs:.1f}"
-                writer.writerow([*where, *_numbers(value), cell.num_diverged, cell.num_planned, beside, ids])
+            for name, value, theirs in _quantities(exhibit, part, key):
+                numbers = [*_numbers(value), cell.num_diverged, cell.num_planned, _paper(theirs), ids]
+                writer.writerow([*where, name, *numbers])
+    for key in exhibit.paper_only:
+        for measure in exhibit.score.measures:
+            where = [exhibit.id, found.paper.scale, "", *key, exhibit.key_of(measure)]
+            theirs = exhibit.paper_value(key, measure)
+            writer.writerow([*where, *_numbers(None), "", "", _paper(theirs), ""])
     for row in derived:
         where = [exhibit.id, row.part.scale, " ".join(row.part.experiments), *row.where, row.quantity]
         writer.writerow([*where, *_numbers(row.value), "", "", "", ""])
     return file.getvalue()
+
+
+def _quantities(
+    exhibit: Exhibit, part: Measurements, key: Key
+) -> Iterator[tuple[str, Estimate | None, float | None]]:
+    """Of a cell and each of its measures: name, ours and the paper's, under each set of statistics, then the effect."""
+    reference = exhibit.reference_of(key, part.scale)
+    for measure in exhibit.score.measures:
+        shown = exhibit.key_of(measure)
+        for metric in map(measure.under, STATS):
+            theirs = exhibit.paper_value(key, measure) if metric == shown else None
+            yield metric, part.cells[key].estimate(metric), theirs
+        if exhibit.reference:
+            theirs = exhibit.paper_difference(key, reference, measure)
+            name = f"{shown} minus {cell_spelling(exhibit.reference)}"
+            yield name, part.difference(key, reference, shown), theirs
+
+
+def _paper(value: float | None) -> str:
+    return "" if value is None else f"{value:.1f}"
 
 
 def _numbers(value: Estimate | None) -> list[object]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from gnexp.experiments.report.cells import Measured
+from gnexp.experiments.report.measures import Wording
 from gnexp.experiments.report.statistics import Estimate
 
 DASH = "–"
@@ -16,7 +19,7 @@ def signed(value: float, digits: int = 1) -> str:
     return ("+" if value > 0 else "−") + text
 
 
-def say_error(cell: Measured | None, metric: str) -> str:
+def say_mean(cell: Measured | None, metric: str) -> str:
     """A cell of a table: mean, interval and n, or why there is none."""
     if cell is None or not cell.results:
         return DASH
@@ -56,23 +59,24 @@ def say_points(found: Estimate, *, is_size: bool = False, digits: int = 1) -> st
     return f"{points} (95 % interval {signed(low, digits)} to {signed(high, digits)}, {found.n} seeds)"
 
 
-def say_contrast(of: str, minus: str, found: Estimate | None, paper: float | None) -> str:
-    """One sentence on the difference of two cells, no stronger than its interval allows."""
+def say_contrast(
+    wording: Wording, words: Mapping[str, str], found: Estimate | None, paper: float | None
+) -> str:
+    """One sentence on the difference of two cells, no stronger than its interval allows. words: see Wording."""
     beside = "" if paper is None else f"; the paper: {signed(paper)}"
     if found is None:
-        return f"{of} against {minus} has not been measured{beside}."
-    size = f"{abs(found.mean):.1f} points"
+        return f"{wording.unmeasured.format(**words)}{beside}."
+    sized = {**words, "size": f"{abs(found.mean):.1f} points"}
     if found.half_width is None:
-        if signed(found.mean) == "0.0":
-            return f"{of} and {minus} erred the same (1 seed, so no interval and no claim{beside})."
-        side = "more" if found.mean > 0 else "less"
-        return f"{of} erred {size} {side} than {minus} (1 seed, so no interval and no claim{beside})."
+        seen = wording.rose if found.mean > 0 else wording.fell
+        seen = wording.same if signed(found.mean) == "0.0" else seen
+        return f"{seen.format(**sized)} (1 seed, so no interval and no claim{beside})."
     low, high = found.mean - found.half_width, found.mean + found.half_width
     interval = f"95 % interval {signed(low)} to {signed(high)}, {found.n} seeds{beside}"
     if not found.excludes_zero:
-        return f"{of} and {minus} are not told apart ({signed(found.mean)} points, {interval})."
-    verb = "loses" if found.mean > 0 else "gains"
-    return f"{of} {verb} {size} against {minus} ({interval})."
+        return f"{wording.undecided.format(**words)} ({signed(found.mean)} points, {interval})."
+    claim = wording.rises if found.mean > 0 else wording.falls
+    return f"{claim.format(**sized)} ({interval})."
 
 
 def join(words: list[str]) -> str:
