@@ -69,6 +69,8 @@ OTHERS = {
     "recipe.milestones": None,
     "recipe.drop_factor": None,
     "recipe.report_epochs": 2,
+    "recipe.warmup_steps": None,
+    "recipe.warmup_factor": None,
     "device": "cpu",
     "precision": "bf16",
     "init": "0123456789ab",
