@@ -261,11 +261,15 @@ def test_what_an_ap_table_cannot_hold_is_refused(change: dict[str, Any], words: 
 @pytest.mark.parametrize(
     ("values", "title"),
     [
-        ({"norm": "frozen_bn", "model.box_norm": "none"}, "BN*, no norm in the box head"),
-        ({"norm": "gn", "model.box_norm": "gn"}, "GN, GN in the box head"),
+        ({"norm": "frozen_bn", "model.box_norm": "none"}, "BN* with no norm in the box head"),
+        ({"norm": "gn", "model.box_norm": "gn"}, "GN with GN in the box head"),
         ({"model": "thin", "norm": "gn", "recipe": "small_coco"}, "GN in thin with small_coco"),
         ({"norm": "sync_bn"}, "sync BN"),
-        ({"model.fpn_norm": "ln", "model.mask_norm": "gn"}, "LN in the FPN, GN in the mask head"),
+        ({"model.box_norm": "gn"}, "GN in the box head"),
+        (
+            {"norm": "bn", "model.fpn_norm": "ln", "model.mask_norm": "gn", "model": "thin"},
+            "BN with LN in the FPN and GN in the mask head in thin",
+        ),
     ],
 )
 def test_cells_of_a_detector_are_named(values: dict[str, Any], title: str) -> None:
