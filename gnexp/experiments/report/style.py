@@ -38,7 +38,8 @@ table { border-collapse: collapse; width: 100%; font-size: 0.875rem; line-height
   font-variant-numeric: tabular-nums lining-nums; }
 caption { padding-bottom: 0.5rem; color: var(--ink); font-weight: 600; max-width: min(44rem, calc(100vw - 2.5rem)); }
 th, td { padding: 0.42rem 0.6rem; text-align: right; vertical-align: top; white-space: nowrap; }
-th:first-child { text-align: left; padding-left: 0; font-weight: 500; white-space: normal; } td:last-child { padding-right: 0; }
+th:first-child { text-align: left; padding-left: 0; font-weight: 500; white-space: normal; }
+td:last-child { padding-right: 0; }
 thead th { border-bottom: 1.5px solid var(--ink); font-weight: 600; vertical-align: bottom; }
 thead th:last-child { padding-right: 0; }
 tbody tr { border-bottom: 1px solid var(--grid); } tbody tr:last-child { border-bottom: 1.5px solid var(--ink); }
