@@ -39,7 +39,7 @@ _WORDS = {
     "model.box_norm": ("box head norm", "{} in the box head"),
     "model.mask_norm": ("mask head norm", "{} in the mask head"),
 }
-_NORM_AXES = ("norm", "model.fpn_norm", "model.box_norm", "model.mask_norm")
+_HEAD_NORMS = ("model.fpn_norm", "model.box_norm", "model.mask_norm")  # beside the backbone's
 _PLACES = {"model": "in", "data": "on", "recipe": "with"}
 
 
@@ -81,7 +81,7 @@ def value_title(axis: str, value: AxisValue) -> str:
 
 def short_title(axis: str, value: AxisValue) -> str:
     """A value under its axis' name: BN, 32, 8."""
-    return norm_title(str(value)) if axis in _NORM_AXES else _number(value)
+    return norm_title(str(value)) if axis in ("norm", *_HEAD_NORMS) else _number(value)
 
 
 def norm_title(norm: str) -> str:
@@ -94,6 +94,8 @@ def cell_title(values: Mapping[str, AxisValue]) -> str:
     rest = dict(values)
     words = _norm_at_batch(rest, norm_title)
     if words:
+        heads = [value_title(axis, rest.pop(axis)) for axis in _HEAD_NORMS if axis in rest]
+        words += f" with {' and '.join(heads)}" if heads else ""
         # A network and data that stand beside a norm are where it works.
         words += "".join(f" {where} {rest.pop(axis)}" for axis, where in _PLACES.items() if axis in rest)
     return ", ".join([words] * bool(words) + [value_title(axis, value) for axis, value in rest.items()])

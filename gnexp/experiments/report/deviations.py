@@ -22,7 +22,7 @@ _WORDS = {
     "recipe.epochs": "epochs",
     "recipe.base_lr": "base learning rate",
     "recipe.base_total_batch": "total batch of the base learning rate",
-    "recipe.report_epochs": "last epochs whose median error is reported",
+    "recipe.report_epochs": "last epochs whose median is reported",
     "recipe.precise_images": "training images behind precise statistics",
     "recipe.warmup_epochs": "warm-up epochs",
     "workers": "workers",

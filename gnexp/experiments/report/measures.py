@@ -73,8 +73,8 @@ APS = Score(
     plural="APs",
     title="Validation AP",
     units=(
-        "Average precision (AP) of boxes and of masks in percent, higher is better: COCO's mean over IoU 0.50 to 0.95, "
-        "AP50 and AP75 at one IoU. Differences are in points."
+        "AP is average precision in percent, of boxes and of masks, higher is better: COCO's mean over IoU 0.50 to "
+        "0.95, or at IoU 0.50 (AP50) or 0.75 (AP75) alone. Differences are in points."
     ),
     measures=(*_BOX, *_MASK),
     compared=(_BOX[0], _MASK[0]),

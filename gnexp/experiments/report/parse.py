@@ -60,7 +60,7 @@ def _parse(values: Mapping[str, Any]) -> Exhibit:
     needed |= _KINDS[kind] | (set() if is_ours else {"verified"})
     needed |= {"paper"} if kind in _KINDS_WITH_VALUES and not is_ours else set()
     missing = sorted(key for key in needed if not values.get(key))
-    require(not missing, f"a {kind} needs {', '.join(missing)}")
+    require(not missing, f"kind {kind} needs {', '.join(missing)}")
     require(
         not is_ours or not (values.get("paper") or values.get("verified")),
         f"source {OURS} says that the paper has no such exhibit, so neither paper nor verified",

@@ -38,7 +38,8 @@ table { border-collapse: collapse; width: 100%; font-size: 0.875rem; line-height
   font-variant-numeric: tabular-nums lining-nums; }
 caption { padding-bottom: 0.5rem; color: var(--ink); font-weight: 600; max-width: min(44rem, calc(100vw - 2.5rem)); }
 th, td { padding: 0.42rem 0.6rem; text-align: right; vertical-align: top; white-space: nowrap; }
-th:first-child { text-align: left; padding-left: 0; font-weight: 500; } td:last-child { padding-right: 0; }
+th:first-child { text-align: left; padding-left: 0; font-weight: 500; white-space: normal; }
+td:last-child { padding-right: 0; }
 thead th { border-bottom: 1.5px solid var(--ink); font-weight: 600; vertical-align: bottom; }
 thead th:last-child { padding-right: 0; }
 tbody tr { border-bottom: 1px solid var(--grid); } tbody tr:last-child { border-bottom: 1.5px solid var(--ink); }
@@ -52,7 +53,7 @@ footer { margin-top: 3rem; color: var(--muted); font-size: 0.875rem; }
 @media (max-width: 40rem) { body { padding-top: 2rem; font-size: 1rem; }
   .wide { display: none; } .narrow { display: block; } th, td { padding: 0.4rem 0.35rem; }
   table { font-size: 0.8125rem; }
-  th:first-child { white-space: normal; min-width: 4.5rem; }
+  th:first-child { min-width: 4.5rem; }
   .question { font-size: 1.1rem; } .answer { font-size: 1.03rem; } }
 @media print { :root { --ink: #000; --muted: #444; --grid: #ccc; --paper: #fff; --code: #f4f4f4; }
   body { padding: 0; max-width: none; font-size: 10.5pt; } figure, table, pre { break-inside: avoid; }
