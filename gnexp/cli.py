@@ -95,6 +95,7 @@ def _run_app(verb: str, words: list[str]) -> int:
     from omegaconf.errors import OmegaConfBaseException
 
     from gnexp import compose
+    from gnexp import overrides as overrides_of
     from gnexp.keys import DEFAULT_EXPERIMENT, conf_dir
     from gnexp.outer import outer_group
     from gnexp.signals import STOPPING
@@ -115,15 +116,15 @@ def _run_app(verb: str, words: list[str]) -> int:
     flags = [word for word in words if word not in overrides]
     shown_only = bool(known.cfg or known.info or known.hydra_help)
     directories = [known.config_dir] if known.config_dir else []
-    for override in compose.parse(overrides):
+    for override in overrides_of.parse(overrides):
         if override.key_or_group == "hydra.searchpath":
-            directories += [str(place) for place in compose.values_of(override)[0]]
+            directories += [str(place) for place in overrides_of.values_of(override)[0]]
     composer = compose.Composer(directories)
     composer.check(overrides, sweep=verb == "sweep")
     if verb == "sweep":
         if not any(word.startswith("experiment=") for word in overrides):
             overrides = [f"experiment={DEFAULT_EXPERIMENT}", *overrides]
-        fixed = [o.input_line or "" for o in compose.parse(overrides) if not o.is_sweep_override()]
+        fixed = [o.input_line or "" for o in overrides_of.parse(overrides) if not o.is_sweep_override()]
         if directories:
             composer.load(
                 composer.flatten(fixed)
@@ -138,7 +139,7 @@ def _run_app(verb: str, words: list[str]) -> int:
         run = composer.run(arguments)  # a mistake is told here, in one line, not by Hydra
         parent = composer.parent(overrides)
         if parent is not None and not shown_only and not Path(str(run.init_path)).is_file():
-            runs_dir = compose.runs_dir_of(arguments)
+            runs_dir = overrides_of.runs_dir_of(arguments)
             places = [] if str(runs_dir) == "runs" else [f"runs_dir={runs_dir}"]
             raise ValueError(
                 f"this run starts from {parent.run.label}, which has no final weights in {runs_dir}; "
@@ -161,7 +162,7 @@ def _run_app(verb: str, words: list[str]) -> int:
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 0
     except (HydraException, OmegaConfBaseException) as error:
-        raise ValueError(compose.explain(error)) from None
+        raise ValueError(overrides_of.explain(error)) from None
     finally:
         sys.argv = before
     return 0

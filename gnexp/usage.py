@@ -23,7 +23,7 @@ gnexp {__version__}: the experiments of "Group Normalization" (Wu & He 2018), an
 """
 
 _RUN_KEYS = """\
-  norm=gn|bn|ln|in|brn|none  the normalization;  norm.num_groups=8 or norm.channels_per_group=4 for gn
+  norm=gn|bn|ln|in|brn|frozen_bn|none  the normalization;  norm.num_groups=8 or norm.channels_per_group=4 for gn
   batch=32  workers=8      images per worker, and how many workers share a step
   scale=small|paper|smoke  minutes on a laptop; the paper's own setting (data.root=/data/imagenet); seconds
   model= data= recipe=     other files of conf/;  any field of them: recipe.epochs=4

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from gnexp import compose
+from gnexp import compose, overrides
 from gnexp.keys import DEFAULT_EXPERIMENT, DEFAULT_SCALE, check_key, group_options, known_keys, spell
 
 EXPERIMENT = """
@@ -318,8 +318,8 @@ def test_a_missing_config_directory_is_named():
     "value", [None, True, 2, 1e-5, "gn", "/data/image net", "it's, so", [1, 2.5, "a"], "a=b"]
 )
 def test_spell_is_read_back_as_the_same_value(value):
-    (override,) = compose.parse([f"data.root={spell(value)}"])
-    assert compose.values_of(override) == [value]
+    (override,) = overrides.parse([f"data.root={spell(value)}"])
+    assert overrides.values_of(override) == [value]
 
 
 def test_every_known_key_is_accepted():

@@ -82,7 +82,7 @@ class DetectorFields:
             f"model.box_head must be 2fc or 4conv1fc, got {self.box_head}",
         )
         require(
-            self.box_norm is None or self.box_head == "4conv1fc",
+            self.box_norm in (None, "same") or self.box_head == "4conv1fc",
             f"model.box_norm is for model.box_head=4conv1fc, got {self.box_norm} with {self.box_head}",
         )
         self._check_numbers()

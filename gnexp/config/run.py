@@ -100,6 +100,8 @@ class RunConfig:
         wanted: dict[str, Any] = {
             name: same.get(self.norm.kind) for name, value in places.items() if value == "same"
         }
+        if "box_norm" in wanted and self.model.box_head != "4conv1fc":
+            wanted["box_norm"] = "none"  # linear layers have none
         for name, value in wanted.items():
             require(
                 value is not None,

@@ -40,7 +40,7 @@ def export_weights(
     exported: dict[str, torch.Tensor] = {}
     for key, value in weights.items():
         place, _, name = key.rpartition(".")
-        if name in ("running_mean", "running_var", "running_std"):
+        if name in ("running_mean", "running_var", "running_std") and value.dim() == 2:  # frozen: one for all
             value = value[0] if eval_stats == "worker0" else value.mean(0)
         if name == "running_std":
             # Rounding may leave less than nothing where a channel is constant.

@@ -29,10 +29,8 @@ class FrozenBatchNormAct(NormAct):
     def __init__(self, channels: int, *, eps: float, relu: bool) -> None:
         super().__init__(channels, relu=relu)
         self.eps = eps
-        for name in ("weight", "running_var"):
-            self.register_buffer(name, torch.ones(channels))
-        for name in ("bias", "running_mean"):
-            self.register_buffer(name, torch.zeros(channels))
+        for name, value in (("weight", 1.0), ("bias", 0.0), ("running_mean", 0.0), ("running_var", 1.0)):
+            self.register_buffer(name, torch.full((channels,), value))
 
     def forward(self, x: torch.Tensor, residual: torch.Tensor | None = None) -> torch.Tensor:
         scale = self.weight * (self.running_var + self.eps).rsqrt()

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gnexp.compose import Composer, parse, question, values_of
+from gnexp.compose import Composer
 from gnexp.config import to_dict
 from gnexp.experiments.plan import Cell, Expansion
 from gnexp.experiments.throughput import choose_speed, read_speeds
 from gnexp.keys import DEFAULT_EXPERIMENT
 from gnexp.launch import start_worker
+from gnexp.overrides import parse, question, values_of
 from gnexp.sweep import PlannedRun, make_plan
 
 _SPEED = "images_per_second"

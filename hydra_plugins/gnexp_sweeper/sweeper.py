@@ -39,13 +39,14 @@ class GnexpSweeper(Sweeper):
         # Hydra imports every plugin at each start, so what only a sweep needs is imported here.
         from gnexp import compose, sweep
         from gnexp.keys import spell
+        from gnexp.overrides import question
 
         assert self.config is not None and self.hydra_context is not None
         sources = self.config.hydra.runtime.config_sources
         composer = compose.Composer(
             [f"{s.schema}://{s.path}" for s in sources if s.provider not in ("hydra", "main", "schema")]
         )
-        name, scale = compose.question(arguments)
+        name, scale = question(arguments)
         expansion = composer.expand(name, scale, arguments, seeds=self.config.seeds)
         runs_dir = Path(self.config.runs_dir)
         plan = sweep.make_plan(expansion, runs_dir, Path(self.config.results_dir))

@@ -61,6 +61,19 @@ def test_torchvisions_network_takes_them_strictly(overrides: list[str], construc
     theirs.load_state_dict(exported, assign=True)  # refuses another shape
 
 
+def test_frozen_batch_norm_is_a_batch_norm_to_torchvision() -> None:
+    """In evaluation, which is all that it does."""
+    run = run_of("model=resnet50", "norm=frozen_bn", "model.blocks=[1,1,1,1]")
+    model = build_task(run.task).build_model(run, torch.Generator().manual_seed(0)).eval()
+    for buffer in model.buffers():
+        buffer.uniform_(0.5, 1.5, generator=torch.Generator().manual_seed(1))
+    theirs = eval(torchvision_constructor(run), NAMESPACE).eval()
+    theirs.load_state_dict(export_weights(model.state_dict(), run.norm, "worker0"))
+    x = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(2))
+    with torch.no_grad():
+        torch.testing.assert_close(model(x), theirs(x), rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [

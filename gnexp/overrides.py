@@ -1,0 +1,80 @@
+"""What overrides say, by Hydra's own grammar: how they are parsed, and what went wrong in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, Transformer
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
+
+from gnexp.keys import DEFAULT_SCALE, spell
+
+_HYDRA_PREFIXES = ("hydra.", "hydra/")
+
+
+def explain(error: Exception) -> str:
+    """One line of a Hydra or OmegaConf error: its deepest cause and the key it is about."""
+    deepest: BaseException = error
+    while isinstance(deepest.__cause__, HydraException | OmegaConfBaseException):
+        deepest = deepest.__cause__
+    lines = [line.strip() for line in str(deepest).splitlines() if line.strip()] or [type(deepest).__name__]
+    key = next((line.removeprefix("full_key: ") for line in lines if line.startswith("full_key: ")), "")
+    about = f"{key}: " if key and key not in lines[0] else ""
+    if lines[0].endswith(":") and lines[1:]:
+        # "In 'norm/x': ConfigKeyError raised while composing config:", with the message beneath it.
+        return f"{lines[0].split(': ')[0]}: {about if key not in lines[1] else ''}{lines[1]}"
+    return about + lines[0]
+
+
+def parse(overrides: Iterable[str]) -> list[Override]:
+    """Parses overrides.
+
+    Raises:
+        ValueError: one is not of the form key=value.
+    """
+    parser = OverridesParser.create()
+    parsed: list[Override] = []
+    for text in overrides:
+        if text.startswith(("~", "+")):
+            raise ValueError(f"{text!r}: keys cannot be added or removed, only set; write key=value")
+        if "=" not in text:
+            raise ValueError(f"expected key=value, got {text!r}")
+        try:
+            parsed.append(parser.parse_override(text))
+        except HydraException as error:
+            raise ValueError(
+                f"cannot read {text!r}: {explain(error)}; quote a value as 'key=\"the value\"'"
+            ) from None
+    return parsed
+
+
+def is_hydra(override: Override) -> bool:
+    """Whether an override is for Hydra itself (its launcher, its search path) and no part of a run."""
+    return f"{override.key_or_group}.".startswith(_HYDRA_PREFIXES)
+
+
+def values_of(override: Override) -> list[Any]:
+    """The values an override lists: one, or several where it is a sweep such as batch=2,4."""
+    if override.is_sweep_override():
+        return [_plain(value) for value in override.sweep_iterator(transformer=Transformer.identity)]
+    return [_plain(override.value())]
+
+
+def _plain(value: Any) -> Any:
+    return getattr(value, "text", value)  # a quoted string stands for its text
+
+
+def runs_dir_of(overrides: Sequence[str]) -> Path:
+    """Where run directories lie, as overrides say."""
+    named = {override.key_or_group: override for override in parse(overrides)}
+    return Path(str(values_of(named["runs_dir"])[0])) if "runs_dir" in named else Path("runs")
+
+
+def question(overrides: Sequence[str]) -> tuple[str, str]:
+    """The experiment and the scale that a command line names."""
+    named = {override.key_or_group: spell(values_of(override)[0]) for override in parse(overrides)}
+    return named.get("experiment", "null"), named.get("scale", DEFAULT_SCALE)
