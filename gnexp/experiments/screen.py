@@ -125,6 +125,18 @@ def not_stated(run: RunConfig) -> list[str]:
         options.append("statistics of evaluation (all three are measured; val/top1_error has worker 0's)")
     if run.norm.renorm_ramp is not None:
         options.append(f"norm.renorm_ramp={list(run.norm.renorm_ramp)}")
+    if run.task.kind == "detection":
+        return [
+            *options,
+            f"batch={run.batch} (the prose says 1 image per worker, the published configurations 2)",
+            f"recipe.norm_weight_decay={run.recipe.norm_weight_decay} (stated for fine-tuning, not from scratch)",
+            f"recipe.bias_lr_factor={run.recipe.bias_lr_factor}",
+            f"recipe.bias_weight_decay={run.recipe.bias_weight_decay}",
+            f"recipe.warmup_steps={run.recipe.warmup_steps}",
+            f"recipe.momentum={run.recipe.momentum:g}",
+            f"model.freeze_at={run.model.freeze_at}",
+            f"model.box_beta={run.model.box_beta}",
+        ]
     options += [
         f"model.classifier_std={run.model.classifier_std:g}",
         f"model.init_mode={run.model.init_mode}",

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from gnexp import compose
 from gnexp.config import DataConfig, ModelConfig, NormConfig, RecipeConfig, RunConfig
 from gnexp.config.detector import DetectorFields
 from gnexp.experiments.report.deviations import list_deviations
@@ -21,12 +22,13 @@ OTHER: dict[str, dict[str, Any]] = {
         "name": "x", "kind": "x", "image_size": 64, "num_classes": 5, "num_train": 7, "num_val": 7,
         "val_source": "train", "mean": (0.1,), "std": (0.1,), "flip": False, "shift": 2, "exposure": 0.5, "clutter": 3,
         "crop_area": (0.1, 1.0), "crop_aspect": (0.5, 2.0), "jitter": 0.4, "lighting": 0.1, "eval_resize": 256,
-        "decoder": "scaled", "on_error": "skip", "sha256": "00",
+        "decoder": "scaled", "on_error": "skip", "sha256": "00", "min_size": 8, "max_size": 9,
     },
     "recipe": {
         "version": 2, "epochs": 9, "base_lr": 0.2, "base_total_batch": 64, "milestones": (4,), "drop_factor": 0.2,
         "warmup_epochs": 1, "momentum": 0.8, "nesterov": False, "weight_decay": 0.1, "norm_weight_decay": 0.0,
-        "report_epochs": 2, "precise_images": 10,
+        "report_epochs": 2, "precise_images": 10, "epoch_steps": 5, "eval_every": 2, "bias_lr_factor": 2.0,
+        "bias_weight_decay": 0.0,
     },
 }  # fmt: skip
 # Cannot change alone: they come with a norm's kind, with the number of channels, with the other kind of schedule.
@@ -41,7 +43,7 @@ EXCUSED = {
     ),
     *("model.classifier_pool", "model.classifier_widths", "model.dropout"),
     *(f"model.{f.name}" for f in dataclasses.fields(DetectorFields)),
-    *("data.channels", "data.max_skipped", "recipe.schedule"),
+    *("data.channels", "data.max_skipped", "recipe.schedule", "recipe.warmup_steps", "recipe.warmup_factor"),
 }
 
 
@@ -79,3 +81,11 @@ def test_a_vgg_is_told_by_its_own_fields() -> None:
     (sentence,) = list_deviations(ours, dataclasses.replace(ours, model=model))
     assert "classifier 64 on 1 x 1 px" in sentence and "classifier 4096-4096 on 7 x 7 px" in sentence
     assert "stem" not in sentence
+
+
+def test_a_detector_is_told_in_one_sentence() -> None:
+    ours, paper = (compose.expand("coco_fpn", scale).cells[0].runs[0] for scale in ("small", "paper"))
+    sentences = list_deviations(ours, paper)
+    (model,) = [sentence for sentence in sentences if sentence.startswith("Model: ")]
+    assert "thin_mask_rcnn (basic blocks" in model and "rois 32" in model and "rois 512" in model
+    assert not [sentence for sentence in sentences if "Model." in sentence]

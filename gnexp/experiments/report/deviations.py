@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
 from gnexp.config import RunConfig, science
+from gnexp.config.detector import DETECTOR, PLACES, DetectorFields
 from gnexp.experiments.report.words import join
 
 # Fields that a sentence of list_deviations tells, or that follow from what it tells. Every other difference is listed
 # by its key, so that none is forgotten.
+_DETECTOR = {f.name for f in dataclasses.fields(DetectorFields) if f.metadata["part"] == "science"} - {
+    *PLACES
+}
 _MODEL = {"kind", "block", "blocks", "widths", "stem", "stem_stride"} | {
-    *("classifier_pool", "classifier_widths", "dropout")
+    *("classifier_pool", "classifier_widths", "dropout", *_DETECTOR)
 }
 _DATA = {"name", "kind", "image_size", "channels", "num_classes", "num_train", "num_val", "val_source"} | {
-    *("mean", "std", "sha256", "exposure", "clutter", "eval_resize")
+    *("mean", "std", "sha256", "exposure", "clutter", "eval_resize", "min_size", "max_size")
 }
 _AUGMENTATION = {"flip", "shift", "crop_area", "crop_aspect", "jitter", "lighting"}
 _SCHEDULE = {"schedule", "milestones", "drop_factor"}
@@ -25,6 +30,12 @@ _WORDS = {
     "recipe.report_epochs": "last epochs whose median is reported",
     "recipe.precise_images": "training images behind precise statistics",
     "recipe.warmup_epochs": "warm-up epochs",
+    "recipe.warmup_steps": "warm-up steps",
+    "recipe.warmup_factor": "learning rate at which the warm-up starts, as a share",
+    "recipe.epoch_steps": "steps of an epoch",
+    "recipe.eval_every": "epochs from one evaluation to the next",
+    "recipe.bias_lr_factor": "learning rate of biases, as a multiple",
+    "recipe.bias_weight_decay": "weight decay of biases",
     "workers": "workers",
     "recipe.momentum": "momentum",
     "recipe.nesterov": "Nesterov momentum",
@@ -88,10 +99,20 @@ def _describe_model(run: RunConfig) -> str:
             f"{model.name} (convolutions {blocks}, widths {widths}, classifier {hidden} on "
             f"{model.classifier_pool} x {model.classifier_pool} px with dropout {model.dropout})"
         )
-    return (
-        f"{model.name} ({model.block} blocks {blocks}, widths {widths}, "
-        f"{model.stem.replace('_', ' + ')} stem of stride {model.stem_stride})"
+    network = (
+        f"{model.block} blocks {blocks}, widths {widths}, {model.stem.replace('_', ' + ')} stem of stride "
+        f"{model.stem_stride}"
     )
+    if model.kind == DETECTOR:
+        own = {name: getattr(model, name) for name in sorted(_DETECTOR)}
+        network += "; " + ", ".join(
+            f"{name} {_listed(value)}" for name, value in own.items() if value is not None
+        )
+    return f"{model.name} ({network})"
+
+
+def _listed(value: object) -> str:
+    return "-".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def _describe_data(run: RunConfig) -> str:
@@ -107,6 +128,8 @@ def _describe_data(run: RunConfig) -> str:
         words.append(f"each image with an exposure{strength} of its own")
     if data.clutter:
         words.append(f"{data.clutter} pieces of clutter")
+    if data.min_size not in (None, data.max_size):
+        words.append(f"shorter side {data.min_size}, longer side at most {data.max_size}")
     return f"{data.name} ({', '.join(words)})"
 
 
