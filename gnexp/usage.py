@@ -92,7 +92,10 @@ gnexp eval run=RUN: scores a finished run's final weights on val under the named
 
   run=RUN                  a run's id, the start of it, or its directory
   eval_stats=worker0       worker0 (what users of DistributedDataParallel get), mean, precise or all
+  save_images=8            of detection: the first images of val with boxes and masks, into the run's images/
   runs_dir=runs            where run directories lie
+
+Of detection it leaves detections-STATS.json in the run's directory, COCO's results file.
 """,
     "plan": """\
 gnexp plan KEY=VALUE...: what a sweep would cost, a row a cell; starts nothing and needs no data.

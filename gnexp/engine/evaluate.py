@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -46,11 +47,16 @@ def evaluate(
         if scores and not has_running_stats:
             scores[stats] = next(iter(scores.values()))
             continue
-        model = eval_model(state, stats, epoch, is_stopped)
-        with state.autocast():
-            tally = state.task.tally(model, _val_batches(state, is_stopped), state.dataset)
-        scores[stats] = state.task.combine(state.processes.gather(tally), state.dataset)
+        scores[stats] = state.task.combine(take_tallies(state, stats, epoch, is_stopped), state.dataset)
     return scores
+
+
+def take_tallies(state: State, stats: str, epoch: int, is_stopped: Callable[[], bool] = never) -> list[Any]:
+    """What each process finds on its part of val with one of EVAL_STATS. Every process of the run calls it."""
+    model = eval_model(state, stats, epoch, is_stopped)
+    with state.autocast():
+        tally = state.task.tally(model, _val_batches(state, is_stopped), state.dataset)
+    return state.processes.gather(tally)
 
 
 def eval_model(state: State, stats: str, epoch: int, is_stopped: Callable[[], bool] = never) -> nn.Module:

@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from gnexp.config import RunConfig, from_dict, science
 from gnexp.data.pieces import DEFAULT_MAX_SKIPPED
 from gnexp.engine.checkpoint import Checkpoints, load_tensors, save_tensors
 from gnexp.engine.device import choose_device, describe
-from gnexp.engine.evaluate import evaluate
+from gnexp.engine.evaluate import eval_model, take_tallies
 from gnexp.engine.initial_weights import load_initial_weights
 from gnexp.engine.processes import Processes, joined, rank
 from gnexp.engine.state import State, build
@@ -29,7 +30,7 @@ from gnexp.experiments.lock import locked
 from gnexp.experiments.result import DIVERGED, FINISHED, RESULT, WEIGHTS, Result, load_result
 from gnexp.experiments.screen import Screen
 from gnexp.experiments.status import DONE, PREEMPTED, RUNNING, Status
-from gnexp.files import remove_leftovers, write_text
+from gnexp.files import remove_leftovers, write_bytes, write_text
 from gnexp.signals import Stopper, StopRequest
 
 CHECKPOINTS, SKIPPED = "checkpoints", "skipped.txt"
@@ -300,10 +301,34 @@ def finished_state(spec: Spec) -> State:
 def evaluate_run(spec: Spec, eval_stats: list[str]) -> dict[str, dict[str, float]]:
     """The final weights' scores on val under each of the named statistics, in percent.
 
+    What was detected stands in detections-STATS.json in the run's directory, as COCO's own tools read it.
+
     Raises:
         ValueError: the run has not finished, or diverged.
     """
-    return evaluate(finished_state(spec), eval_stats, epoch=spec.run.recipe.epochs)
+    state, found = finished_state(spec), {}
+    for stats in eval_stats:
+        tallies = take_tallies(state, stats, spec.run.recipe.epochs)
+        found[stats] = state.task.combine(tallies, state.dataset)
+        if (results := state.task.results(tallies)) is not None:
+            write_text(spec.directory / f"detections-{stats}.json", json.dumps(results))
+    return found
+
+
+def save_pictures(spec: Spec, num: int, stats: str) -> Path:
+    """Draws what a finished run finds in the first images of val; returns the folder.
+
+    Raises:
+        ValueError: the run has not finished, diverged, or is of a task without pictures.
+    """
+    state, folder = finished_state(spec), spec.directory / "images"
+    model = eval_model(state, stats, spec.run.recipe.epochs)
+    order = np.arange(min(num, state.dataset.num_val))
+    folder.mkdir(exist_ok=True)
+    for batch in state.dataset.val_batches([order[i : i + 1] for i in order]):
+        for name, content in state.task.draw(model, batch, state.dataset):
+            write_bytes(folder / name, content)
+    return folder
 
 
 def commit() -> dict[str, Any]:

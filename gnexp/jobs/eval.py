@@ -1,24 +1,27 @@
-"""Scores a finished run's final weights: `eval SPEC STATS`, one line `stats<TAB>name<TAB>score` each."""
+"""Scores a finished run's final weights: `eval SPEC STATS IMAGES`, one line `stats<TAB>name<TAB>score` each."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from gnexp.experiments.run import evaluate_run, load_spec, set_threads
+from gnexp.experiments.run import evaluate_run, load_spec, save_pictures, set_threads
 from gnexp.nn.statistics import EVAL_STATS
 
 
 def main(words: list[str]) -> int:
-    """Prints the scores of one of EVAL_STATS or of all.
+    """Prints the scores of one of EVAL_STATS or of all, and draws the first IMAGES images of val.
 
     Raises:
         ValueError: an unknown name, or a run without final weights.
     """
-    path, eval_stats = words
+    path, eval_stats, num_images = words
     if eval_stats not in (*EVAL_STATS, "all"):
         raise ValueError(f"eval_stats must be one of {', '.join(EVAL_STATS)}, all; got {eval_stats}")
     spec = load_spec(Path(path))
     set_threads(spec.run)
+    if int(num_images):
+        stats = EVAL_STATS[0] if eval_stats == "all" else eval_stats
+        print(f"images\t{save_pictures(spec, int(num_images), stats)}")
     found = evaluate_run(spec, list(EVAL_STATS) if eval_stats == "all" else [eval_stats])
     for stats, scores in found.items():
         for name, score in scores.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -55,6 +56,14 @@ class Classification:
             wrong += int(num_wrong(model(batch.images), batch.labels))
             count += len(batch.labels)
         return wrong, count
+
+    def results(self, tallies: Sequence[Any]) -> Any:
+        """None: an error is all there is."""
+        return None
+
+    def draw(self, model: nn.Module, batch: Batch, dataset: Dataset) -> Iterator[tuple[str, bytes]]:
+        """Raises ValueError: there is nothing in the images to draw."""
+        raise ValueError("save_images is for detection, this run classifies; leave it out")
 
     def combine(self, tallies: Sequence[tuple[int, int]], dataset: Dataset) -> dict[str, float]:
         """Top-1 error over all images, in percent."""

@@ -14,6 +14,7 @@ from gnexp.data.dataset import Batch, Dataset
 from gnexp.models import build_detector
 from gnexp.nn.norms import norm_factory
 from gnexp.tasks.coco_eval import METRICS, Result, evaluate_results, to_results
+from gnexp.tasks.pictures import draw_detections
 
 _EVAL_SIZE = (
     4  # images at once; without padding it changes nothing, and with it an image sees its batch-mates' size
@@ -66,6 +67,19 @@ class Detection:
             ids = [label["image_id"] for label in batch.labels]
             found += to_results(ids, model(batch.images), dataset.category_ids)
         return found
+
+    def results(self, tallies: Sequence[list[Result]]) -> list[Result]:
+        """COCO's results file."""
+        return in_order(tallies)
+
+    @torch.no_grad()
+    def draw(self, model: nn.Module, batch: Batch, dataset: Dataset) -> Iterator[tuple[str, bytes]]:
+        """Each image with what is there and what is found, side by side."""
+        assert isinstance(dataset, Coco), "as in tally"
+        name_of = {category["id"]: category["name"] for category in dataset.ground_truth()["categories"]}
+        names = [name_of[category] for category in dataset.category_ids]
+        for image, label, found in zip(batch.images, batch.labels, model(batch.images), strict=True):
+            yield f"{label['image_id']:012d}.png", draw_detections(image, label, found, names)
 
     def combine(self, tallies: Sequence[list[Result]], dataset: Dataset) -> dict[str, float]:
         """COCO's averages of boxes and masks, in percent; those of sizes that no object has are left out."""

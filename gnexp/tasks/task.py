@@ -42,6 +42,18 @@ class Task(Protocol):
         """What one process finds on its part of val: plain values that travel to the others."""
         ...
 
+    def results(self, tallies: Sequence[Any]) -> Any:
+        """The tallies in the field's own format, for others to score; None where there is none."""
+        ...
+
+    def draw(self, model: nn.Module, batch: Batch, dataset: Dataset) -> Iterator[tuple[str, bytes]]:
+        """PNG files of what a model finds in a batch, each with its name.
+
+        Raises:
+            ValueError: a task that has nothing to draw.
+        """
+        ...
+
     def combine(self, tallies: Sequence[Any], dataset: Dataset) -> dict[str, float]:
         """The scores over the whole of val, in percent, from every process's tally."""
         ...

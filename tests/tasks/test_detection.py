@@ -1,0 +1,167 @@
+"""Mask R-CNN in the engine: losses, scores, resuming, processes, and what it can learn."""
+
+import copy
+import itertools
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from gnexp.compose import Composer
+from gnexp.config import RunConfig
+from gnexp.data.loader import val_batches
+from gnexp.engine.state import State, build
+from gnexp.engine.train import EpochRecord, StepRecord, train
+from gnexp.nn.step import Step, step_listeners
+from gnexp.tasks.detection import Detection, in_order
+
+CPU = torch.device("cpu")
+ROOT = Path(__file__).parents[2]
+COMPOSER = Composer()
+
+
+def smoke(root: Path, *overrides: str) -> RunConfig:
+    words = ["experiment=coco_fpn", "scale=smoke", "data.num_train=16", "data.num_val=6", f"data.root={root}"]
+    return COMPOSER.run(COMPOSER.flatten([*words, *overrides]))
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the images are made once."""
+    return tmp_path_factory.mktemp("fashion_coco")
+
+
+@pytest.fixture(scope="module")
+def trained(root: Path) -> tuple[State, list[dict[str, float | int]]]:
+    state = build(smoke(root), CPU)
+    return state, [record.metrics for record in train(state) if isinstance(record, EpochRecord)]
+
+
+def test_records_have_a_loss_and_cocos_scores(trained: tuple[State, list[dict[str, float | int]]]) -> None:
+    _, records = trained
+    assert [record["epoch"] for record in records] == [1, 2]
+    assert {"train/loss", "val/box_ap", "val/mask_ap50", "val/box_ap_small"} <= records[0].keys()
+    assert "train/box_ap" not in records[0]
+    assert "val/box_ap_large" not in records[0]  # garments are small: there is nothing to find
+    assert all(0 <= value <= 100 for key, value in records[0].items() if key.startswith("val/"))
+
+
+def test_ground_truth_detected_scores_100(trained: tuple[State, list[dict[str, float | int]]]) -> None:
+    state, _ = trained
+
+    class Oracle(torch.nn.Module):
+        """Detects what the labels of the batch at hand say."""
+
+        def forward(self, images: list[torch.Tensor]) -> list[dict[str, torch.Tensor]]:
+            return [
+                {
+                    "boxes": label["boxes"],
+                    "labels": label["labels"],
+                    "scores": torch.ones(len(label["labels"])),
+                    "masks": label["masks"][:, None].float(),
+                }
+                for label in self.labels
+            ]
+
+    oracle = Oracle()
+
+    def told(batches):  # type: ignore[no-untyped-def]
+        for batch in batches:
+            oracle.labels = batch.labels
+            yield batch
+
+    task = Detection()
+    tally = task.tally(oracle, told(val_batches(state.dataset, size=2)), state.dataset)
+    first = tally[0]["image_id"]
+    parts = [[r for r in tally if r["image_id"] != first], [r for r in tally if r["image_id"] == first]]
+    scores = task.combine(parts, state.dataset)
+    assert scores["box_ap"] == scores["mask_ap"] == pytest.approx(100.0)
+    assert in_order(parts) == in_order([tally])
+
+
+def test_the_loss_is_the_sum_of_the_detectors(root: Path) -> None:
+    state = build(smoke(root), CPU)
+    (batch,) = state.dataset.train_batches(0, 0, [np.arange(2)])
+    state.model.train()
+    for listener in step_listeners(state.model):
+        listener.begin_step(Step(0, 0, 0.0, batch.indices))
+    with torch.no_grad():
+        total, score = state.task.step(state.model, batch)
+        losses = state.model(batch.images, batch.labels)
+    assert len(losses) == 5 and float(total) == pytest.approx(sum(float(loss) for loss in losses.values()))
+    assert float(score) == 0
+
+
+def test_resume_equals_the_uninterrupted_run(root: Path) -> None:
+    """Stopped within an epoch that is counted in steps, in the second pass over the images."""
+    run = smoke(root, "recipe.epoch_steps=5", "recipe.warmup_steps=3", "data.num_train=8")
+    whole = build(run, CPU)
+    expected = [record.metrics for record in train(whole) if isinstance(record, EpochRecord)]
+    stopped = build(run, CPU)
+    for _ in itertools.islice((r for r in train(stopped) if isinstance(r, StepRecord)), 3):
+        pass
+    resumed = build(run, CPU)
+    resumed.load_state_dict(copy.deepcopy(stopped.state_dict()))
+    torch.manual_seed(123)
+    assert [record.metrics for record in train(resumed) if isinstance(record, EpochRecord)] == expected
+    for name, value in whole.model.state_dict().items():
+        assert torch.equal(value, resumed.model.state_dict()[name]), name
+
+
+@pytest.mark.dist
+def test_two_processes_train_what_one_does(root: Path, tmp_path: Path) -> None:
+    """The real command: weights and scores of 1 and 2 processes."""
+    found = []
+    for processes in (1, 2):
+        runs_dir = tmp_path / str(processes)
+        words = [
+            "experiment=coco_fpn",
+            "scale=smoke",
+            "data.num_train=16",
+            "data.num_val=6",
+            f"data.root={root}",
+        ]
+        done = subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "gnexp",
+                "train",
+                *words,
+                f"processes={processes}",
+                f"runs_dir={runs_dir}",
+            ],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        (run_dir,) = runs_dir.iterdir()
+        weights = torch.load(run_dir / "weights.pt", weights_only=True)["model"]
+        found.append((weights, json.loads((run_dir / "result.json").read_text())["metrics"]))
+    (one, scores), (two, others) = found
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value, rtol=0, atol=1e-5, msg=name)
+    assert others["val/box_ap"] == pytest.approx(scores["val/box_ap"], abs=0.5)
+
+
+@pytest.mark.slow
+def test_a_few_images_are_learned(root: Path) -> None:
+    """Overfit: group normalization throughout, from random weights, scored on the images that it trains on."""
+    words = ["data.num_train=8", "model.freeze_at=0", "recipe=small_coco", "recipe.base_lr=0.08", "workers=2"]
+    run = smoke(
+        root, *words, "recipe.epochs=9", "recipe.epoch_steps=60", "recipe.eval_every=9", "data.flip=false"
+    )
+    state = build(run, CPU)
+    dataset = state.dataset
+    dataset._files["val"] = dataset._files["train"]
+    dataset._images["val"] = dataset._images["train"]
+    dataset.num_val = dataset.num_train
+    records = [record.metrics for record in train(state) if isinstance(record, EpochRecord)]
+    assert records[-1]["val/box_ap"] > 50
