@@ -6,6 +6,7 @@ where torch's own group norm is cast to float32 and back. The gradient has no gr
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -16,6 +17,7 @@ import torch
 from gnexp.ops.plan import LOOPED, SPLIT, WHOLE, group_slab, make_plan
 
 HAS_TRITON = find_spec("triton") is not None  # importing it takes a second; done with the first call
+_MOST_VALUES = 2**31  # of an image: where a value lies in it is a 32-bit number
 _BLOCK_ROWS, _BLOCK_COLUMNS = 32, 64  # of the sum over images
 
 
@@ -33,11 +35,21 @@ def group_norm(
     residual: torch.Tensor | None = None,
     relu: bool = False,
 ) -> torch.Tensor:
-    """relu(GN(x) weight + bias + residual) of checked arguments; x (N, C, *) in any layout, y in x's or contiguous."""
+    """relu(GN(x) weight + bias + residual) of checked arguments; x (N, C, *) in any layout, y in x's or contiguous.
+
+    Raises:
+        ValueError: an image that the kernels' 32-bit offsets do not reach.
+    """
+    if (values := math.prod(x.shape[1:])) >= _MOST_VALUES:
+        raise ValueError(
+            f"norm.impl=fused takes images below {_MOST_VALUES} values, got {values} in {tuple(x.shape)}; "
+            "use norm.impl=composed"
+        )
     layout = layout_of(x)
     x = x.contiguous(memory_format=layout)
     if residual is not None:
         residual = residual.contiguous(memory_format=layout)
+    weight, bias = weight.contiguous(), bias.contiguous()
     y: torch.Tensor = torch.ops.gnexp.group_norm(x, residual, weight, bias, num_groups, eps, relu)[0]
     return y
 
