@@ -34,12 +34,13 @@ GOLDEN = Path(__file__).parents[1] / "tests" / "ops" / "cubins.json"
 BIN = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
 ARCHITECTURES = (80, 90)
 NUM_GROUPS = 32
-# ResNet-50's (C, places) whose best path in contiguous and in channels last is this one.
-SHAPES = {
-    WHOLE: ((256, 784), (1024, 196)),
-    LOOPED: ((256, 3136), (512, 784)),
-    SPLIT: ((64, 501760), (64, 12544)),
-}
+# ResNet-50's and a video's (C, places), by their best path in contiguous (nchw) and in channels last (nhwc).
+SHAPES = [
+    *((WHOLE, "nchw", *shape) for shape in ((256, 784), (1024, 196), (2048, 49))),
+    *((WHOLE, "nhwc", *shape) for shape in ((1024, 196), (2048, 49))),
+    (LOOPED, "nchw", 256, 3136), (LOOPED, "nhwc", 512, 784),
+    (SPLIT, "nchw", 64, 501760), (SPLIT, "nhwc", 64, 12544),
+]  # fmt: skip
 KERNELS = {
     WHOLE: (kernels.forward_whole, kernels_backward.backward_whole),
     LOOPED: (kernels.forward_looped, kernels_backward.backward_looped),
@@ -52,12 +53,6 @@ KERNELS = {
 }
 MERGES = (kernels.merge_moments, kernels_backward.merge_sums, kernels_backward.sum_rows)
 BIG = ("x_ptr", "residual_ptr", "y_ptr", "dy_ptr", "dx_ptr", "dresidual_ptr")  # of x's dtype
-ALIGNED = (
-    "num_places",
-    "channels",
-    "slab",
-    "per_split",
-)  # multiples of 16 in these shapes, as Triton would find
 
 
 class Variant(NamedTuple):
@@ -65,29 +60,32 @@ class Variant(NamedTuple):
 
     kernel: Any
     layout: str
+    places: int
     dtype: str
     constants: dict[str, Any]
     num_warps: int
+    sizes: dict[str, int]  # arguments of which Triton asks whether 16 divides them
 
 
 def variants() -> Iterator[Variant]:
     """Every kernel that ResNet-50 uses, in both layouts and two precisions, with residual and ReLU."""
     common = {"EPS": 1e-5, "ACC": tl.float32, "HAS_RESIDUAL": True, "HAS_OUTPUT": True, "HAS_RELU": True}
-    for path, shapes in SHAPES.items():
-        for is_last, (channels, places) in zip((False, True), shapes, strict=True):
-            plan = make_plan(channels, places, NUM_GROUPS, is_channels_last=is_last)
-            assert plan.path == path, f"{channels}, {places} takes the path {plan.path} now, not {path}"
-            constants = {
-                **common, "IS_CHANNELS_LAST": is_last, "IS_ONE_GROUP": plan.slab <= channels // NUM_GROUPS,
-                "BLOCK_S": plan.block_s, "BLOCK_C": plan.block_c,
-            }  # fmt: skip
-            for kernel in KERNELS[path]:
-                for dtype in ("bf16", "fp32"):
-                    yield Variant(kernel, "nhwc" if is_last else "nchw", dtype, constants, plan.num_warps)
-    _, _, block_c = group_slab(256, NUM_GROUPS)
+    for path, layout, channels, places in SHAPES:
+        is_last = layout == "nhwc"
+        plan = make_plan(channels, places, NUM_GROUPS, is_channels_last=is_last)
+        assert plan.path == path, f"{channels}, {places} takes the path {plan.path} now, not {path}"
+        constants = {
+            **common, "IS_CHANNELS_LAST": is_last, "IS_ONE_GROUP": plan.slab <= channels // NUM_GROUPS,
+            "slab": plan.slab, "BLOCK_S": plan.block_s, "BLOCK_C": plan.block_c,
+        }  # fmt: skip
+        sizes = {"num_places": places, "channels": channels, "per_split": plan.per_split}
+        for kernel in KERNELS[path]:
+            for dtype in ("bf16", "fp32"):
+                yield Variant(kernel, layout, places, dtype, constants, plan.num_warps, sizes)
+    slab, _, block_c = group_slab(256, NUM_GROUPS)
     for kernel in MERGES:
-        constants = {**common, "IS_ONE_GROUP": False, "BLOCK_R": 32, "BLOCK_C": block_c}
-        yield Variant(kernel, "-", "fp32", constants, 4)
+        constants = {**common, "IS_ONE_GROUP": False, "slab": slab, "BLOCK_R": 32, "BLOCK_C": block_c}
+        yield Variant(kernel, "-", 12544, "fp32", constants, 4, {"channels": 256})
 
 
 def inspect(variant: Variant, arch: int) -> dict[str, Any]:
@@ -100,7 +98,9 @@ def inspect(variant: Variant, arch: int) -> dict[str, Any]:
             return "constexpr"
         return f"*{variant.dtype}" if name in BIG else "*fp32" if name.endswith("_ptr") else "i32"
 
-    aligned = [i for i, name in enumerate(names) if name.endswith("_ptr") or name in ALIGNED]
+    aligned = [
+        i for i, name in enumerate(names) if name.endswith("_ptr") or variant.sizes.get(name, 1) % 16 == 0
+    ]
     source = ASTSource(
         kernel,
         {name: kind(name) for name in names},
@@ -121,7 +121,8 @@ def inspect(variant: Variant, arch: int) -> dict[str, Any]:
         return sum(op in which and wide in (None, ".128" in suffix) for op, suffix in operations)
 
     return {
-        "kernel": kernel.__name__, "layout": variant.layout, "dtype": variant.dtype, "sm": arch,
+        "kernel": kernel.__name__, "layout": variant.layout, "places": variant.places,
+        "dtype": variant.dtype, "sm": arch,
         "warps": variant.num_warps, "registers": int(found[1]), "stack": int(found[2]),
         "spills": count("LDL", "STL"), "atomics": count("ATOM", "ATOMG", "RED"),
         "wide_loads": count("LDG", wide=True), "wide_stores": count("STG", wide=True),

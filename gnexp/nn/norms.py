@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Protocol
 
@@ -85,7 +86,7 @@ class GroupNormAct(NormAct):
             )
 
     def forward(self, x: torch.Tensor, residual: torch.Tensor | None = None) -> torch.Tensor:
-        if x[0].numel() == self.num_groups:
+        if math.prod(x.shape[1:]) == self.num_groups:
             raise ValueError(
                 f"layer {self.name}: one value per group normalizes to nothing, got input {tuple(x.shape)} "
                 f"and G={self.num_groups}; use fewer groups or larger images"

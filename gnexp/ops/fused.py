@@ -6,6 +6,7 @@ where torch's own group norm is cast to float32 and back. The gradient has no gr
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -16,7 +17,9 @@ import torch
 from gnexp.ops.plan import LOOPED, SPLIT, WHOLE, group_slab, make_plan
 
 HAS_TRITON = find_spec("triton") is not None  # importing it takes a second; done with the first call
-_BLOCK_ROWS, _BLOCK_COLUMNS = 32, 64  # of the sum over images
+_MOST_VALUES = 2**31  # of an image: where a value lies in it is a 32-bit number
+_BLOCK_ROWS, _BLOCK_COLUMNS = 128, 16  # of the sum over images and splits
+_BLOCK_SPLITS = 32  # that a merge reads at a time
 
 
 def is_interpreting() -> bool:
@@ -33,11 +36,21 @@ def group_norm(
     residual: torch.Tensor | None = None,
     relu: bool = False,
 ) -> torch.Tensor:
-    """relu(GN(x) weight + bias + residual) of checked arguments; x (N, C, *) in any layout, y in x's or contiguous."""
+    """relu(GN(x) weight + bias + residual) of checked arguments; x (N, C, *) in any layout, y in x's or contiguous.
+
+    Raises:
+        ValueError: an image that the kernels' 32-bit offsets do not reach.
+    """
+    if (values := math.prod(x.shape[1:])) >= _MOST_VALUES:
+        raise ValueError(
+            f"norm.impl=fused takes images below {_MOST_VALUES} values, got {values} in {tuple(x.shape)}; "
+            "use norm.impl=composed"
+        )
     layout = layout_of(x)
     x = x.contiguous(memory_format=layout)
     if residual is not None:
         residual = residual.contiguous(memory_format=layout)
+    weight, bias = weight.contiguous(), bias.contiguous()
     y: torch.Tensor = torch.ops.gnexp.group_norm(x, residual, weight, bias, num_groups, eps, relu)[0]
     return y
 
@@ -202,7 +215,7 @@ class _Shape:
         with torch.cuda.device_of(self.x):  # type: ignore[no-untyped-call]
             kernel[(self.num_images * num_slabs,)](
                 *tensors, *sizes, slab, num_slabs, *splits, **flags,
-                IS_ONE_GROUP=slab <= self.channels // self.num_groups, BLOCK_C=block_c,
+                IS_ONE_GROUP=slab <= self.channels // self.num_groups, BLOCK_R=_BLOCK_SPLITS, BLOCK_C=block_c,
             )  # fmt: skip
 
     def launch_sum(self, kernel: Any, rows: torch.Tensor, total: torch.Tensor) -> None:
@@ -221,11 +234,14 @@ def _acc_dtype(x: torch.Tensor) -> torch.dtype:
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[torch.Tensor, ...]) -> None:
     x, residual, weight, bias, _, _, relu = inputs
     y, mean, rstd = output
+    ctx.set_materialize_grads(False)  # else zeros are made for mean and rstd, which nobody differentiates
     ctx.relu, ctx.has_residual = relu, residual is not None
     ctx.save_for_backward(x, y if relu and residual is not None else None, weight, bias, mean, rstd)
 
 
-def _gradients(ctx: Any, dy: torch.Tensor, *_: Any) -> tuple[torch.Tensor | None, ...]:
+def _gradients(ctx: Any, dy: torch.Tensor | None, *_: Any) -> tuple[torch.Tensor | None, ...]:
+    if dy is None:  # of mean and rstd alone
+        return (None,) * 7
     dx, dresidual, dweight, dbias = torch.ops.gnexp.group_norm_backward(dy, *ctx.saved_tensors, ctx.relu)
     if not ctx.has_residual:
         dresidual = None

@@ -120,7 +120,7 @@ def apply_range(
 
 
 @triton.jit
-def slab_of(num_slabs, slab, channels, BLOCK_C: tl.constexpr):
+def slab_of(num_slabs, slab: tl.constexpr, channels, BLOCK_C: tl.constexpr):
     """This program's image, channels, and which of these it really has."""
     program = tl.program_id(0)
     first = (program % num_slabs) * slab
@@ -141,7 +141,7 @@ def store_stats(mean_ptr, rstd_ptr, n, c, is_channel, mean, rstd, channels, per_
 @triton.jit
 def forward_whole(
     x_ptr, residual_ptr, weight_ptr, bias_ptr, y_ptr, mean_ptr, rstd_ptr,
-    num_places, channels, per_group, slab, num_slabs,
+    num_places, channels, per_group, slab: tl.constexpr, num_slabs,
     EPS: tl.constexpr, ACC: tl.constexpr, HAS_RESIDUAL: tl.constexpr, HAS_RELU: tl.constexpr,
     IS_CHANNELS_LAST: tl.constexpr, IS_ONE_GROUP: tl.constexpr, BLOCK_S: tl.constexpr, BLOCK_C: tl.constexpr,
 ):  # fmt: skip
@@ -165,7 +165,7 @@ def forward_whole(
 @triton.jit
 def forward_looped(
     x_ptr, residual_ptr, weight_ptr, bias_ptr, y_ptr, mean_ptr, rstd_ptr,
-    num_places, channels, per_group, slab, num_slabs,
+    num_places, channels, per_group, slab: tl.constexpr, num_slabs,
     EPS: tl.constexpr, ACC: tl.constexpr, HAS_RESIDUAL: tl.constexpr, HAS_RELU: tl.constexpr,
     IS_CHANNELS_LAST: tl.constexpr, IS_ONE_GROUP: tl.constexpr, BLOCK_S: tl.constexpr, BLOCK_C: tl.constexpr,
 ):  # fmt: skip
@@ -187,7 +187,7 @@ def forward_looped(
 
 @triton.jit
 def moments(
-    x_ptr, split_mean_ptr, split_m2_ptr, num_places, channels, slab, num_slabs, num_splits, per_split,
+    x_ptr, split_mean_ptr, split_m2_ptr, num_places, channels, slab: tl.constexpr, num_slabs, num_splits, per_split,
     ACC: tl.constexpr, IS_CHANNELS_LAST: tl.constexpr, BLOCK_S: tl.constexpr, BLOCK_C: tl.constexpr,
 ):  # fmt: skip
     """First of three: the moments of each channel over each split, into (N, num_splits, C)."""
@@ -205,22 +205,38 @@ def moments(
 
 
 @triton.jit
+def split_block(
+    n, start, c, is_channel, num_splits, per_split, num_places, channels, BLOCK_R: tl.constexpr
+):  # fmt: skip
+    """Of the splits from `start` on: where their values lie, which there are, and how many places each has."""
+    split = start + tl.arange(0, BLOCK_R)
+    place = (n * num_splits + split)[:, None] * channels + c[None, :]
+    num = tl.minimum(num_places - split * per_split, per_split)
+    return place, (split < num_splits)[:, None] & is_channel[None, :], num
+
+
+@triton.jit
 def merge_moments(
     split_mean_ptr, split_m2_ptr, mean_ptr, rstd_ptr,
-    num_places, channels, per_group, slab, num_slabs, num_splits, per_split,
-    EPS: tl.constexpr, ACC: tl.constexpr, IS_ONE_GROUP: tl.constexpr, BLOCK_C: tl.constexpr,
+    num_places, channels, per_group, slab: tl.constexpr, num_slabs, num_splits, per_split,
+    EPS: tl.constexpr, ACC: tl.constexpr, IS_ONE_GROUP: tl.constexpr, BLOCK_R: tl.constexpr, BLOCK_C: tl.constexpr,
 ):  # fmt: skip
-    """Second of three: the splits' moments, in their order, become the groups' statistics."""
+    """Second of three: the splits' moments become the groups' statistics, in blocks of splits one after the other."""
     n, c, is_channel = slab_of(num_slabs, slab, channels, BLOCK_C)
-    mean = tl.zeros([BLOCK_C], ACC)
+    total = tl.zeros([BLOCK_C], ACC)
+    for start in range(0, num_splits, BLOCK_R):
+        place, mask, num = split_block(
+            n, start, c, is_channel, num_splits, per_split, num_places, channels, BLOCK_R
+        )
+        total += tl.sum(tl.load(split_mean_ptr + place, mask=mask, other=0.0) * num[:, None], 0)
+    mean = total / num_places
     m2 = tl.zeros([BLOCK_C], ACC)
-    for split in range(num_splits):
-        place = (n * num_splits + split) * channels + c
-        split_mean = tl.load(split_mean_ptr + place, mask=is_channel, other=0.0)
-        split_m2 = tl.load(split_m2_ptr + place, mask=is_channel, other=0.0)
-        first = split * per_split
-        num = tl.minimum(num_places - first, per_split)
-        mean, m2 = merge(mean, m2, first, split_mean, split_m2, num)
+    for start in range(0, num_splits, BLOCK_R):
+        place, mask, num = split_block(
+            n, start, c, is_channel, num_splits, per_split, num_places, channels, BLOCK_R
+        )
+        delta = tl.where(mask, tl.load(split_mean_ptr + place, mask=mask, other=0.0) - mean[None, :], 0.0)
+        m2 += tl.sum(tl.load(split_m2_ptr + place, mask=mask, other=0.0) + delta * delta * num[:, None], 0)
     mean, rstd = group_stats(mean, m2, c // per_group, is_channel, num_places, per_group, EPS, IS_ONE_GROUP)
     store_stats(mean_ptr, rstd_ptr, n, c, is_channel, mean, rstd, channels, per_group)
 
@@ -228,7 +244,7 @@ def merge_moments(
 @triton.jit
 def apply(
     x_ptr, residual_ptr, weight_ptr, bias_ptr, y_ptr, mean_ptr, rstd_ptr,
-    num_places, channels, per_group, slab, num_slabs, per_split,
+    num_places, channels, per_group, slab: tl.constexpr, num_slabs, per_split,
     ACC: tl.constexpr, HAS_RESIDUAL: tl.constexpr, HAS_RELU: tl.constexpr, IS_CHANNELS_LAST: tl.constexpr,
     BLOCK_S: tl.constexpr, BLOCK_C: tl.constexpr,
 ):  # fmt: skip

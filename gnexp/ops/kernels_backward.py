@@ -98,7 +98,7 @@ def gradient_range(
 @triton.jit
 def backward_whole(
     dy_ptr, x_ptr, y_ptr, weight_ptr, bias_ptr, mean_ptr, rstd_ptr, dx_ptr, dresidual_ptr, sum_g_ptr, sum_gx_ptr,
-    num_places, channels, per_group, slab, num_slabs,
+    num_places, channels, per_group, slab: tl.constexpr, num_slabs,
     ACC: tl.constexpr, HAS_RELU: tl.constexpr, HAS_OUTPUT: tl.constexpr, IS_CHANNELS_LAST: tl.constexpr,
     IS_ONE_GROUP: tl.constexpr, BLOCK_S: tl.constexpr, BLOCK_C: tl.constexpr,
 ):  # fmt: skip
@@ -130,7 +130,7 @@ def backward_whole(
 @triton.jit
 def backward_looped(
     dy_ptr, x_ptr, y_ptr, weight_ptr, bias_ptr, mean_ptr, rstd_ptr, dx_ptr, dresidual_ptr, sum_g_ptr, sum_gx_ptr,
-    num_places, channels, per_group, slab, num_slabs,
+    num_places, channels, per_group, slab: tl.constexpr, num_slabs,
     ACC: tl.constexpr, HAS_RELU: tl.constexpr, HAS_OUTPUT: tl.constexpr, IS_CHANNELS_LAST: tl.constexpr,
     IS_ONE_GROUP: tl.constexpr, BLOCK_S: tl.constexpr, BLOCK_C: tl.constexpr,
 ):  # fmt: skip
@@ -158,7 +158,7 @@ def backward_looped(
 @triton.jit
 def backward_sums(
     dy_ptr, x_ptr, y_ptr, weight_ptr, bias_ptr, mean_ptr, rstd_ptr, sum_g_ptr, sum_gx_ptr,
-    num_places, channels, per_group, slab, num_slabs, num_splits, per_split,
+    num_places, channels, per_group, slab: tl.constexpr, num_slabs, num_splits, per_split,
     ACC: tl.constexpr, HAS_RELU: tl.constexpr, HAS_OUTPUT: tl.constexpr, IS_CHANNELS_LAST: tl.constexpr,
     BLOCK_S: tl.constexpr, BLOCK_C: tl.constexpr,
 ):  # fmt: skip
@@ -182,17 +182,20 @@ def backward_sums(
 
 @triton.jit
 def merge_sums(
-    sum_g_ptr, sum_gx_ptr, weight_ptr, sum_b_ptr, sum_w_ptr, channels, per_group, slab, num_slabs, num_splits,
-    ACC: tl.constexpr, IS_ONE_GROUP: tl.constexpr, BLOCK_C: tl.constexpr,
+    sum_g_ptr, sum_gx_ptr, weight_ptr, sum_b_ptr, sum_w_ptr, channels, per_group, slab: tl.constexpr, num_slabs,
+    num_splits,
+    ACC: tl.constexpr, IS_ONE_GROUP: tl.constexpr, BLOCK_R: tl.constexpr, BLOCK_C: tl.constexpr,
 ):  # fmt: skip
-    """Second of three: the splits' sums, in their order, become the groups', (N, G)."""
+    """Second of three: the splits' sums become the groups', (N, G), in blocks of splits one after the other."""
     n, c, is_channel = slab_of(num_slabs, slab, channels, BLOCK_C)
     sum_g = tl.zeros([BLOCK_C], ACC)
     sum_gx = tl.zeros([BLOCK_C], ACC)
-    for split in range(num_splits):
-        place = (n * num_splits + split) * channels + c
-        sum_g += tl.load(sum_g_ptr + place, mask=is_channel, other=0.0)
-        sum_gx += tl.load(sum_gx_ptr + place, mask=is_channel, other=0.0)
+    for start in range(0, num_splits, BLOCK_R):
+        split = start + tl.arange(0, BLOCK_R)
+        mask = (split < num_splits)[:, None] & is_channel[None, :]
+        place = (n * num_splits + split)[:, None] * channels + c[None, :]
+        sum_g += tl.sum(tl.load(sum_g_ptr + place, mask=mask, other=0.0), 0)
+        sum_gx += tl.sum(tl.load(sum_gx_ptr + place, mask=mask, other=0.0), 0)
     weight = tl.load(weight_ptr + c, mask=is_channel, other=0.0).to(ACC)
     group = n * (channels // per_group) + c // per_group
     is_first = is_channel & (c % per_group == 0)
@@ -203,7 +206,7 @@ def merge_sums(
 @triton.jit
 def backward_apply(
     dy_ptr, x_ptr, y_ptr, weight_ptr, bias_ptr, mean_ptr, rstd_ptr, sum_b_ptr, sum_w_ptr, dx_ptr, dresidual_ptr,
-    num_places, channels, per_group, slab, num_slabs, per_split,
+    num_places, channels, per_group, slab: tl.constexpr, num_slabs, per_split,
     ACC: tl.constexpr, HAS_RELU: tl.constexpr, HAS_OUTPUT: tl.constexpr, IS_CHANNELS_LAST: tl.constexpr,
     BLOCK_S: tl.constexpr, BLOCK_C: tl.constexpr,
 ):  # fmt: skip

@@ -177,6 +177,11 @@ def test_one_value_alone_is_an_error() -> None:
         norm_factory(NormConfig(kind="gn", channels_per_group=1), 1)(8)(torch.zeros(4, 8, 1, 1))
 
 
+def test_group_norm_of_no_images() -> None:
+    norm = norm_factory(NormConfig(kind="gn", num_groups=2), 1)(8)
+    assert norm(torch.zeros(0, 8, 3, 3)).shape == (0, 8, 3, 3)
+
+
 def test_unknown_kind() -> None:
     with pytest.raises(ValueError, match="norm.kind must be one of gn, bn, brn, frozen_bn, none, got wn"):
         norm_factory(NormConfig(kind="wn"), 1)

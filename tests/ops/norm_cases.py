@@ -62,24 +62,36 @@ Call = Callable[..., torch.Tensor]  # like gnexp.ops.fused.group_norm
 
 
 def run(
-    call: Call, inputs: dict[str, torch.Tensor], case: Case, eps: float = 1e-5
+    call: Call,
+    inputs: dict[str, torch.Tensor],
+    case: Case,
+    eps: float = 1e-5,
+    kept: torch.Tensor | float = 1.0,
 ) -> dict[str, torch.Tensor]:
-    """Output and gradients of a call."""
+    """Output and gradients of a call; `kept` is 0 where no gradient shall come from."""
     parts = dict(inputs)
     residual = parts.pop("residual", None)
     y = call(parts["x"], case.num_groups, parts["weight"], parts["bias"], eps, residual, case.relu)
     generator = torch.Generator().manual_seed(9)
-    dy = torch.randn(y.shape, generator=generator, dtype=torch.float64).to(y.device, y.dtype)
+    dy = torch.randn(y.shape, generator=generator, dtype=torch.float64) * kept
+    dy = dy.to(y.device, y.dtype)
     gradients = torch.autograd.grad(y, list(inputs.values()), dy)
     return {"y": y.detach(), **dict(zip(inputs, gradients, strict=True))}
 
 
 def check(call: Call, case: Case, inputs: dict[str, torch.Tensor] | None = None) -> None:
-    """Compares output and all gradients with the reference in float64 on the same values."""
+    """Compares output and all gradients with the reference in float64 on the same values.
+
+    Nothing comes back from where y is close to ReLU's kink: of a million values a few lie so close that rounding
+    decides on which side, and with it over their whole gradient.
+    """
     inputs = case.inputs() if inputs is None else inputs
-    found = run(call, inputs, case)
     wide = {name: tensor.detach().cpu().double().requires_grad_() for name, tensor in inputs.items()}
-    expected = run(reference.group_norm, wide, replace(case, dtype=torch.float64))
+    before_relu = run(reference.group_norm, wide, replace(case, relu=False))["y"]
+    rounding = min(TOLERANCE[case.dtype], TOLERANCE[torch.float32]) * (1 + abs(case.mean))
+    kept = (before_relu.abs() > rounding).double() if case.relu else 1.0
+    found = run(call, inputs, case, kept=kept)
+    expected = run(reference.group_norm, wide, replace(case, dtype=torch.float64), kept=kept)
     for name, value in expected.items():
         ours = found[name]
         assert ours.dtype == (case.dtype if name == "y" else inputs[name].dtype), name

@@ -15,7 +15,7 @@ pytest.importorskip("triton")
 
 ROOT = Path(__file__).parents[2]
 GOLDEN: dict[str, Any] = json.loads((Path(__file__).parent / "cubins.json").read_text())
-ROW_KEYS = ("kernel", "layout", "dtype", "sm")
+ROW_KEYS = ("kernel", "layout", "places", "dtype", "sm")
 
 
 @pytest.fixture(scope="module")
@@ -34,9 +34,11 @@ def table() -> dict[str, Any]:
 def test_nothing_spills_nothing_is_atomic_and_memory_is_read_128_bits_wide(table: dict[str, Any]) -> None:
     for row in table["rows"]:
         assert row["spills"] == row["stack"] == row["atomics"] == 0, row
-        if row["dtype"] == "bf16":
+        # Contiguous maps of 14^2 and 7^2 pixels are not: Triton asks whether 16 divides the places.
+        is_aligned = row["layout"] == "nhwc" or row["places"] % 16 == 0
+        if row["dtype"] == "bf16" and is_aligned:
             assert row["wide_loads"] > 0, row
-        if "apply" in row["kernel"] or "whole" in row["kernel"] or "looped" in row["kernel"]:
+        if is_aligned and any(word in row["kernel"] for word in ("apply", "whole", "looped")):
             assert row["wide_stores"] > 0, row
 
 

@@ -80,6 +80,16 @@ def test_the_large_shapes_do_take_the_other_paths() -> None:
     assert make_plan(96, 9, 4, is_channels_last=True).path == "whole"
 
 
+def test_what_tells_groups_apart_stays_small() -> None:
+    """It takes the square of a program's channels: at 1024 of them (2048 channels, 1x1) minutes of compilation."""
+    for channels, num_groups in itertools.product((6, 96, 160, 256, 512, 2048), (1, 2, 32, 160, 512)):
+        for places, is_last in itertools.product((1, 2, 4, 9, 49, 196, 784), (False, True)):
+            if channels % num_groups == 0:
+                plan = make_plan(channels, places, num_groups, is_channels_last=is_last)
+                if plan.path != "split" and plan.slab > channels // num_groups:
+                    assert plan.block_c <= 32, (channels, num_groups, places, is_last, plan)
+
+
 @pytest.mark.parametrize("layout", ["transposed", "strided", "expanded"])
 def test_any_layout_of_x_and_residual(layout: str) -> None:
     case = Case((2, 6, 4, 3), 3, has_residual=True, relu=True)
@@ -92,6 +102,24 @@ def test_any_layout_of_x_and_residual(layout: str) -> None:
     inputs = case.inputs()
     for name in ("x", "residual"):
         check(fused.group_norm, case, {**inputs, name: views[layout].detach().requires_grad_()})
+
+
+@pytest.mark.parametrize("layout", ["strided", "expanded"])
+def test_any_layout_of_weight_and_bias(layout: str) -> None:
+    case = Case((2, 6, 4, 3), 3)
+    values = torch.randn(12, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    view = {"strided": values[::2], "expanded": values[:1].expand(6)}[layout]
+    for name in ("weight", "bias"):
+        check(fused.group_norm, case, {**case.inputs(), name: view.detach().requires_grad_()})
+
+
+def test_an_image_past_32_bit_offsets_is_refused() -> None:
+    parameter = torch.empty(2, device="meta")
+    assert fused.group_norm(
+        torch.empty(3, 2, 2**30 - 1, device="meta"), 1, parameter, parameter, 1e-5
+    ).is_meta
+    with pytest.raises(ValueError, match="images below 2147483648 values, got 2147483648 .*composed"):
+        fused.group_norm(torch.empty(1, 2, 2**30, device="meta"), 1, parameter, parameter, 1e-5)
 
 
 def test_channels_last_stays_and_a_residual_of_another_layout_is_taken() -> None:

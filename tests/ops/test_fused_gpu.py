@@ -12,7 +12,10 @@ from gnexp.ops.plan import make_plan
 from tests.ops.norm_cases import Case, check, run
 
 pytest.importorskip("triton")
-pytestmark = pytest.mark.gpu
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(fused.is_interpreting(), reason="takes hours by the interpreter: make test-gpu"),
+]
 
 PATHS = [("whole", None), ("looped", None), ("split", 40)]
 # ResNet-50's norms and a video's at sizes that the paths share; then what each path takes by itself.
