@@ -17,7 +17,7 @@ from gnexp.ops.plan import make_plan
 from tests.ops.norm_cases import Case, check
 
 pytest.importorskip("triton")
-from triton.runtime.errors import InterpreterError  # noqa: E402
+from triton.runtime.errors import InterpreterError
 
 pytestmark = pytest.mark.skipif(not fused.is_interpreting(), reason="by the interpreter")
 
