@@ -8,9 +8,8 @@ from __future__ import annotations
 import copy
 import dataclasses
 import functools
-import itertools
 import typing
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +24,16 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gnexp.config import RunConfig, from_dict
-from gnexp.experiments.plan import Cell, Expansion, ExperimentConfig, Parent, ScaleBlock
+from gnexp.experiments.plan import (
+    Cell,
+    Expansion,
+    ExperimentConfig,
+    Parent,
+    ScaleBlock,
+    grid_points,
+    more_seeds,
+)
 from gnexp.experiments.result import WEIGHTS
-from gnexp.fields import require
 from gnexp.init import resolve_init
 from gnexp.keys import (
     COMMAND_KEYS,
@@ -264,7 +270,7 @@ class Composer:
         named = [f"experiment={experiment}"] if question.overrides or block.overrides else []
         named += [f"scale={scale}"] if scale != DEFAULT_SCALE else []
         cells = []
-        for coordinates in _points(grid, [*question.left_out, *block.left_out]):
+        for coordinates in grid_points(grid, [*question.left_out, *block.left_out]):
             command = merge_overrides(
                 named, fixed, [f"{key}={spell(value)}" for key, value in coordinates.items()]
             )
@@ -273,7 +279,7 @@ class Composer:
             except ValueError as error:
                 where = " ".join(f"{key}={spell(value)}" for key, value in coordinates.items())
                 raise ValueError(f"{where}: {error}" if where else str(error)) from None
-            chosen = own_seeds if replaced else own_seeds + _more_seeds(block, coordinates, grid)
+            chosen = own_seeds if replaced else own_seeds + more_seeds(block, coordinates, grid)
             chosen = list(dict.fromkeys(chosen))
             runs = tuple(dataclasses.replace(first, seed=seed) for seed in chosen)
             parents = tuple(self._parents([*command, *places], chosen))
@@ -285,37 +291,6 @@ class Composer:
         return Expansion(
             experiment=experiment, question=question.question, scale=scale, axes=axes, cells=tuple(cells)
         )
-
-
-def _points(grid: Mapping[str, list[Any]], left_out: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    """The product of a grid's axes, outermost first, without the points that have all values of some entry."""
-    for entry in left_out:
-        require(bool(entry), "left_out has an entry without an axis, which would leave out every cell")
-        _check_axes("left_out", entry, grid)
-    is_empty = True
-    for point in itertools.product(*grid.values()):
-        coordinates = dict(zip(grid, point, strict=True))
-        if not any(all(coordinates[axis] == value for axis, value in entry.items()) for entry in left_out):
-            is_empty = False
-            yield coordinates
-    require(not is_empty, f"every cell of the grid {', '.join(grid)} is left out (left_out)")
-
-
-def _check_axes(key: str, named: Iterable[str], grid: Mapping[str, Any]) -> None:
-    unknown = [axis for axis in named if axis not in grid]
-    require(
-        not unknown,
-        f"{key} names {''.join(unknown[:1])}, which is no axis of the grid {', '.join(grid)}",
-    )
-
-
-def _more_seeds(block: ScaleBlock, coordinates: Mapping[str, Any], grid: Mapping[str, Any]) -> list[int]:
-    found: list[int] = []
-    for extra in block.extra_seeds:
-        _check_axes("extra_seeds", extra.where, grid)
-        if all(coordinates[axis] in values for axis, values in extra.where.items()):
-            found += extra.seeds
-    return found
 
 
 def to_run(config: DictConfig) -> RunConfig:

@@ -189,7 +189,7 @@ def test_eval_prints_the_workers_scores(tmp_path, monkeypatch, capfd):
         "mean        12.00",
     ]
     last = json.loads((run_dir / "seen.jsonl").read_text().splitlines()[-1])
-    assert last["arguments"] == ["eval", f"runs/{run_dir.name}/spec.json", "all"]
+    assert last["arguments"] == ["eval", f"runs/{run_dir.name}/spec.json", "all", "0"]
 
 
 def test_report_renders_and_checks(tmp_path, monkeypatch, capfd):
@@ -248,7 +248,10 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
         ("gnexp train --cfg ", ["job", "hydra", "all"]),
         ("gnexp train --conf", ["--config-dir"]),
         ("gnexp report --c", ["--check"]),
-        ("gnexp report exhibit=table", ["table1", "table2", "table3_channels", "table3_groups"]),
+        (
+            "gnexp report exhibit=table",
+            [f"table{name}" for name in ("1", "2", "3_channels", "3_groups", "4", "5", "6", "7")],
+        ),
         ("gnexp eval eval_stats=p", ["precise"]),
         ("gnexp eval nor", []),
         ("gnexp do", ["doctor"]),

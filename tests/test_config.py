@@ -186,7 +186,8 @@ def test_linked_fields_change_run_id():
     models.append(detector(fpn_stages=2, anchor_sizes=(16, 28, 44)))
     no_fpn = dict.fromkeys(("fpn_stages", "fpn_width", "box_head", "fc_width"))
     models.append(detector(neck="c4", **no_fpn))
-    assert {"neck", "fpn_stages", *changes} == {f.name for f in dataclasses.fields(DetectorFields)}
+    fields = dataclasses.fields(DetectorFields)
+    assert {"neck", "fpn_stages", *changes} == {f.name for f in fields if f.metadata["part"] == "science"}
     ids |= {RunConfig(model=model).run_id for model in models}
     ids.add(RunConfig(data=DataConfig(channels=3, mean=(0.5,) * 3, std=(0.25,) * 3)).run_id)
     assert len(ids) == 16 + 20  # RunConfig(gn) is in both lists
@@ -195,6 +196,38 @@ def test_linked_fields_change_run_id():
 def test_a_detectors_norm_spelled_none_is_no_norm():
     assert detector(box_norm="none").box_norm is None
     assert RunConfig(model=detector(fpn_norm="none")).run_id == RunConfig(model=detector()).run_id
+
+
+@pytest.mark.parametrize(
+    ("norm", "place"),
+    [
+        (NormConfig(kind="gn"), "gn"),
+        (NormConfig(kind="gn", num_groups=1), "ln"),
+        (NormConfig(kind="bn", momentum=0.1), "bn"),
+        (NormConfig(kind="frozen_bn"), None),
+    ],
+)
+def test_a_detectors_places_take_the_backbones_norm(norm, place):
+    same = {"fpn_norm": "same", "box_norm": "same", "mask_norm": "same"}
+    run = RunConfig(norm=norm, model=detector(**same), workers_per_pass=1)
+    assert (run.model.fpn_norm, run.model.box_norm, run.model.mask_norm) == (place,) * 3
+    spelled = RunConfig(norm=norm, model=detector(**dict.fromkeys(same, place)), workers_per_pass=1)
+    assert run.run_id == spelled.run_id
+    assert (
+        RunConfig(norm=norm, model=detector(box_head="2fc", **same), workers_per_pass=1).model.box_norm
+        is None
+    )
+
+
+def test_batch_norm_of_rois_takes_one_worker_at_a_time():
+    line = "whose number differs from worker to worker, takes one worker at a time: give workers_per_pass=1, got 8"
+    with pytest.raises(ValueError, match=line):
+        RunConfig(model=detector(box_norm="bn"))
+    RunConfig(model=detector(box_norm="bn"), processes=8)
+    with pytest.raises(
+        ValueError, match="model.fpn_norm=same is for norm=gn, ln, bn, frozen_bn and none, got brn"
+    ):
+        RunConfig(norm=brn(), model=detector(fpn_norm="same"))
 
 
 def test_gn_without_a_grouping_is_the_models_default_spelled_out():
@@ -279,7 +312,7 @@ def test_lr_is_the_papers_rule_at_8_workers():
             "model.fpn_stages is for model.neck=fpn, which needs it: got 3 with neck c4",
         ),
         (lambda: detector(fpn_width=None), "model.fpn_width is for model.neck=fpn, which needs it: got None"),
-        (lambda: detector(mask_norm="brn"), "model.mask_norm must be gn, ln, bn or none, got brn"),
+        (lambda: detector(mask_norm="brn"), "model.mask_norm must be same, gn, ln, bn or none, got brn"),
         (lambda: detector(box_head="1fc"), "model.box_head must be 2fc or 4conv1fc, got 1fc"),
         (lambda: detector(box_head="2fc", box_norm="gn"), "model.box_norm is for model.box_head=4conv1fc"),
         (

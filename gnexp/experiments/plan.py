@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import shlex
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from gnexp.config import RunConfig
+from gnexp.fields import require
 
 AxisValue = str | int | float
 
@@ -89,3 +92,41 @@ class Expansion:
         depth = max((len(cell.runs) for cell in self.cells), default=0)
         cells = sorted(self.cells, key=lambda cell: cell.runs[0].total_batch if cell.runs else 0)
         return tuple((cell, cell.runs[i]) for i in range(depth) for cell in cells if i < len(cell.runs))
+
+
+def grid_points(
+    grid: Mapping[str, list[Any]], left_out: Sequence[Mapping[str, Any]]
+) -> Iterator[dict[str, Any]]:
+    """The product of a grid's axes, outermost first, without the points that have all values of some entry."""
+    for entry in left_out:
+        require(bool(entry), "left_out has an entry without an axis, which would leave out every cell")
+        _check_axes("left_out", entry, grid)
+    is_empty = True
+    for point in itertools.product(*grid.values()):
+        coordinates = dict(zip(grid, point, strict=True))
+        if not any(all(coordinates[axis] == value for axis, value in entry.items()) for entry in left_out):
+            is_empty = False
+            yield coordinates
+    require(not is_empty, f"every cell of the grid {', '.join(grid)} is left out (left_out)")
+
+
+def _check_axes(key: str, named: Iterable[str], grid: Mapping[str, Any]) -> None:
+    unknown = [axis for axis in named if axis not in grid]
+    require(
+        not unknown,
+        f"{key} names {''.join(unknown[:1])}, which is no axis of the grid {', '.join(grid)}",
+    )
+
+
+def more_seeds(block: ScaleBlock, coordinates: Mapping[str, Any], grid: Mapping[str, Any]) -> list[int]:
+    """The seeds that a scale block's extra_seeds add to a cell.
+
+    Raises:
+        ValueError: an axis that the grid does not have.
+    """
+    found: list[int] = []
+    for extra in block.extra_seeds:
+        _check_axes("extra_seeds", extra.where, grid)
+        if all(coordinates[axis] in values for axis, values in extra.where.items()):
+            found += extra.seeds
+    return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
 import signal
 import statistics
@@ -13,14 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from gnexp.config import RunConfig, from_dict, science
 from gnexp.data.pieces import DEFAULT_MAX_SKIPPED
 from gnexp.engine.checkpoint import Checkpoints, load_tensors, save_tensors
 from gnexp.engine.device import choose_device, describe
-from gnexp.engine.evaluate import eval_model, take_tallies
 from gnexp.engine.initial_weights import load_initial_weights
 from gnexp.engine.processes import Processes, joined, rank
 from gnexp.engine.state import State, build
@@ -30,7 +27,7 @@ from gnexp.experiments.lock import locked
 from gnexp.experiments.result import DIVERGED, FINISHED, RESULT, WEIGHTS, Result, load_result
 from gnexp.experiments.screen import Screen
 from gnexp.experiments.status import DONE, PREEMPTED, RUNNING, Status
-from gnexp.files import remove_leftovers, write_bytes, write_text
+from gnexp.files import remove_leftovers, write_text
 from gnexp.signals import Stopper, StopRequest
 
 CHECKPOINTS, SKIPPED = "checkpoints", "skipped.txt"
@@ -268,67 +265,6 @@ def _named(position: tuple[int, int]) -> str:
 
 def _num_lines(path: Path) -> int:
     return path.read_bytes().count(b"\n") if path.exists() else 0
-
-
-def final_weights(spec: Spec, device: torch.device) -> dict[str, torch.Tensor]:
-    """What a finished run's training ended with; running statistics are (workers, C).
-
-    Raises:
-        ValueError: the run has not finished, or diverged.
-    """
-    path, result = spec.directory / WEIGHTS, spec.directory / RESULT
-    if result.exists() and load_result(result).status == DIVERGED:
-        raise ValueError(f"{spec.directory} diverged, so it has no final weights")
-    if not path.exists():
-        raise ValueError(f"{spec.directory} has no final weights; finish the run with gnexp train first")
-    weights: dict[str, torch.Tensor] = load_tensors(path, device)["model"]
-    return weights
-
-
-def finished_state(spec: Spec) -> State:
-    """A finished run as it ended, in one process whoever trained it: its workers are all of them.
-
-    Raises:
-        ValueError: the run has not finished, or diverged.
-    """
-    device = choose_device(spec.run.device)
-    weights = final_weights(spec, device)
-    state = build(dataclasses.replace(spec.run, processes=1), device)
-    state.load_model_state(weights)
-    return state
-
-
-def evaluate_run(spec: Spec, eval_stats: list[str]) -> dict[str, dict[str, float]]:
-    """The final weights' scores on val under each of the named statistics, in percent.
-
-    What was detected stands in detections-STATS.json in the run's directory, as COCO's own tools read it.
-
-    Raises:
-        ValueError: the run has not finished, or diverged.
-    """
-    state, found = finished_state(spec), {}
-    for stats in eval_stats:
-        tallies = take_tallies(state, stats, spec.run.recipe.epochs)
-        found[stats] = state.task.combine(tallies, state.dataset)
-        if (results := state.task.results(tallies)) is not None:
-            write_text(spec.directory / f"detections-{stats}.json", json.dumps(results))
-    return found
-
-
-def save_pictures(spec: Spec, num: int, stats: str) -> Path:
-    """Draws what a finished run finds in the first images of val; returns the folder.
-
-    Raises:
-        ValueError: the run has not finished, diverged, or is of a task without pictures.
-    """
-    state, folder = finished_state(spec), spec.directory / "images"
-    model = eval_model(state, stats, spec.run.recipe.epochs)
-    order = np.arange(min(num, state.dataset.num_val))
-    folder.mkdir(exist_ok=True)
-    for batch in state.dataset.val_batches([order[i : i + 1] for i in order]):
-        for name, content in state.task.draw(model, batch, state.dataset):
-            write_bytes(folder / name, content)
-    return folder
 
 
 def commit() -> dict[str, Any]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gnexp.experiments.run import evaluate_run, load_spec, save_pictures, set_threads
+from gnexp.experiments.finished import evaluate_run, save_pictures
+from gnexp.experiments.run import load_spec, set_threads
 from gnexp.nn.statistics import EVAL_STATS
 
 

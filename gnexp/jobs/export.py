@@ -9,7 +9,8 @@ import torch
 
 from gnexp.engine.evaluate import precise_model
 from gnexp.engine.export import export_weights, has_running_stats, torchvision_constructor
-from gnexp.experiments.run import Spec, final_weights, finished_state, load_spec, set_threads
+from gnexp.experiments.finished import final_weights, finished_state
+from gnexp.experiments.run import Spec, load_spec, set_threads
 from gnexp.files import write_bytes, write_json
 
 

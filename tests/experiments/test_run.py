@@ -13,9 +13,10 @@ from gnexp.config import NormConfig, RecipeConfig, science
 from gnexp.engine.checkpoint import Checkpoints, load_tensors
 from gnexp.engine.train import EpochRecord
 from gnexp.experiments import run as run_module
+from gnexp.experiments.finished import evaluate_run
 from gnexp.experiments.lock import locked
 from gnexp.experiments.result import load_result
-from gnexp.experiments.run import Spec, evaluate_run, load_spec, train_run
+from gnexp.experiments.run import Spec, load_spec, train_run
 from gnexp.experiments.screen import not_stated
 from tests.experiments.runs import SMOKE, write_spec
 from tests.faults.tiny import photographs, train_until

@@ -1,0 +1,79 @@
+"""What can be done with a finished run: its weights, its scores under other statistics, pictures of what it finds."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from gnexp.engine.checkpoint import load_tensors
+from gnexp.engine.device import choose_device
+from gnexp.engine.evaluate import eval_model, take_tallies
+from gnexp.engine.state import State, build
+from gnexp.experiments.result import DIVERGED, RESULT, WEIGHTS, load_result
+from gnexp.experiments.run import Spec
+from gnexp.files import write_bytes, write_text
+
+
+def final_weights(spec: Spec, device: torch.device) -> dict[str, torch.Tensor]:
+    """What a finished run's training ended with; running statistics are (workers, C).
+
+    Raises:
+        ValueError: the run has not finished, or diverged.
+    """
+    path, result = spec.directory / WEIGHTS, spec.directory / RESULT
+    if result.exists() and load_result(result).status == DIVERGED:
+        raise ValueError(f"{spec.directory} diverged, so it has no final weights")
+    if not path.exists():
+        raise ValueError(f"{spec.directory} has no final weights; finish the run with gnexp train first")
+    weights: dict[str, torch.Tensor] = load_tensors(path, device)["model"]
+    return weights
+
+
+def finished_state(spec: Spec) -> State:
+    """A finished run as it ended, in one process whoever trained it: its workers are all of them.
+
+    Raises:
+        ValueError: the run has not finished, or diverged.
+    """
+    device = choose_device(spec.run.device)
+    weights = final_weights(spec, device)
+    state = build(dataclasses.replace(spec.run, processes=1), device)
+    state.load_model_state(weights)
+    return state
+
+
+def evaluate_run(spec: Spec, eval_stats: list[str]) -> dict[str, dict[str, float]]:
+    """The final weights' scores on val under each of the named statistics, in percent.
+
+    What was detected stands in detections-STATS.json in the run's directory, as COCO's own tools read it.
+
+    Raises:
+        ValueError: the run has not finished, or diverged.
+    """
+    state, found = finished_state(spec), {}
+    for stats in eval_stats:
+        tallies = take_tallies(state, stats, spec.run.recipe.epochs)
+        found[stats] = state.task.combine(tallies, state.dataset)
+        if (results := state.task.results(tallies)) is not None:
+            write_text(spec.directory / f"detections-{stats}.json", json.dumps(results))
+    return found
+
+
+def save_pictures(spec: Spec, num: int, stats: str) -> Path:
+    """Draws what a finished run finds in the first images of val; returns the folder.
+
+    Raises:
+        ValueError: the run has not finished, diverged, or is of a task without pictures.
+    """
+    state, folder = finished_state(spec), spec.directory / "images"
+    model = eval_model(state, stats, spec.run.recipe.epochs)
+    order = np.arange(min(num, state.dataset.num_val))
+    folder.mkdir(exist_ok=True)
+    for batch in state.dataset.val_batches([order[i : i + 1] for i in order]):
+        for name, content in state.task.draw(model, batch, state.dataset):
+            write_bytes(folder / name, content)
+    return folder
