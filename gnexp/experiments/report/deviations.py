@@ -73,10 +73,10 @@ def describe_regime(runs: Sequence[RunConfig]) -> str:
 
 def _list_other(ours: dict[str, Any], paper: dict[str, Any], told: set[str]) -> list[str]:
     found = []
-    # Cells are compared at the same norm and batch; seeds are no part of a recipe.
+    # Cells are compared at the same norm. Seeds are no part of a recipe; what a run starts from follows from the rest.
     for key in sorted(_flat(ours).keys() | _flat(paper).keys()):
         a, b = _flat(ours).get(key), _flat(paper).get(key)
-        if a != b and key not in told and key != "seed":
+        if a != b and key not in told and key not in ("seed", "init"):
             words = _WORDS.get(key, key)
             found.append(f"{words[0].upper()}{words[1:]}: {_say(key, a)}; paper scale: {_say(key, b)}.")
     return found

@@ -41,6 +41,7 @@ class Score:
     plural: str
     title: str  # over values that stand beside the paper's
     units: str  # what they are, which way is better; a sentence or two
+    regime: str  # how the small scale's was chosen; the beginning of a sentence
     measures: tuple[Measure, ...]  # in the order of the paper's columns; the first one speaks for all
     compared: tuple[Measure, ...]  # that contrasts are told of
     wording: Wording
@@ -53,6 +54,7 @@ ERRORS = Score(
     plural="errors",
     title="Top-1 validation error",
     units="Errors are top-1 validation errors in percent, differences in points.",
+    regime="This regime was selected to show the effect (every regime tried is in docs/log.md),",
     measures=(ERROR,),
     compared=(ERROR,),
     wording=Wording(
@@ -75,6 +77,10 @@ APS = Score(
     units=(
         "AP is average precision in percent, of boxes and of masks, higher is better: COCO's mean over IoU 0.50 to "
         "0.95, or at IoU 0.50 (AP50) or 0.75 (AP75) alone. Differences are in points."
+    ),
+    regime=(
+        "One learning rate for every norm, the best for two of them on held-out images (docs/log.md); nothing was "
+        "selected to show the effect. It is another network, other data and a shorter schedule,"
     ),
     measures=(*_BOX, *_MASK),
     compared=(_BOX[0], _MASK[0]),

@@ -92,7 +92,7 @@ def small_caption(exhibit: Exhibit, found: Findings) -> str:
     )
     words = [
         f"{regime}; {found.small.seeds_text() or 'no seed'} per cell; mean ± half the 95 % t interval over seeds.",
-        "This regime was selected to show the effect (every regime tried is in docs/log.md),",
+        exhibit.score.regime,
         only_effects,
     ]
     if found.control is not None:
