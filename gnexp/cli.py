@@ -96,7 +96,7 @@ def _run_app(verb: str, words: list[str]) -> int:
 
     from gnexp import compose
     from gnexp import overrides as overrides_of
-    from gnexp.keys import DEFAULT_EXPERIMENT, conf_dir
+    from gnexp.keys import DEFAULT_EXPERIMENT, conf_dir, spell
     from gnexp.outer import outer_group
     from gnexp.signals import STOPPING
 
@@ -140,7 +140,7 @@ def _run_app(verb: str, words: list[str]) -> int:
         parent = composer.parent(overrides)
         if parent is not None and not shown_only and not Path(str(run.init_path)).is_file():
             runs_dir = overrides_of.runs_dir_of(arguments)
-            places = [] if str(runs_dir) == "runs" else [f"runs_dir={runs_dir}"]
+            places = [] if str(runs_dir) == "runs" else [f"runs_dir={spell(str(runs_dir))}"]
             raise ValueError(
                 f"this run starts from {parent.run.label}, which has no final weights in {runs_dir}; "
                 f"first {parent.command(*places)}, or let gnexp sweep do both"

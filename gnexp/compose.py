@@ -53,6 +53,7 @@ from gnexp.schema import app_schema
 
 CONFIG_NAME = "config"
 CELL = "cell"  # init=cell: another cell's run
+_KEPT = ("model.default_num_groups", "device", "threads")  # what a parent has from its child, beside its norm
 FROZEN = {"frozen_bn": "bn"}  # norm -> the norm whose statistics it freezes
 # What Hydra itself notes of a composition, and the launcher, which it takes from its own plugins alone.
 _NOT_CODE = ("overrides", "runtime", "job", "launcher")
@@ -202,7 +203,7 @@ class Composer:
         return merge_overrides(experiment.overrides, block.overrides, named)
 
     def _parent(self, merged: Sequence[str]) -> Parent | None:
-        """Of "init='cell: batch=32'": these words, with the run's own scale, seed, norm and model.
+        """Of "init='cell: batch=32'": these words, with the run's own scale, seed, norm, model and device.
 
         A detector's model is its backbone as a classifier, a frozen batch norm's norm the batch norm that it freezes.
         """
@@ -215,7 +216,7 @@ class Composer:
         norm = values["norm"][0] if "norm" in values else None
         kept += [f"norm={FROZEN.get(norm, norm)}"] if norm else []
         kept += [
-            f"{key}={value}" for key, (value, _) in values.items() if key in ("norm.num_groups", "norm.eps")
+            f"{key}={value}" for key, (value, _) in values.items() if key in _KEPT or key.startswith("norm.")
         ]
         rest = [override for override in merged if not override.startswith(("init=", "init_path="))]
         backbone = self.load(rest).model.backbone or values.get("model", (None,))[0]

@@ -100,7 +100,8 @@ def make_plan(expansion: Expansion, runs_dir: Path, results_dir: Path) -> list[P
 def _plan_parent(parent: Parent, runs_dir: Path) -> PlannedRun:
     run_dir = find_run_dir(runs_dir, parent.run)
     weights = run_dir / WEIGHTS
-    named = (word.partition("=") for word in parent.overrides if not word.startswith(("seed=", "scale=")))
+    unnamed = ("seed=", "scale=", "device=", "threads=")
+    named = (word.partition("=") for word in parent.overrides if not word.startswith(unnamed))
     coordinates: dict[str, AxisValue] = {key: value for key, _, value in named}
     overrides = tuple(word for word in parent.overrides if not word.startswith("seed="))
     return PlannedRun(

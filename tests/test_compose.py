@@ -331,3 +331,19 @@ def test_exhibits_by_name():
     assert [e["id"] for e in compose.load_exhibits(["table2", "figure1"])] == ["table2", "figure1"]
     with pytest.raises(ValueError, match="unknown exhibit 'tabel2': .*did you mean table2"):
         compose.load_exhibits(["tabel2"])
+
+
+@pytest.mark.parametrize(
+    ("words", "run"),
+    [
+        (["norm=gn", "norm.channels_per_group=4"], ["norm=gn", "norm.channels_per_group=4"]),
+        (["norm=gn", "model.default_num_groups=4"], ["norm=gn", "model.default_num_groups=4"]),
+        (["norm=bn", "norm.momentum=0.2"], ["norm=bn", "norm.momentum=0.2"]),
+        (["norm=frozen_bn", "norm.eps=0.001"], ["norm=bn", "norm.eps=0.001"]),
+    ],
+)
+def test_a_run_starts_from_one_of_its_own_norm(plain, words, run):
+    parent = plain.parent([*words, "init=cell", "device=cpu", "threads=1"])
+    assert parent is not None
+    assert parent.run.run_id == plain.run(plain.flatten(run)).run_id
+    assert parent.command() == f"gnexp train {' '.join(run)} device=cpu threads=1"

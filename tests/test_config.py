@@ -224,10 +224,16 @@ def test_batch_norm_of_rois_takes_one_worker_at_a_time():
     with pytest.raises(ValueError, match=line):
         RunConfig(model=detector(box_norm="bn"))
     RunConfig(model=detector(box_norm="bn"), processes=8)
-    with pytest.raises(
-        ValueError, match="model.fpn_norm=same is for norm=gn, ln, bn, frozen_bn and none, got brn"
-    ):
+    with pytest.raises(ValueError, match="default_num_groups=8, ln, bn, frozen_bn and none, got brn"):
         RunConfig(norm=brn(), model=detector(fpn_norm="same"))
+
+
+@pytest.mark.parametrize("groups", [{"num_groups": 4}, {"channels_per_group": 1}, {"channels_per_group": 4}])
+def test_a_place_cannot_be_the_same_as_other_groups_than_the_models(groups):
+    norm = NormConfig(kind="gn", **groups)
+    with pytest.raises(ValueError, match=f"model.fpn_norm=same is for .*, got {norm.label}"):
+        RunConfig(norm=norm, model=detector(fpn_norm="same"))
+    assert RunConfig(norm=norm, model=detector(fpn_norm="gn")).model.fpn_norm == "gn"
 
 
 def test_gn_without_a_grouping_is_the_models_default_spelled_out():

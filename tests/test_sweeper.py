@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shlex
 import shutil
 import signal
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from gnexp import cli, compose, launch, sweep
+from gnexp import cli, compose, launch, overrides, sweep
 from gnexp.config import RunConfig
 from hydra_plugins.gnexp_sweeper.sweeper import GnexpSweeper
 
@@ -298,6 +299,9 @@ def test_train_names_the_run_that_is_missing(capfd):
         "starts from fashion_scenes-thin_resnet-bn-batch4-seed0, which has no final weights in runs; "
         "first gnexp train scale=smoke norm=bn batch=4, or let gnexp sweep do both" in capfd.readouterr().err
     )
+    assert cli.main([*words, "runs_dir='my runs (2)'"]) == 2
+    command = capfd.readouterr().err.split("first ")[1].split(", or let")[0]
+    overrides.parse(shlex.split(command)[2:])  # as it is pasted
     assert cli.main(["train", "scale=smoke", "norm=bn", "batch=4"]) == 0
     assert cli.main(words) == 0
     assert cli.main(["train", "scale=smoke", "init='cell: bach=4'"]) == 2

@@ -90,8 +90,9 @@ class RunConfig:
 
     def _resolve_places(self) -> None:
         """Puts the backbone's norm where a detector says "same", before any hash, and checks what workers share."""
+        own_groups = self.norm.num_groups == self.model.default_num_groups
         same = {
-            "gn": "ln" if self.norm.label == "ln" else "gn",
+            "gn": "ln" if self.norm.label == "ln" else "gn" if own_groups else None,
             "bn": "bn",
             "frozen_bn": "none",
             "none": "none",
@@ -105,7 +106,8 @@ class RunConfig:
         for name, value in wanted.items():
             require(
                 value is not None,
-                f"model.{name}=same is for norm=gn, ln, bn, frozen_bn and none, got {self.norm.kind}",
+                f"model.{name}=same is for norm=gn with model.default_num_groups={self.model.default_num_groups}, "
+                f"ln, bn, frozen_bn and none, got {self.norm.label}",
             )
         model = dataclasses.replace(self.model, **wanted)
         object.__setattr__(self, "model", model)

@@ -155,7 +155,7 @@ def read_coco(annotations: Path, folder: Path) -> CocoFiles:
         if type(category_id) is not int or category_id not in label_of:
             refuse(annotations, what, f"category_id is {category_id!r}, which no category has")
         check_annotation(annotations, what, entry, images[image_id])
-        if not entry.get("iscrowd") and min(entry["bbox"][2:]) >= 1:
+        if not entry.get("iscrowd") and min(entry["bbox"][2:]) >= 1 and _is_within(entry, images[image_id]):
             used[image_id].append(entry)
     lists = [used.get(image_id, []) for image_id in images]
     entries = [entry for own in lists for entry in own]
@@ -178,6 +178,12 @@ def read_coco(annotations: Path, folder: Path) -> CocoFiles:
         category_ids,
         digest.hexdigest(),
     )
+
+
+def _is_within(entry: Entry, image: Entry) -> bool:
+    """Whether anything is left of a box once it is cut to its image, which rounding may put beyond the border."""
+    x, y, width, height = entry["bbox"]
+    return bool(x + width > 0 and y + height > 0 and x < image["width"] and y < image["height"])
 
 
 def _corners(entries: list[Entry], images: dict[int, Entry]) -> npt.NDArray[np.float32]:

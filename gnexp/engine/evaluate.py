@@ -35,7 +35,8 @@ def evaluate(
     Args:
         state: the model and its data.
         eval_stats: some of EVAL_STATS.
-        epoch: finished epochs; precise statistics see the images as the next one would draw them.
+        epoch: finished epochs; precise statistics see the images as the pass of that number draws them, the next
+            one unless an epoch is recipe.epoch_steps.
         is_stopped: whether this process was asked to leave.
 
     Raises:
@@ -110,7 +111,7 @@ def precise_model(state: State, epoch: int, is_stopped: Callable[[], bool] = nev
 def _precise_batches(
     state: State, epoch: int, is_stopped: Callable[[], bool]
 ) -> Iterator[tuple[torch.Tensor, slice]]:
-    """Training images as the next epoch would draw them, whole batches up to recipe.precise_images."""
+    """Training images as pass `epoch` over them draws them, whole batches up to recipe.precise_images."""
     run = state.run
     limit = run.recipe.precise_images or state.dataset.num_train
     batches = train_batches(

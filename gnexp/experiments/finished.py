@@ -16,6 +16,7 @@ from gnexp.engine.state import State, build
 from gnexp.experiments.result import DIVERGED, RESULT, WEIGHTS, load_result
 from gnexp.experiments.run import Spec
 from gnexp.files import write_bytes, write_text
+from gnexp.nn.statistics import batch_norms
 
 
 def final_weights(spec: Spec, device: torch.device) -> dict[str, torch.Tensor]:
@@ -55,8 +56,10 @@ def evaluate_run(spec: Spec, eval_stats: list[str]) -> dict[str, dict[str, float
         ValueError: the run has not finished, or diverged.
     """
     state, found = finished_state(spec), {}
+    tallies = None
     for stats in eval_stats:
-        tallies = take_tallies(state, stats, spec.run.recipe.epochs)
+        if tallies is None or batch_norms(state.model):  # other norms find the same whatever the statistics
+            tallies = take_tallies(state, stats, spec.run.recipe.epochs)
         found[stats] = state.task.combine(tallies, state.dataset)
         if (results := state.task.results(tallies)) is not None:
             write_text(spec.directory / f"detections-{stats}.json", json.dumps(results))

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import nn
 
-from gnexp.config import RunConfig
+from gnexp.config import DataConfig, RunConfig
 from gnexp.data.coco import Coco
 from gnexp.data.dataset import Batch, Dataset
 from gnexp.models import build_detector
@@ -16,9 +16,7 @@ from gnexp.nn.norms import norm_factory
 from gnexp.tasks.coco_eval import METRICS, Result, evaluate_results, to_results
 from gnexp.tasks.pictures import draw_detections
 
-_EVAL_SIZE = (
-    4  # images at once; without padding it changes nothing, and with it an image sees its batch-mates' size
-)
+_EVAL_SIZE = 4  # images at once, where all are padded to one size
 
 
 class Detection:
@@ -36,8 +34,7 @@ class Detection:
             workers=run.virtual_workers,
             mean=data.mean,
             std=data.std,
-            # Of the small scale's data every image is as large as it is to be.
-            min_size=None if data.min_size == data.image_size == data.max_size else data.min_size,
+            min_size=data.min_size if is_resized(data) else None,
             max_size=data.max_size,
             num_classes=data.num_classes,
             generator=generator,
@@ -49,8 +46,8 @@ class Detection:
         model(torch.zeros(num_images, run.data.channels, size, size, device="meta"))
 
     def eval_size(self, run: RunConfig) -> int:
-        """As many as one worker trains on: an image is padded to its batch-mates."""
-        return min(run.batch, _EVAL_SIZE)
+        """One where images differ in size, as Detectron tests: batch-mates would pad it, and others by processes."""
+        return 1 if is_resized(run.data) else min(run.batch, _EVAL_SIZE)
 
     def step(self, model: nn.Module, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """The sum of RPN's, the boxes' and the masks' losses, and 0: nothing is scored in training."""
@@ -86,6 +83,11 @@ class Detection:
         assert isinstance(dataset, Coco), "as in tally"
         scores = evaluate_results(dataset.ground_truth(), in_order(tallies))
         return {name: score for name, score in scores.items() if score is not None and not math.isnan(score)}
+
+
+def is_resized(data: DataConfig) -> bool:
+    """Whether the model resizes images; of the small scale's data every image is as large as it is to be."""
+    return not data.min_size == data.image_size == data.max_size
 
 
 def in_order(tallies: Sequence[list[Result]]) -> list[Result]:

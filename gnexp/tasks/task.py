@@ -31,7 +31,7 @@ class Task(Protocol):
         ...
 
     def eval_size(self, run: RunConfig) -> int:
-        """Images that evaluation takes at once; the scores are the same for any number."""
+        """Images that evaluation takes at once; the scores are the same for any number of processes."""
         ...
 
     def step(self, model: nn.Module, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:

@@ -20,7 +20,7 @@ def main(words: list[str]) -> int:
     check_choice("eval_stats", settings["eval_stats"], ("worker0", "mean", "precise", "all"))
     if not settings["run"]:
         raise ValueError("which run? gnexp eval run=RUN_ID (or the start of it, or its directory)")
-    if not settings["save_images"].isdigit():
+    if not settings["save_images"].isdecimal():
         raise ValueError(f"save_images must be a number of images, got {settings['save_images']}")
     run_dir = named_run_dir(settings["run"], Path(settings["runs_dir"]))
     arguments = ["eval", str(run_dir / "spec.json"), settings["eval_stats"], settings["save_images"]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import os
@@ -54,12 +55,25 @@ def main(words: list[str]) -> int:
         overrides = [f"experiment={DEFAULT_EXPERIMENT}", *overrides]
     expansion = composer.expand(*question(overrides), overrides, seeds=_seeds(given))
     runs_dir, results_dir = (Path(str(given.get(f"{d}_dir", [d])[0])) for d in ("runs", "results"))
-    counted = _count([cell for cell in expansion.cells if cell.runs])
+    plan = make_plan(expansion, runs_dir, results_dir)
+    cells = [*_parents(expansion, plan), *(cell for cell in expansion.cells if cell.runs)]
+    counted = _count(cells)
     if counted is None:
         return 1  # the child has said why
-    plan = make_plan(expansion, runs_dir, results_dir)
-    print(_describe(expansion, plan, counted, speed, (runs_dir, results_dir)))
+    print(_describe(expansion, cells, plan, counted, speed, (runs_dir, results_dir)))
     return 0
+
+
+def _parents(expansion: Expansion, plan: Sequence[PlannedRun]) -> list[Cell]:
+    """The cells of which others start, where no cell of the expansion is one; their seeds together."""
+    own = {run.run_id for cell in expansion.cells for run in cell.runs}
+    found: dict[tuple[str, ...], Cell] = {}
+    for item in plan:
+        if item.run.run_id not in own:
+            before = found.get(item.cell.overrides)
+            runs = (*(before.runs if before else ()), item.run)
+            found[item.cell.overrides] = dataclasses.replace(item.cell, runs=runs)
+    return list(found.values())
 
 
 def _split(words: Sequence[str]) -> tuple[float | None, list[str], list[str]]:
@@ -112,6 +126,7 @@ def _count(cells: Sequence[Cell]) -> dict[str, Any] | None:
 
 def _describe(
     expansion: Expansion,
+    cells: Sequence[Cell],
     plan: Sequence[PlannedRun],
     counted: Mapping[str, Any],
     speed: float | None,
@@ -121,7 +136,7 @@ def _describe(
     speeds = [] if speed else read_speeds(*places)
     todo = {item.run.run_id for item in plan if item.done_in is None}
     rows = []
-    for cell, found in zip([cell for cell in expansion.cells if cell.runs], counted["cells"], strict=True):
+    for cell, found in zip(cells, counted["cells"], strict=True):
         run, size = cell.runs[0], found["num_train"]
         per_epoch = run.recipe.epoch_steps or (None if size is None else size // run.total_batch)
         steps = None if per_epoch is None else per_epoch * run.recipe.epochs
@@ -171,8 +186,8 @@ def _aligned(table: Sequence[Sequence[str]]) -> list[str]:
 
 def _totals(rows: Sequence[_Row], plan: Sequence[PlannedRun]) -> str:
     """Each run once: two cells can be one run, which is the first one's."""
-    by_cell = {id(row.cell): row for row in rows}
-    todo = [by_cell[id(item.cell)] for item in plan if item.done_in is None]
+    by_run = {run.run_id: row for row in reversed(rows) for run in row.cell.runs}
+    todo = [by_run[item.run.run_id] for item in plan if item.done_in is None]
     parts = [f"{len(plan)} runs: {len(plan) - len(todo)} done, {len(todo)} to do"]
     if todo:
         flops = [row.flops for row in todo if row.flops is not None]

@@ -184,6 +184,18 @@ def test_counts_are_of_usable_images_and_others_than_expected_are_noted(root):
     assert notes[1:] == [f"photographs has 118287 train images, {annotations_path(root, 'train')} names 8"]
 
 
+def test_a_box_of_which_its_image_has_nothing_is_not_used(root, tmp_path):
+    """Rounding may put a box a pixel beyond the border: cut to the image it has no width, which training refuses."""
+    shutil.copytree(root, tmp_path / "coco")
+    path = annotations_path(tmp_path / "coco", "train")
+    content = json.loads(path.read_text())
+    image = next(image for image in content["images"] if image["id"] == 103)  # without annotations
+    entry = content["annotations"][0] | {"id": 9999, "image_id": 103, "iscrowd": 0, "area": 4.0}
+    content["annotations"].append(entry | {"bbox": [image["width"], 3, 1, 4]})
+    path.write_text(json.dumps(content))
+    assert _open(tmp_path / "coco").num_train == _open(root).num_train
+
+
 def test_the_fingerprint_is_of_annotations_names_and_sizes(root, tmp_path):
     first = _open(root).fingerprint
     assert _open(root, sha256=first, num_train=2).fingerprint == first

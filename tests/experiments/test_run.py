@@ -12,12 +12,15 @@ import torch
 from gnexp.config import NormConfig, RecipeConfig, science
 from gnexp.engine.checkpoint import Checkpoints, load_tensors
 from gnexp.engine.train import EpochRecord
+from gnexp.experiments import finished as finished_runs
 from gnexp.experiments import run as run_module
 from gnexp.experiments.finished import evaluate_run
 from gnexp.experiments.lock import locked
 from gnexp.experiments.result import load_result
 from gnexp.experiments.run import Spec, load_spec, train_run
 from gnexp.experiments.screen import not_stated
+from gnexp.nn.statistics import EVAL_STATS
+from gnexp.tasks.classification import Classification
 from tests.experiments.runs import SMOKE, write_spec
 from tests.faults.tiny import photographs, train_until
 
@@ -127,6 +130,18 @@ def test_evaluation_gives_the_reported_errors_again(finished: Path) -> None:
     assert found["worker0"] == {"top1_error": series[-1]["val/top1_error"]}
     assert found["mean"] == {"top1_error": series[-1]["val/top1_error_mean"]}
     assert found["precise"] == {"top1_error": series[-1]["val/top1_error_precise"]}
+
+
+def test_a_norm_without_running_statistics_is_evaluated_once(
+    finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+    monkeypatch.setattr(finished_runs, "batch_norms", lambda model: [])
+    monkeypatch.setattr(finished_runs, "take_tallies", lambda state, stats, epoch: calls.append(stats) or [])
+    monkeypatch.setattr(Classification, "combine", lambda *arguments: {"top1_error": 1.0})
+    spec = load_spec(finished / "spec.json")
+    assert evaluate_run(spec, list(EVAL_STATS)) == {stats: {"top1_error": 1.0} for stats in EVAL_STATS}
+    assert calls == ["worker0"]
 
 
 def test_evaluation_of_an_unfinished_run(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Mask R-CNN in the engine: losses, scores, resuming, processes, and what it can learn."""
 
 import copy
+import dataclasses
 import itertools
 import json
 import os
@@ -165,3 +166,11 @@ def test_a_few_images_are_learned(root: Path) -> None:
     dataset.num_val = dataset.num_train
     records = [record.metrics for record in train(state) if isinstance(record, EpochRecord)]
     assert records[-1]["val/box_ap"] > 50
+
+
+def test_evaluation_takes_images_of_different_size_one_by_one(root: Path) -> None:
+    """Padded to its batch-mates an image would score otherwise with other processes, which pair it otherwise."""
+    run = smoke(root)
+    assert Detection().eval_size(run) == run.batch == 2  # all of one size, once padded
+    data = dataclasses.replace(run.data, min_size=128, image_size=128, max_size=192)
+    assert Detection().eval_size(dataclasses.replace(run, data=data)) == 1

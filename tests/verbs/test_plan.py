@@ -105,3 +105,23 @@ def test_a_users_own_files_and_a_cell_that_cannot_be_built(tmp_path, capfd):
     error = capfd.readouterr().err
     assert error.startswith("gnexp: error: norm.num_groups=3: layer bn1: groups must divide")
     assert error.count("\n") == 1
+
+
+@pytest.mark.usefixtures("here")
+def test_runs_that_others_start_from_have_rows_of_their_own(capfd):
+    words = [
+        "plan",
+        "experiment=null",
+        "scale=smoke",
+        "norm=bn,gn",
+        "batch=2",
+        "seed=0,1",
+        "init='cell: batch=4'",
+    ]
+    assert cli.main([*words, "images_per_second=100"]) == 0
+    out = capfd.readouterr().out
+    assert {cell: row[:2] for cell, row in rows_of(out).items()} == {
+        "cell": ["runs", "to do"],
+        **{key: ["2", "2"] for key in ("bn batch=4", "gn batch=4", "bn", "gn")},
+    }
+    assert "8 runs: 0 done, 8 to do" in out
