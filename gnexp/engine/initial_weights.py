@@ -182,11 +182,18 @@ def _take_variances(model: nn.Module, weights: Weights) -> None:
 def _choose_workers(
     model: nn.Module, weights: Weights, workers: int, first_worker: int, notes: list[str]
 ) -> None:
-    """Makes the running statistics this process's own workers', (V, C)."""
+    """Makes the running statistics this process's own workers', (V, C).
+
+    Worker 0's serve every worker where a layer is frozen, as in evaluation: else what a worker's images go through would
+    hang on which process holds it.
+    """
     others: set[int] = set()
     norms = {id(norm) for norm in batch_norms(model)}
     for prefix, module in model.named_modules():
         is_frozen = isinstance(module, FrozenBatchNormAct)
+        trains = not is_frozen and any(
+            parameter.requires_grad for parameter in module.parameters(recurse=False)
+        )
         if id(module) not in norms and not is_frozen:
             continue
         for name, own in module.named_buffers(prefix=prefix, recurse=False):
@@ -196,11 +203,11 @@ def _choose_workers(
                 theirs = weights[name] = theirs[0]
             if own.dim() != 2 or theirs is None or theirs.dim() not in (1, 2):
                 continue
-            if theirs.dim() == 2 and len(theirs) == workers:
+            if theirs.dim() == 2 and len(theirs) == workers and trains:
                 weights[name] = theirs[first_worker : first_worker + len(own)]
                 continue
             if theirs.dim() == 2:
-                others.add(len(theirs))
+                others |= {len(theirs)} - {workers}
                 theirs = theirs[0]
             if theirs.shape == own.shape[1:]:
                 weights[name] = theirs.expand(own.shape)

@@ -203,6 +203,20 @@ def test_a_classification_run_is_a_detectors_backbone(tmp_path: Path, model: str
         assert torch.equal(value, theirs[2:] if "running" in key else theirs), key
 
 
+def test_frozen_layers_of_batch_norm_take_worker_0s_in_every_process(tmp_path: Path) -> None:
+    """They run on the first row that a process holds: it must not hang on the number of processes."""
+    run = run_of("norm=bn")
+    weights = trained(run)
+    path = save(weights, tmp_path / "w.pt")
+    built = detector("thin_mask_rcnn", "bn", "freeze_at=2", workers=2)
+    (note,) = load_initial_weights(built, starting_from(run, path), CPU, first_worker=2)
+    assert "statistics" not in note
+    found = built.state_dict()
+    for name, rows in (("bn1", slice(0, 1)), ("layer1.0.bn2", slice(0, 1)), ("layer2.0.bn1", slice(2, 4))):
+        theirs = weights[f"{name}.running_mean"][rows].expand(2, -1)
+        assert torch.equal(found[f"backbone.body.{name}.running_mean"], theirs), name
+
+
 def test_frozen_batch_norm_takes_worker_0s_statistics_of_a_batch_norm_run(tmp_path: Path) -> None:
     run = run_of("norm=bn")
     weights = trained(run)
