@@ -61,14 +61,14 @@ def test_a_run_and_its_evaluation(tmp_path: Path) -> None:
     assert [line.split(":")[0] for line in out.splitlines() if line.startswith("epoch")] == [
         "epoch 1/3", "epoch 2/3", "epoch 3/3",
     ]  # fmt: skip
-    code, out, err = finish(start(spec, "eval", str(spec), "all"))
+    code, out, err = finish(start(spec, "eval", str(spec), "all", "0"))
     metrics = json.loads((spec.parent / "metrics.jsonl").read_text().splitlines()[-1])
-    assert code == 0 and dict(line.split("\t") for line in out.splitlines()) == {
-        "worker0": f"{metrics['val/top1_error']:.4f}",
-        "mean": f"{metrics['val/top1_error_mean']:.4f}",
-        "precise": f"{metrics['val/top1_error_precise']:.4f}",
+    assert code == 0 and {tuple(line.split("\t")[:2]): line.split("\t")[2] for line in out.splitlines()} == {
+        ("worker0", "top1_error"): f"{metrics['val/top1_error']:.4f}",
+        ("mean", "top1_error"): f"{metrics['val/top1_error_mean']:.4f}",
+        ("precise", "top1_error"): f"{metrics['val/top1_error_precise']:.4f}",
     }
-    code, _, err = finish(start(spec, "eval", str(spec), "best"))
+    code, _, err = finish(start(spec, "eval", str(spec), "best", "0"))
     assert code == 2 and err == [
         "gnexp: error: eval_stats must be one of worker0, mean, precise, all; got best"
     ]

@@ -184,8 +184,8 @@ def _choose_workers(
 ) -> None:
     """Makes the running statistics this process's own workers', (V, C).
 
-    Worker 0's serve every worker where a layer is frozen, as in evaluation: else what a worker's images go through would
-    hang on which process holds it.
+    Worker 0's serve every worker where a layer is frozen, as in evaluation: else what an image goes through would hang
+    on which process holds its worker.
     """
     others: set[int] = set()
     norms = {id(norm) for norm in batch_norms(model)}

@@ -24,7 +24,9 @@ ALL_GN = ("fpn_norm=gn", "box_norm=gn", "mask_norm=gn")
 
 def config_of(model: str, *overrides: str) -> ModelConfig:
     """A model of conf/model; overrides without their prefix."""
-    return COMPOSER.run([f"model={model}", *(f"model.{override}" for override in overrides)]).model
+    return COMPOSER.run(
+        [f"model={model}", "workers_per_pass=1", *(f"model.{override}" for override in overrides)]
+    ).model
 
 
 def detector(model: str | ModelConfig, norm: str, *overrides: str, **arguments: Any) -> MaskRCNN:
