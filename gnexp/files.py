@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,20 @@ def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
         os.fsync(directory)  # the rename itself must survive a power cut
     finally:
         os.close(directory)
+
+
+@contextlib.contextmanager
+def locked_folder(folder: Path, lock: str) -> Iterator[None]:
+    """Waits until no other process is inside, such as the other runs of a sweep; makes the folder.
+
+    Args:
+        folder: what is to be filled once.
+        lock: name of the file in it that is locked; it stays.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / lock, "a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def remove_leftovers(directory: Path) -> None:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import io
 import socket
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +14,7 @@ import torch
 
 from gnexp.config import DataConfig
 from gnexp.data.in_memory import SIZES, InMemoryDataset, Split, check_settings
+from gnexp.files import locked_folder
 
 _TIMEOUT = 20  # seconds that a server may be silent
 _LOCK = ".download.lock"
@@ -65,7 +64,7 @@ def _find(name: str, root: Path) -> tuple[Split, Split]:
         return _read(source, root)
     archives = _archives(source, root)
     try:
-        with _alone(root):
+        with locked_folder(root, _LOCK):
             with contextlib.suppress(Exception):  # another run has downloaded them meanwhile
                 return _read(source, root)
             if not all(archive.is_file() for archive in archives):
@@ -129,12 +128,3 @@ def _remove_unpacked(archives: dict[Path, str]) -> None:
         unpacked = archive.with_suffix("")
         if unpacked.is_file() and _is_whole(archive, archives):
             unpacked.unlink()
-
-
-@contextlib.contextmanager
-def _alone(root: Path) -> Iterator[None]:
-    """Waits until no other run downloads into this folder: those of a sweep start together."""
-    root.mkdir(parents=True, exist_ok=True)
-    with open(root / _LOCK, "a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

@@ -5,8 +5,6 @@ Masks are run lengths, which hold pixels exactly; polygons do not.
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -28,6 +26,7 @@ from gnexp.data.coco_pieces import read_pixels
 from gnexp.data.fashion import NUM_HELD_OUT
 from gnexp.data.fashion_mnist import load_fashion_mnist
 from gnexp.data.pictures import SIDES, Picture, make_picture, shortest
+from gnexp.files import locked_folder
 
 CATEGORIES = (
     "T-shirt/top",
@@ -59,7 +58,7 @@ def open_fashion_coco(config: DataConfig, device: torch.device) -> Coco:
     folder = Path(config.root).expanduser().absolute() / _folder_name(config)
     try:
         if not folder.is_dir():
-            with _alone(folder.parent):
+            with locked_folder(folder.parent, _LOCK):
                 if not folder.is_dir():  # else another run has made it meanwhile
                     _make_folder(config, folder)
     except OSError as error:
@@ -111,15 +110,6 @@ def _folder_name(config: DataConfig) -> str:
     settings = (_VERSION, config.image_size, config.exposure or 0.0, config.val_source or "test")
     whole = repr((*settings, config.num_train, config.num_val))
     return f"{config.num_train}-{config.num_val}-{hashlib.sha256(whole.encode()).hexdigest()[:12]}"
-
-
-@contextlib.contextmanager
-def _alone(root: Path) -> Iterator[None]:
-    """Waits until no other run makes images in this folder: those of a sweep start together."""
-    root.mkdir(parents=True, exist_ok=True)
-    with open(root / _LOCK, "a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _make_folder(config: DataConfig, folder: Path) -> None:

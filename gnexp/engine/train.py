@@ -19,12 +19,13 @@ from gnexp.engine.state import State
 from gnexp.nn.batch_norm import WorkerNormAct
 from gnexp.nn.statistics import EVAL_STATS, batch_norms
 from gnexp.nn.step import Step, StepListener, step_listeners
+from gnexp.tasks.task import NotFiniteError
 
 __all__ = ["DivergedError", "EpochRecord", "StepRecord", "Stopped", "train"]
 
 
 class DivergedError(Exception):
-    """The loss, a gradient or a weight is not finite.
+    """The loss, a gradient, a weight, or what the model finds in evaluation is not finite.
 
     Raised before an update with a bad loss or gradient, and before a record of an epoch that ended in bad weights. The
     last checkpoint is the last good state: batch normalization's running statistics have seen the bad batch by now.
@@ -88,7 +89,11 @@ def _finish_epoch(state: State, is_stopped: Callable[[], bool]) -> EpochRecord:
         metrics[f"train/{state.task.train_score}"] = 100 * state.score_sum / num_images
     is_reported = epoch > run.recipe.epochs - run.recipe.report_epochs
     eval_stats = EVAL_STATS if is_reported else EVAL_STATS[:1] if run.recipe.is_evaluated(epoch) else ()
-    for stats, scores in evaluate(state, eval_stats, epoch=epoch, is_stopped=is_stopped).items():
+    try:
+        found = evaluate(state, eval_stats, epoch=epoch, is_stopped=is_stopped)
+    except NotFiniteError as error:
+        raise DivergedError(f"{error} (after epoch {epoch})") from None
+    for stats, scores in found.items():
         for name, value in scores.items():
             metrics[f"val/{name}" if stats == "worker0" else f"val/{name}_{stats}"] = value
     metrics |= probed

@@ -1,8 +1,9 @@
 """Mask R-CNN (He et al. 2017) on a gnexp ResNet: R-C4 and R-FPN, with a norm of choice at each place.
 
 Settings are Detectron's, the code that the paper follows; parts are torchvision's, and so are the parameters' names.
-Two differences are left: anchors that cross an image's border train too, and each image keeps its own best proposals,
-where Detectron keeps twice as many of a worker's two images together.
+Differences that are left: a step's images are all wide or all tall, where Detectron sorts each worker's own; anchors
+that cross an image's border train too; each image keeps its own best proposals, where Detectron keeps twice as many of
+a worker's two images together.
 
 Images of different size are padded with zeros (the mean) to the largest, and the padding enters the statistics of group
 and layer normalization as it does those of batch normalization: only for images of equal size is an image's output

@@ -164,14 +164,17 @@ class RoIHeads(roi_heads.RoIHeads):  # type: ignore[misc]
             return maps.new_zeros(0, self.box_predictor.cls_score.in_features, 1, 1)
         return self.last_stage(maps)  # type: ignore[no-any-return]
 
-    def run_shapes(self, num: int) -> None:
-        """Runs the heads on num RoIs, all foreground, of the meta device."""
-        pool = self.box_roi_pool
-        maps = torch.zeros(num, self.channels, *pool.output_size, device="meta")
+    def run_shapes(self, num_images: int) -> None:
+        """Runs the heads on the meta device, on as many RoIs as training has at most."""
+        pool, sampler = self.box_roi_pool, self.fg_bg_sampler
+        num_boxes = num_images * sampler.num
+        num_masks = max(1, int(num_boxes * sampler.positive_share))
+        maps = torch.zeros(num_boxes, self.channels, *pool.output_size, device="meta")
         maps = maps if self.last_stage is None else self.last_stage(maps)
         self.box_predictor(self.box_head(maps))
+        maps = maps[:num_masks]
         if self.last_stage is None:
-            maps = torch.zeros(num, self.channels, *self.mask_roi_pool.output_size, device="meta")
+            maps = torch.zeros(num_masks, self.channels, *self.mask_roi_pool.output_size, device="meta")
         self.mask_predictor(self.mask_head(maps))
 
 

@@ -59,7 +59,8 @@ def with_precise_stats(
 
     The norms run in training mode, each worker normalizing its own images, so that the statistics are those of the
     network as it trains; dropout, which follows them all, stays off. Means and variances of all batches and workers
-    are pooled by the law of total variance: var = E[var_b] + Var[mean_b].
+    are pooled by the law of total variance: var = E[var_b] + Var[mean_b]. In a detector's heads they are those of
+    evaluation's proposals, each batch with equal weight; a norm that saw none keeps what it has.
 
     Args:
         model: left as it is.
@@ -74,34 +75,35 @@ def with_precise_stats(
         norm for norm in batch_norms(probe) if norm.weight.requires_grad
     ]  # a frozen one keeps what it has
     sums = [
-        torch.zeros(2, norm.channels, dtype=torch.float64, device=norm.running_mean.device) for norm in norms
+        torch.zeros(3, norm.channels, dtype=torch.float64, device=norm.running_mean.device) for norm in norms
     ]
     handles = []
     for norm, total in zip(norms, sums, strict=True):
         norm.train()
         norm.momentum = 0.0  # renormalization corrects towards the running statistics that training left
         handles.append(norm.register_forward_pre_hook(functools.partial(_add_moments, total)))
-    count = torch.zeros((), dtype=torch.float64)
+    has_any = False
     for images, workers in batches:
         for norm in norms:
             norm.take_workers(workers)
         probe(images)
-        count += 1
-    if count == 0:
+        has_any = True
+    if not has_any:
         raise ValueError(
             "precise statistics need at least one whole total batch of training images, got none"
         )
-    add_up(count)
     for norm, total, handle in zip(norms, sums, handles, strict=True):
         handle.remove()
         add_up(total)
-        mean, second_moment = total / count.item()
-        norm.set_running_stats(mean, (second_moment - mean.square()).clamp_(min=0))
+        if (count := total[2, 0].item()) > 0:
+            mean, second_moment = total[:2] / count
+            norm.set_running_stats(mean, (second_moment - mean.square()).clamp_(min=0))
     return probe.eval()
 
 
 def _add_moments(total: torch.Tensor, norm: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
-    """Adds the mean and second moment, each (C,), of a whole batch: pooled over its workers too."""
+    """Adds the mean and second moment of a whole batch, pooled over its workers too, and counts it, each in (C,)."""
     mean, variance = channel_moments(inputs[0])
     total[0] += mean
     total[1] += variance.double() + mean.double().square()
+    total[2] += 1

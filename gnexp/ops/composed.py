@@ -17,6 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch.autograd.function import once_differentiable
 
+from gnexp.ops.layout import layout_of
+
 HALF = (torch.bfloat16, torch.float16)
 FAR = 10.0  # mean/std up to which the native backward is off by at most 3e-4 of the largest gradient, on any map
 # Values per channel up to which it is off by at most 1e-3 at mean/std 1000, by 5e-3 where dy has a mean of its own; to
@@ -68,7 +70,7 @@ def group_norm(
         y = y.relu_()
     if y.dtype != x.dtype:
         y = y.to(x.dtype)
-    return y if x.is_contiguous() else y.contiguous(memory_format=_memory_format(x))
+    return y if x.is_contiguous() else y.contiguous(memory_format=layout_of(x))
 
 
 def _normalize(
@@ -221,13 +223,3 @@ def _differentiate(ctx: Any, dy: torch.Tensor, *_: Any) -> tuple[torch.Tensor | 
 
 
 normalize.register_autograd(_differentiate, setup_context=_save)
-
-
-def _memory_format(x: torch.Tensor) -> torch.memory_format:
-    """Channels last where x has it; contiguous for x of any other strides."""
-    if not x.is_contiguous():
-        if x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last):
-            return torch.channels_last
-        if x.dim() == 5 and x.is_contiguous(memory_format=torch.channels_last_3d):
-            return torch.channels_last_3d
-    return torch.contiguous_format

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from gnexp.ops.layout import layout_of
 from gnexp.ops.plan import LOOPED, SPLIT, WHOLE, group_slab, make_plan
 
 HAS_TRITON = find_spec("triton") is not None  # importing it takes a second; done with the first call
@@ -53,14 +54,6 @@ def group_norm(
     weight, bias = weight.contiguous(), bias.contiguous()
     y: torch.Tensor = torch.ops.gnexp.group_norm(x, residual, weight, bias, num_groups, eps, relu)[0]
     return y
-
-
-def layout_of(x: torch.Tensor) -> torch.memory_format:
-    """Channels last where x has it and nothing else, else contiguous."""
-    last = {4: torch.channels_last, 5: torch.channels_last_3d}.get(x.dim())
-    if last is not None and not x.is_contiguous() and x.is_contiguous(memory_format=last):
-        return last
-    return torch.contiguous_format
 
 
 def _forward(

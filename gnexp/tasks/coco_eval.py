@@ -10,6 +10,8 @@ import torch
 from faster_coco_eval import COCO, COCOeval_faster
 from faster_coco_eval.core import mask as mask_api
 
+from gnexp.tasks.task import NotFiniteError
+
 METRICS = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large")
 _NAMES = {"bbox": "box", "segm": "mask"}
 _MASK_THRESHOLD = 0.5  # a pixel of at least this probability belongs to the object
@@ -33,7 +35,7 @@ def to_results(
         image_id, category_id, score, bbox (x, y, width, height) and segmentation (compressed run lengths) of each.
 
     Raises:
-        ValueError: a score or a box that is not finite.
+        NotFiniteError: a score or a box that is not finite.
     """
     results = []
     for image_id, found in zip(image_ids, detections, strict=True):
@@ -41,7 +43,7 @@ def to_results(
         boxes = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
         scores = found["scores"].detach().cpu().double().numpy()
         if not (np.isfinite(boxes).all() and np.isfinite(scores).all()):
-            raise ValueError(
+            raise NotFiniteError(
                 f"boxes and scores must be finite, got others for image {image_id}; has the model diverged?"
             )
         segmentations = _to_rle(found["masks"]) if "masks" in found else [None] * len(boxes)

@@ -15,6 +15,7 @@ from gnexp.models import build_detector
 from gnexp.nn.norms import norm_factory
 from gnexp.tasks.coco_eval import METRICS, Result, evaluate_results, to_results
 from gnexp.tasks.pictures import draw_detections
+from gnexp.tasks.task import NotFiniteError
 
 _EVAL_SIZE = 4  # images at once, where all are padded to one size
 
@@ -56,16 +57,19 @@ class Detection:
         return total, torch.zeros((), device=total.device)
 
     @torch.no_grad()
-    def tally(self, model: nn.Module, batches: Iterator[Batch], dataset: Dataset) -> list[Result]:
-        """What is detected, as COCO writes results."""
+    def tally(self, model: nn.Module, batches: Iterator[Batch], dataset: Dataset) -> list[Result] | str:
+        """What is detected, as COCO writes results; in words why there are none where it is not finite."""
         assert isinstance(dataset, Coco), "checked by build_model's task"
         found: list[Result] = []
         for batch in batches:
             ids = [label["image_id"] for label in batch.labels]
-            found += to_results(ids, model(batch.images), dataset.category_ids)
+            try:
+                found += to_results(ids, model(batch.images), dataset.category_ids)
+            except NotFiniteError as error:
+                return str(error)  # combine raises it, in every process
         return found
 
-    def results(self, tallies: Sequence[list[Result]]) -> list[Result]:
+    def results(self, tallies: Sequence[list[Result] | str]) -> list[Result]:
         """COCO's results file."""
         return in_order(tallies)
 
@@ -78,7 +82,7 @@ class Detection:
         for image, label, found in zip(batch.images, batch.labels, model(batch.images), strict=True):
             yield f"{label['image_id']:012d}.png", draw_detections(image, label, found, names)
 
-    def combine(self, tallies: Sequence[list[Result]], dataset: Dataset) -> dict[str, float]:
+    def combine(self, tallies: Sequence[list[Result] | str], dataset: Dataset) -> dict[str, float]:
         """COCO's averages of boxes and masks, in percent; those of sizes that no object has are left out."""
         assert isinstance(dataset, Coco), "as in tally"
         scores = evaluate_results(dataset.ground_truth(), in_order(tallies))
@@ -90,7 +94,15 @@ def is_resized(data: DataConfig) -> bool:
     return not data.min_size == data.image_size == data.max_size
 
 
-def in_order(tallies: Sequence[list[Result]]) -> list[Result]:
-    """Every process's detections, by image and from the surest: the same for any number of processes."""
-    results = [result for tally in tallies for result in tally]
+def in_order(tallies: Sequence[list[Result] | str]) -> list[Result]:
+    """Every process's detections, by image and from the surest: the same for any number of processes.
+
+    Raises:
+        NotFiniteError: some process's are not finite.
+    """
+    results: list[Result] = []
+    for tally in tallies:
+        if isinstance(tally, str):
+            raise NotFiniteError(tally)
+        results += tally
     return sorted(results, key=lambda result: (result["image_id"], -result["score"]))

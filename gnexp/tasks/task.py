@@ -12,6 +12,10 @@ from gnexp.config import RunConfig
 from gnexp.data.dataset import Batch, Dataset
 
 
+class NotFiniteError(ValueError):
+    """What a model finds in evaluation is not finite: it has diverged."""
+
+
 class Task(Protocol):
     """Model, loss and score of one kind of experiment."""
 
@@ -55,5 +59,9 @@ class Task(Protocol):
         ...
 
     def combine(self, tallies: Sequence[Any], dataset: Dataset) -> dict[str, float]:
-        """The scores over the whole of val, in percent, from every process's tally."""
+        """The scores over the whole of val, in percent, from every process's tally.
+
+        Raises:
+            NotFiniteError: some process's tally says so; the same in every process, which have all tallies.
+        """
         ...

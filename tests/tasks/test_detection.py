@@ -17,9 +17,10 @@ from gnexp.compose import Composer
 from gnexp.config import RunConfig
 from gnexp.data.loader import val_batches
 from gnexp.engine.state import State, build
-from gnexp.engine.train import EpochRecord, StepRecord, train
+from gnexp.engine.train import DivergedError, EpochRecord, StepRecord, train
 from gnexp.nn.step import Step, step_listeners
 from gnexp.tasks.detection import Detection, in_order
+from gnexp.tasks.task import NotFiniteError
 
 CPU = torch.device("cpu")
 ROOT = Path(__file__).parents[2]
@@ -96,6 +97,38 @@ def test_the_loss_is_the_sum_of_the_detectors(root: Path) -> None:
         losses = state.model(batch.images, batch.labels)
     assert len(losses) == 5 and float(total) == pytest.approx(sum(float(loss) for loss in losses.values()))
     assert float(score) == 0
+
+
+class Diverged(torch.nn.Module):
+    """Finds one box in every image, at no finite place."""
+
+    def forward(self, images: list[torch.Tensor]) -> list[dict[str, torch.Tensor]]:
+        box = torch.tensor([[0.0, 0.0, float("nan"), 1.0]])
+        return [
+            {"boxes": box, "labels": torch.ones(1, dtype=torch.long), "scores": torch.ones(1)} for _ in images
+        ]
+
+
+def test_detections_that_are_not_finite_are_a_diverged_run(
+    trained: tuple[State, list[dict[str, float | int]]],
+) -> None:
+    """Every process has every tally, so that all of them end alike."""
+    state, _ = trained
+    task = state.task
+    tally = task.tally(Diverged(), val_batches(state.dataset, size=2), state.dataset)
+    assert isinstance(tally, str) and "must be finite" in tally
+    with pytest.raises(NotFiniteError, match="must be finite"):
+        task.combine([[], tally], state.dataset)
+
+
+def test_such_a_run_ends_as_diverged(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        Detection, "tally", lambda self, model, batches, dataset: list(batches) and "no box is finite"
+    )
+    state = build(smoke(root), CPU)
+    with pytest.raises(DivergedError, match=r"no box is finite \(after epoch 1\)"):
+        list(train(state))
+    assert state.epoch == 0 and state.step == state.num_steps
 
 
 def test_resume_equals_the_uninterrupted_run(root: Path) -> None:
