@@ -16,6 +16,7 @@ from gnexp.config import (
     to_dict,
 )
 from gnexp.config.detector import DetectorFields
+from gnexp.config.video import VideoFields
 
 
 def fields_of(config, prefix=""):
@@ -48,6 +49,7 @@ OTHERS = {
     "model.classifier_widths": None,
     "model.dropout": None,
     **{f"model.{f.name}": None for f in dataclasses.fields(DetectorFields)},
+    **{f"model.{f.name}": None for f in dataclasses.fields(VideoFields)},
     "model.block": "bottleneck",
     "model.blocks": (2, 1, 1, 1),
     "model.widths": (8, 32, 64, 128),
@@ -63,6 +65,9 @@ OTHERS = {
     "data.decoder": "scaled",
     "data.on_error": "skip",
     "data.max_skipped": None,
+    "data.clip_length": None,
+    "data.test_crop": "full",
+    "data.train_resize": (40, 48),
     "data.sha256": "00",
     "data.root": "/data",
     "recipe.schedule": None,
@@ -141,6 +146,16 @@ def detector(**changes):
     return ModelConfig(kind="mask_rcnn", **{**values, **changes})
 
 
+def i3d(**changes):
+    values = {
+        "stem_frames": 5,
+        "temporal_strides": (2, 1, 2),
+        "temporal_kernels": (3, 1, 3, 1),
+        "dropout": 0.5,
+    }
+    return ModelConfig(kind="i3d", **{**values, **changes})
+
+
 def test_linked_fields_change_run_id():
     ids = {
         RunConfig(norm=norm).run_id
@@ -188,9 +203,13 @@ def test_linked_fields_change_run_id():
     models.append(detector(neck="c4", **no_fpn))
     fields = dataclasses.fields(DetectorFields)
     assert {"neck", "fpn_stages", *changes} == {f.name for f in fields if f.metadata["part"] == "science"}
+    changes = {"stem_frames": 3, "temporal_strides": (1, 1, 2), "temporal_kernels": (3,) * 4, "dropout": 0.0}
+    assert {"dropout", *(f.name for f in dataclasses.fields(VideoFields))} == set(changes)
+    models += [i3d(), *(i3d(**{key: value}) for key, value in changes.items())]
     ids |= {RunConfig(model=model).run_id for model in models}
+    ids |= {RunConfig(data=DataConfig(clip_length=length, clip_span=32)).run_id for length in (16, 32)}
     ids.add(RunConfig(data=DataConfig(channels=3, mean=(0.5,) * 3, std=(0.25,) * 3)).run_id)
-    assert len(ids) == 16 + 20  # RunConfig(gn) is in both lists
+    assert len(ids) == 16 + 20 + 7  # RunConfig(gn) is in both lists
 
 
 def test_a_detectors_norm_spelled_none_is_no_norm():

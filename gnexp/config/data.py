@@ -32,13 +32,22 @@ class DataConfig:
     crop_aspect: tuple[float, ...] | None = science_field(None)
     jitter: float | None = science_field(None)  # imagefolder: brightness, contrast and saturation strength
     lighting: float | None = science_field(None)  # imagefolder: PCA lighting strength
-    eval_resize: int | None = science_field(None)  # imagefolder: shorter side before the centre crop
+    # imagefolder: shorter side before the centre crop; clips: in the test
+    eval_resize: int | None = science_field(None)
+    # kinetics, fashion_clips: shorter side in training, drawn between the two for each clip
+    train_resize: tuple[int, ...] | None = science_field(None)
+    clip_length: int | None = science_field(None)  # frames of a clip
+    clip_span: int | None = science_field(None)  # frames of the video that a clip's are spread over
+    num_clips: int | None = science_field(None)  # of each video in the test, evenly over its length
+    # full = whole frames, for a fully convolutional test | three = crops along the longer side | center
+    test_crop: str | None = science_field(None)
     # imagefolder: scaled = JPEGs decoded at the half, quarter or eighth that still covers the crop: other pixels,
     # faster for large files; None = whole
     decoder: str | None = science_field(None)
-    # imagefolder: skip = another image stands in for a training image that cannot be read; None or fail = the run ends
+    # imagefolder, clips: skip = another stands in for a training image or video that cannot be read, and a video of val
+    # is left out; None or fail = the run ends
     on_error: str | None = science_field(None)
-    # on_error=skip: unreadable training images at most; None = 100
+    # on_error=skip: what is skipped at most; None = 100
     max_skipped: int | None = science_field(None)
     # coco kinds: the model resizes an image's shorter side to min_size, unless its longer one would pass max_size
     min_size: int | None = science_field(None)
@@ -60,6 +69,16 @@ class DataConfig:
         require(
             self.min_size is None or self.max_size is None or self.min_size <= self.max_size,
             f"data.min_size must be at most data.max_size={self.max_size}, got {self.min_size}",
+        )
+        require_at_least(self, 1, "data.", "clip_length", "clip_span", "num_clips")
+        require(
+            self.clip_length is None
+            or (self.clip_span or 0) % self.clip_length == 0 != (self.clip_span or 0),
+            f"data.clip_span must be a multiple of data.clip_length={self.clip_length}, got {self.clip_span}",
+        )
+        require(
+            self.test_crop in (None, "full", "three", "center"),
+            f"data.test_crop must be full, three or center, got {self.test_crop}",
         )
         require_at_least(self, 0, "data.", "shift", "clutter", "loader_workers")
         require(

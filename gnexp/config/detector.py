@@ -20,7 +20,7 @@ PLACES = ("fpn_norm", "box_norm", "mask_norm")
 class DetectorFields:
     """Mask R-CNN's shape beside its backbone's; every one is None in a classifier."""
 
-    # model= of the classifier whose runs it starts from (init=cell): the same network as its backbone
+    # model= of the classifier whose runs it starts from (init=cell): the same network as its backbone; i3d too
     backbone: str | None = hardware_field(None)
     neck: str | None = science_field(None)  # fpn | c4: the last stage is the head of every RoI
     # norms beside the backbone's: gn (model.default_num_groups) | ln | bn | None, a bias instead; also spelled none.

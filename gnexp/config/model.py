@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gnexp.config.detector import DetectorFields
+from gnexp.config.video import VIDEO, VideoFields
 from gnexp.fields import hardware_field, require, require_at_least, require_name, science_field
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelConfig(DetectorFields):
-    """A network's shape and its initialisation; of a detector, blocks to stem_stride are its backbone's."""
+class ModelConfig(DetectorFields, VideoFields):
+    """A network's shape and its initialisation.
+
+    Of a detector blocks to stem_stride are its backbone's, of a network of videos those of the one it is inflated from.
+    """
 
     name: str = hardware_field("thin_resnet")
     kind: str = science_field("resnet")
@@ -23,9 +27,10 @@ class ModelConfig(DetectorFields):
     default_num_groups: int = hardware_field(8)
     zero_init_last: bool = science_field(True)  # gamma 0 in each block's last norm (Section 4.1)
     init_mode: str = science_field("fan_out")  # He initialisation; the code that the paper follows
-    # vgg: side of the map that the classifier takes, widths of its hidden layers, and their dropout
+    # vgg: side of the map that the classifier takes, and widths of its hidden layers
     classifier_pool: int | None = science_field(None)
     classifier_widths: tuple[int, ...] | None = science_field(None)
+    # vgg: of those; i3d: before the classifier
     dropout: float | None = science_field(None)
     classifier_std: float = science_field(0.01)  # the paper does not state it; the author's code
 
@@ -36,10 +41,15 @@ class ModelConfig(DetectorFields):
             require(min(values, default=1) >= 1, f"model.{key} must be at least 1 each, got {values}")
         require_at_least(self, 1, "model.", "stem_stride", "default_num_groups", "classifier_pool")
         require_at_least(self, 0, "model.", "classifier_std")
-        for name in ("classifier_pool", "classifier_widths", "dropout"):
+        for name, kinds in (
+            ("classifier_pool", ("vgg",)),
+            ("classifier_widths", ("vgg",)),
+            ("dropout", ("vgg", VIDEO)),
+        ):
+            value = getattr(self, name)
             require(
-                (getattr(self, name) is not None) == (self.kind == "vgg"),
-                f"model.{name} is for kind vgg, which needs it: got {getattr(self, name)} with kind {self.kind}",
+                (value is not None) == (self.kind in kinds),
+                f"model.{name} is for kind {' and '.join(kinds)}, which needs it: got {value} with kind {self.kind}",
             )
         require(
             self.dropout is None or 0 <= self.dropout < 1,
@@ -62,6 +72,7 @@ class ModelConfig(DetectorFields):
             f"model.init_mode must be fan_out or fan_in, got {self.init_mode}",
         )
         self._check_detector(self.kind)
+        self._check_video(self.kind, sum(self.blocks), has_pool=self.stem != "conv3x3")
         require(
             max(self.fpn_stages or 0, (self.freeze_at or 1) - 1) <= len(self.blocks),
             f"model.fpn_stages and model.freeze_at must fit {len(self.blocks)} stages, "

@@ -8,6 +8,7 @@ import pytest
 from gnexp import compose
 from gnexp.config import DataConfig, ModelConfig, NormConfig, RecipeConfig, RunConfig
 from gnexp.config.detector import DetectorFields
+from gnexp.config.video import VideoFields
 from gnexp.experiments.report.deviations import list_deviations
 
 RUN = RunConfig(recipe=RecipeConfig(schedule="step", milestones=(3,), drop_factor=0.1))
@@ -23,6 +24,7 @@ OTHER: dict[str, dict[str, Any]] = {
         "val_source": "train", "mean": (0.1,), "std": (0.1,), "flip": False, "shift": 2, "exposure": 0.5, "clutter": 3,
         "crop_area": (0.1, 1.0), "crop_aspect": (0.5, 2.0), "jitter": 0.4, "lighting": 0.1, "eval_resize": 256,
         "decoder": "scaled", "on_error": "skip", "sha256": "00", "min_size": 8, "max_size": 9,
+        "train_resize": (40, 48), "clip_span": 32, "num_clips": 10, "test_crop": "full",
     },
     "recipe": {
         "version": 2, "epochs": 9, "base_lr": 0.2, "base_total_batch": 64, "milestones": (4,), "drop_factor": 0.2,
@@ -42,8 +44,15 @@ EXCUSED = {
         "norm.renorm_ramp",
     ),
     *("model.classifier_pool", "model.classifier_widths", "model.dropout"),
-    *(f"model.{f.name}" for f in dataclasses.fields(DetectorFields)),
-    *("data.channels", "data.max_skipped", "recipe.schedule", "recipe.warmup_steps", "recipe.warmup_factor"),
+    *(f"model.{f.name}" for f in (*dataclasses.fields(DetectorFields), *dataclasses.fields(VideoFields))),
+    *(
+        "data.clip_length",
+        "data.channels",
+        "data.max_skipped",
+        "recipe.schedule",
+        "recipe.warmup_steps",
+        "recipe.warmup_factor",
+    ),
 }
 
 

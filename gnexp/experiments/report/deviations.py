@@ -8,6 +8,7 @@ from typing import Any
 
 from gnexp.config import RunConfig, science
 from gnexp.config.detector import DETECTOR, PLACES, DetectorFields
+from gnexp.config.video import VIDEO, VideoFields
 from gnexp.experiments.report.words import join
 
 # Fields that a sentence of list_deviations tells, or that follow from what it tells. Every other difference is listed
@@ -15,13 +16,15 @@ from gnexp.experiments.report.words import join
 _DETECTOR = {f.name for f in dataclasses.fields(DetectorFields) if f.metadata["part"] == "science"} - {
     *PLACES
 }
+_VIDEO = [f.name for f in dataclasses.fields(VideoFields)]
 _MODEL = {"kind", "block", "blocks", "widths", "stem", "stem_stride"} | {
-    *("classifier_pool", "classifier_widths", "dropout", *_DETECTOR)
+    *("classifier_pool", "classifier_widths", "dropout", *_DETECTOR, *_VIDEO)
 }
 _DATA = {"name", "kind", "image_size", "channels", "num_classes", "num_train", "num_val", "val_source"} | {
-    *("mean", "std", "sha256", "exposure", "clutter", "eval_resize", "min_size", "max_size")
+    *("mean", "std", "sha256", "exposure", "clutter", "eval_resize", "min_size", "max_size"),
+    *("clip_length", "clip_span", "num_clips", "test_crop"),
 }
-_AUGMENTATION = {"flip", "shift", "crop_area", "crop_aspect", "jitter", "lighting"}
+_AUGMENTATION = {"flip", "shift", "crop_area", "crop_aspect", "jitter", "lighting", "train_resize"}
 _SCHEDULE = {"schedule", "milestones", "drop_factor"}
 _WORDS = {
     "recipe.epochs": "epochs",
@@ -108,6 +111,9 @@ def _describe_model(run: RunConfig) -> str:
         network += "; " + ", ".join(
             f"{name} {_listed(value)}" for name, value in own.items() if value is not None
         )
+    if model.kind == VIDEO:
+        own = {name: getattr(model, name) for name in (*_VIDEO, "dropout")}
+        network += "; " + ", ".join(f"{name} {_listed(value)}" for name, value in own.items())
     return f"{model.name} ({network})"
 
 
@@ -128,6 +134,9 @@ def _describe_data(run: RunConfig) -> str:
         words.append(f"each image with an exposure{strength} of its own")
     if data.clutter:
         words.append(f"{data.clutter} pieces of clutter")
+    if data.clip_length is not None:
+        words.append(f"{data.clip_length} of {data.clip_span} frames a clip")
+        words.append(f"tested on {data.num_clips} clips, {data.test_crop} crop")
     if data.min_size not in (None, data.max_size):
         words.append(f"shorter side {data.min_size}, longer side at most {data.max_size}")
     return f"{data.name} ({', '.join(words)})"
@@ -138,6 +147,8 @@ def _augmentation(run: RunConfig) -> str:
     words = []
     if data.crop_area is not None:
         words.append("random-resized crop")
+    if data.train_resize is not None:
+        words.append(f"shorter side {'-'.join(map(str, data.train_resize))} and a random crop")
     if data.shift:
         words.append(f"shift by up to {data.shift} px")
     if data.jitter:
