@@ -26,7 +26,7 @@ class Views:
     """What is looked at of one video: some clips, each in some crops; an error travels as its line."""
 
     index: int  # of the video in its split
-    frames: torch.Tensor  # (F, H, W, C) uint8: every frame of every clip, once
+    frames: torch.Tensor  # (C, F, H, W) uint8: every frame of every clip, once
     places: npt.NDArray[np.int64]  # (clips, T), of a clip's frames among them
     boxes: Sequence[Box]  # left, top, right, bottom of each crop
     skipped: dict[str, str] = field(
@@ -36,7 +36,7 @@ class Views:
 
 
 class RandomClips:
-    """Training's clips of the videos of a split, (T, image_size, image_size, C) uint8.
+    """Training's clips of the videos of a split, (C, T, image_size, image_size) uint8.
 
     Args:
         files: of the split.
@@ -75,7 +75,8 @@ class ViewDecoder(TorchDataset[list[Views]]):
             seed, epoch = self._key
             drawn = keyed.uniform(seed, "monitor", epoch, [index], NUM_CLIP_DRAWS)[0]
             clip = random_clip(path, drawn, config)
-            return Views(index, clip, np.arange(len(clip))[None], [(0, 0, clip.shape[2], clip.shape[1])])
+            _, length, height, width = clip.shape
+            return Views(index, clip, np.arange(length)[None], [(0, 0, width, height)])
         except UnreadableError as error:
             if config.on_error != "skip":
                 return Views(index, nothing.frames, nothing.places, (), error=str(error))
@@ -94,7 +95,7 @@ def random_clip(path: str, drawn: Draws, config: DataConfig) -> torch.Tensor:
         config: clip_length, clip_span, train_resize, image_size, flip and channels are followed.
 
     Returns:
-        (T, image_size, image_size, C) uint8.
+        (C, T, image_size, image_size) uint8.
 
     Raises:
         UnreadableVideoError: not a video, a damaged one, or one that is shorter than a clip.
@@ -115,7 +116,7 @@ def random_clip(path: str, drawn: Draws, config: DataConfig) -> torch.Tensor:
         )
 
     pixels = torch.from_numpy(read_video(path, read))
-    return pixels.flip(2) if config.flip and flip < 0.5 else pixels
+    return pixels.flip(3) if config.flip and flip < 0.5 else pixels
 
 
 def evenly_spaced_clips(
@@ -128,7 +129,7 @@ def evenly_spaced_clips(
         config: clip_length, clip_span, num_clips, eval_resize, test_crop and channels are followed.
 
     Returns:
-        The frames, (F, H, W, C) uint8, each once; the places of each clip's among them, (num_clips, T); the crops.
+        The frames, (C, F, H, W) uint8, each once; the places of each clip's among them, (num_clips, T); the crops.
 
     Raises:
         UnreadableVideoError: as random_clip.

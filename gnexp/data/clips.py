@@ -81,7 +81,7 @@ class Clips:
         """
         config, files = self._config, self._train
         assert config.clip_length is not None
-        shape = (config.clip_length, config.image_size, config.image_size, config.channels)
+        shape = (config.channels, config.clip_length, config.image_size, config.image_size)
         clips = RandomClips(files, config)
         decoder = Decoder(clips, shape, files.labels, config, (seed, epoch), NUM_CLIP_DRAWS, "video")
         # Ends the loader processes now, also where an error's traceback keeps us.
@@ -146,14 +146,13 @@ class Clips:
 
     def _look(self, views: Views) -> torch.Tensor:
         """A video's views, (views, C, T, H, W)."""
-        clips = views.frames.to(self._device)[torch.from_numpy(views.places).to(self._device)]
-        crops = [clips[:, :, top:bottom, left:right] for left, top, right, bottom in views.boxes]
-        return self._normalize(torch.stack(crops, dim=1).flatten(0, 1))
+        frames = views.frames.to(self._device)
+        places = torch.from_numpy(views.places).to(self._device)
+        crops = [frames[:, places, top:bottom, left:right] for left, top, right, bottom in views.boxes]
+        return self._normalize(torch.stack(crops, dim=2).permute(1, 2, 0, 3, 4, 5).flatten(0, 1))
 
     def _normalize(self, pixels: torch.Tensor) -> torch.Tensor:
-        """(N, T, H, W, C) uint8 -> (N, C, T, H, W)."""
-        images = pixels.permute(0, 4, 1, 2, 3).to(torch.float32, memory_format=torch.contiguous_format)
-        return images.div_(255).sub_(self._mean).div_(self._std)
+        return pixels.float().div_(255).sub_(self._mean).div_(self._std)
 
 
 def check_clip_settings(config: DataConfig, *, foreign: Sequence[str]) -> None:

@@ -62,6 +62,11 @@ def _check_settings(config: DataConfig) -> None:
     if config.flip:
         raise ValueError(f"data.flip must be false for kind {config.kind}: a mirror turns left into right")
     check_is_given(config)
+    for key in ("num_train", "num_val"):
+        if getattr(config, key) < len(MOTIONS):
+            raise ValueError(
+                f"data.{key} must be at least {len(MOTIONS)}, one video a motion, got {getattr(config, key)}"
+            )
 
 
 def _fill(root: Path, config: DataConfig) -> None:

@@ -59,12 +59,12 @@ def scan_splits(root: Path, config: DataConfig) -> tuple[ImageFiles, ImageFiles,
         files, missing = scan_listed(lists[split], root / split, SUFFIXES)
         if missing and config.on_error != "skip":
             raise ValueError(
-                f"{lists[split]} names {len(missing)} videos that are not in {root / split}, the first {missing[0]}; "
+                f"{lists[split]} names {len(missing)} video(s) that are not in {root / split}, the first {missing[0]}; "
                 "get them, take them out of the list, or give data.on_error=skip"
             )
         if missing:
             notes.append(
-                f"{len(missing)} videos of {lists[split]} are not in {root / split} and are left out"
+                f"{len(missing)} video(s) of {lists[split]} are not in {root / split} and are left out"
             )
         found.append(files)
     train, val = found

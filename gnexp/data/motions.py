@@ -24,7 +24,7 @@ from gnexp.ops import keyed
 MOTIONS = ("right", "left", "down", "up", "clockwise", "counterclockwise", "grow", "shrink")
 NUM_FRAMES = 64
 CANVAS = 40  # pixels, its side
-SIDES = (13.0, 26.0)  # pixels: of a garment's square, smallest and largest; its diagonal fits the canvas
+SIDES = (12.0, 24.0)  # pixels: of a garment's square, smallest and largest; its diagonal fits the canvas
 # What a motion adds in a frame, drawn for each video between the two.
 SPEED = (0.25, 1.0)  # pixels
 SPIN = (1 / 128, 1 / 32)  # turns
@@ -39,7 +39,9 @@ _RANGES = tuple(
 )
 _SEED = 1803  # of the videos; the runs' seeds never change them
 _SIDE = 28  # pixels, of a garment
-_MARGIN = 2  # black pixels around it, of which blurring takes one
+_MARGIN = (
+    3  # black pixels around it: blurring takes one, and what lies further out is taken from the last two
+)
 _UNIT = 1 << 12  # 1, of the two tables
 _COSINES = np.floor(np.cos(np.arange(_CIRCLES[2]) * (2 * math.pi / _CIRCLES[2])) * _UNIT + 0.5)
 # A garment's pixels per pixel of the canvas, by its size.
