@@ -60,9 +60,11 @@ def evaluate_run(spec: Spec, eval_stats: list[str]) -> dict[str, dict[str, float
     for stats in eval_stats:
         if tallies is None or batch_norms(state.model):  # other norms find the same whatever the statistics
             tallies = take_tallies(state, stats, spec.run.recipe.epochs)
-        found[stats] = state.task.combine(tallies, state.dataset)
-        if (results := state.task.results(tallies)) is not None:
-            write_text(spec.directory / f"detections-{stats}.json", json.dumps(results))
+        found[stats] = {}
+        for view, of_view in tallies:
+            found[stats] |= state.task.combine(of_view, view)
+            if (results := state.task.results(of_view)) is not None:
+                write_text(spec.directory / f"detections-{stats}.json", json.dumps(results))
     return found
 
 

@@ -179,7 +179,7 @@ class _Plan:
         self, exhibit: Exhibit, names: Sequence[str], scale: str, results: Mapping[str, Result]
     ) -> Measurements:
         expansions = [self._expansions[name, scale] for name in names]
-        return measure(expansions, exhibit.axes, results, self._places)
+        return measure(expansions, exhibit.axes, results, self._places, exhibit.shows)
 
     def contents(
         self, results: Mapping[str, Result], notes: list[str], *, is_whole: bool
