@@ -47,36 +47,34 @@ def finished_state(spec: Spec) -> State:
     return state
 
 
-def evaluate_run(spec: Spec, eval_stats: list[str]) -> dict[str, dict[str, float]]:
-    """The final weights' scores on val under each of the named statistics, in percent.
+def evaluate_run(state: State, eval_stats: list[str], directory: Path) -> dict[str, dict[str, float]]:
+    """A finished run's scores on val under each of the named statistics, in percent.
 
-    What was detected stands in detections-STATS.json in the run's directory, as COCO's own tools read it.
-
-    Raises:
-        ValueError: the run has not finished, or diverged.
+    What was detected is left in its directory, in detections-STATS.json, as COCO's own tools read it.
     """
-    state, found = finished_state(spec), {}
+    found: dict[str, dict[str, float]] = {}
     tallies = None
     for stats in eval_stats:
         if tallies is None or batch_norms(state.model):  # other norms find the same whatever the statistics
-            tallies = take_tallies(state, stats, spec.run.recipe.epochs)
+            tallies = take_tallies(state, stats, state.run.recipe.epochs)
         found[stats] = state.task.combine(tallies, state.dataset)
         if (results := state.task.results(tallies)) is not None:
-            write_text(spec.directory / f"detections-{stats}.json", json.dumps(results))
+            write_text(directory / f"detections-{stats}.json", json.dumps(results))
     return found
 
 
-def save_pictures(spec: Spec, num: int, stats: str) -> Path:
-    """Draws what a finished run finds in the first images of val; returns the folder.
+def save_pictures(state: State, num: int, stats: str, directory: Path) -> Path:
+    """Draws what a finished run finds in the first images of val, into images/ of its directory; returns that folder.
 
     Raises:
-        ValueError: the run has not finished, diverged, or is of a task without pictures.
+        ValueError: the run is of a task without pictures.
     """
-    state, folder = finished_state(spec), spec.directory / "images"
-    model = eval_model(state, stats, spec.run.recipe.epochs)
+    folder = directory / "images"
+    model = eval_model(state, stats, state.run.recipe.epochs)
     order = np.arange(min(num, state.dataset.num_val))
     folder.mkdir(exist_ok=True)
-    for batch in state.dataset.val_batches([order[i : i + 1] for i in order]):
-        for name, content in state.task.draw(model, batch, state.dataset):
-            write_bytes(folder / name, content)
+    with state.autocast():
+        for batch in state.dataset.val_batches([order[i : i + 1] for i in order]):
+            for name, content in state.task.draw(model, batch, state.dataset):
+                write_bytes(folder / name, content)
     return folder

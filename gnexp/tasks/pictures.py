@@ -43,7 +43,7 @@ def draw_detections(
 
 def _draw(image: torch.Tensor, objects: Mapping[str, torch.Tensor], names: Sequence[str]) -> Image.Image:
     pixels = (image.detach().cpu().expand(3, -1, -1).permute(1, 2, 0).numpy() * 255).round()
-    masks = objects["masks"].detach().cpu().reshape(-1, *image.shape[1:]).numpy() >= 0.5
+    masks = objects["masks"].detach().float().cpu().reshape(-1, *image.shape[1:]).numpy() >= 0.5
     colors = [_COLORS[i % len(_COLORS)] for i in range(len(masks))]
     for mask, color in zip(masks[::-1], colors[::-1], strict=True):
         pixels[mask] = 0.5 * pixels[mask] + 0.5 * np.array(color)
