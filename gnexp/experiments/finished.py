@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from pathlib import Path
 
@@ -13,10 +14,12 @@ from gnexp.engine.checkpoint import load_tensors
 from gnexp.engine.device import choose_device
 from gnexp.engine.evaluate import eval_model, take_tallies
 from gnexp.engine.state import State, build
+from gnexp.experiments.pictures import FOLDER, PICTURES, Pictures
 from gnexp.experiments.result import DIVERGED, RESULT, WEIGHTS, load_result
-from gnexp.experiments.run import Spec
+from gnexp.experiments.run import Spec, commit
 from gnexp.files import write_bytes, write_text
 from gnexp.nn.statistics import batch_norms
+from gnexp.tasks.pictures import LEAST_SCORE
 
 
 def final_weights(spec: Spec, device: torch.device) -> dict[str, torch.Tensor]:
@@ -69,12 +72,16 @@ def save_pictures(state: State, num: int, stats: str, directory: Path) -> Path:
     Raises:
         ValueError: the run is of a task without pictures.
     """
-    folder = directory / "images"
+    folder, digests = directory / FOLDER, {}
     model = eval_model(state, stats, state.run.recipe.epochs)
     order = np.arange(min(num, state.dataset.num_val))
-    folder.mkdir(exist_ok=True)
+    (folder / PICTURES).unlink(missing_ok=True)  # it must not speak for what is drawn now
     with state.autocast():
         for batch in state.dataset.val_batches([order[i : i + 1] for i in order]):
             for name, content in state.task.draw(model, batch, state.dataset):
                 write_bytes(folder / name, content)
+                digests[name] = hashlib.sha256(content).hexdigest()
+    Pictures(
+        run_id=state.run.run_id, eval_stats=stats, least_score=LEAST_SCORE, sha256=digests, **commit()
+    ).save(folder / PICTURES)
     return folder

@@ -1,5 +1,6 @@
 """What `gnexp eval save_images=N` leaves of a detector: pictures under the run's own precision, from one state."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from gnexp.compose import Composer
 from gnexp.config import to_dict
 from gnexp.engine.checkpoint import save_tensors
 from gnexp.experiments import finished
+from gnexp.experiments.pictures import load_pictures
 from gnexp.jobs import eval as job
 from gnexp.tasks import build_task
 from gnexp.tasks.detection import Detection
@@ -32,6 +34,22 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
+def test_an_interrupted_drawing_says_nothing_of_its_pictures(
+    run_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert job.main([str(run_dir / "spec.json"), "worker0", "1"]) == 0
+    drawn: list[str] = []
+
+    def stop(path: Path, content: bytes) -> None:
+        drawn.append(path.name)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(finished, "write_bytes", stop)
+    with pytest.raises(KeyboardInterrupt):
+        job.main([str(run_dir / "spec.json"), "worker0", "2"])
+    assert drawn and not (run_dir / "images" / "pictures.json").exists()
+
+
 def test_pictures_are_drawn_at_the_runs_precision_and_the_state_is_built_once(
     run_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -51,8 +69,11 @@ def test_pictures_are_drawn_at_the_runs_precision_and_the_state_is_built_once(
     assert job.main([str(run_dir / "spec.json"), "worker0", "2"]) == 0
     assert len(built) == 1
     assert precisions == [torch.bfloat16] * 2
-    assert sorted(path.name for path in (run_dir / "images").iterdir()) == [
-        "000000000001.png",
-        "000000000002.png",
-    ]
+    about = load_pictures(run_dir / "images" / "pictures.json")
+    assert (about.run_id, about.eval_stats) == (run_dir.name.partition("-")[0], "worker0")
+    names = ["000000000001.png", "000000000002.png"]
+    assert list(about.sha256) == names
+    assert sorted(path.name for path in (run_dir / "images").iterdir()) == [*names, "pictures.json"]
+    for name, digest in about.sha256.items():
+        assert hashlib.sha256((run_dir / "images" / name).read_bytes()).hexdigest() == digest
     assert f"images\t{run_dir / 'images'}" in capsys.readouterr().out.splitlines()

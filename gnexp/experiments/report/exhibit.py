@@ -14,6 +14,7 @@ VERIFIED = {
     "one": "read in one rendering of the paper",
     "secondary": "from a secondary note that agrees with all that can be checked",
 }
+PICTURES = "pictures"  # the kind that shows what detectors find
 OURS = "gnexp"  # source of an exhibit that the paper does not have
 
 
@@ -70,6 +71,8 @@ class Exhibit:
     stands_for: Mapping[str, Mapping[AxisValue, AxisValue]] = field(default_factory=dict)
     contrasts: tuple[Contrast, ...] = ()  # named as the small scale spells them
     eval_stats_cells: tuple[Key, ...] = ()
+    cells: tuple[Key, ...] = ()  # whose pictures are shown, as the small scale spells them
+    num_images: int = 0  # of val, the first ones, in each cell
     beside: str = ""  # what another study found, with its source
 
     @property
@@ -141,4 +144,4 @@ class Exhibit:
 
 def score_of(kind: str) -> Score:
     """What the numbers of a kind of exhibit are."""
-    return APS if kind == "ap_table" else ERRORS
+    return APS if kind in ("ap_table", PICTURES) else ERRORS
