@@ -14,6 +14,7 @@ VERIFIED = {
     "one": "read in one rendering of the paper",
     "secondary": "from a secondary note that agrees with all that can be checked",
 }
+PICTURES = "pictures"  # the kind that shows what detectors find
 BY_MEASURE = {"ap_table": APS, "accuracy_table": ACCURACIES}  # kinds with a row a cell and a column a measure
 OURS = "gnexp"  # source of an exhibit that the paper does not have
 
@@ -73,6 +74,8 @@ class Exhibit:
     stands_for: Mapping[str, Mapping[AxisValue, AxisValue]] = field(default_factory=dict)
     contrasts: tuple[Contrast, ...] = ()  # named as the small scale spells them
     eval_stats_cells: tuple[Key, ...] = ()
+    cells: tuple[Key, ...] = ()  # whose pictures are shown, as the small scale spells them
+    num_images: int = 0  # of val, the first ones, in each cell
     beside: str = ""  # what another study found, with its source
 
     @property
@@ -151,4 +154,4 @@ class Exhibit:
 
 def score_of(kind: str) -> Score:
     """What the numbers of a kind of exhibit are."""
-    return BY_MEASURE.get(kind, ERRORS)
+    return {**BY_MEASURE, PICTURES: APS}.get(kind, ERRORS)

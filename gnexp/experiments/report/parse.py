@@ -8,7 +8,15 @@ from typing import Any
 
 from gnexp.experiments.plan import AxisValue
 from gnexp.experiments.report.axes import Key, parse_value
-from gnexp.experiments.report.exhibit import BY_MEASURE, OURS, VERIFIED, Contrast, Exhibit, score_of
+from gnexp.experiments.report.exhibit import (
+    BY_MEASURE,
+    OURS,
+    PICTURES,
+    VERIFIED,
+    Contrast,
+    Exhibit,
+    score_of,
+)
 from gnexp.experiments.report.measures import STATS, Score
 from gnexp.fields import require
 from gnexp.keys import check_key
@@ -24,6 +32,7 @@ _KINDS: dict[str, set[str]] = {
     "eval_stats_figure": {"columns", "reference"},
     "gap_table": {"columns", "lines"},
     "gap_figure": {"columns", "lines"},
+    PICTURES: {"cells", "num_images"},
 }
 _KINDS_WITH_VALUES = {"table", *BY_MEASURE, "batch_figure"}  # what they show of the paper is its values
 # Kinds whose keys name all of their axes, and the axes that they span without naming them.
@@ -96,7 +105,13 @@ def _parse(values: Mapping[str, Any]) -> Exhibit:
         for axis, pairs in _known(values.get("stands_for") or {}, axes).items()
     }
     arguments["contrasts"] = tuple(_parse_contrast(c, axes) for c in values.get("contrasts") or ())
-    arguments["eval_stats_cells"] = tuple(_parse_key(k, axes) for k in values.get("eval_stats_cells") or ())
+    num_images = values.get("num_images", 0)
+    require(
+        type(num_images) is int and num_images >= 0,
+        f"num_images must be a number of images, got {num_images!r}",
+    )
+    for key in ("eval_stats_cells", "cells"):
+        arguments[key] = tuple(_parse_key(k, axes) for k in values.get(key) or ())
     return Exhibit(**arguments)
 
 
