@@ -18,13 +18,13 @@ class DataConfig:
     num_classes: int = science_field(10)
     num_train: int | None = science_field(None)  # images; None = all
     num_val: int | None = science_field(None)
-    # fashion, fashion_scenes, fashion_coco: test | train (train = held-out training garments)
+    # fashion, fashion_scenes, fashion_coco, fashion_clips: test | train (train = held-out training garments)
     val_source: str | None = science_field(None)
     mean: tuple[float, ...] = science_field((0.5,))  # of pixel values in [0, 1], one per channel
     std: tuple[float, ...] = science_field((0.25,))
     flip: bool = science_field(True)
     shift: int = science_field(0)  # largest random translation in pixels, edges repeated
-    # fashion_scenes, fashion_coco: spread of each scene's own exposure, 0 = none, 1 = full
+    # fashion_scenes, fashion_coco, fashion_clips: spread of each one's own exposure, 0 = none, 1 = full
     exposure: float | None = science_field(None)
     clutter: int | None = science_field(None)  # fashion_scenes: pieces of other garments per scene
     # imagefolder: random-resized crop, share of the area
@@ -57,7 +57,7 @@ class DataConfig:
     loader_workers: int = hardware_field(2)  # decoding processes; in-memory data uses none
     # seconds to wait for a decoding process that does not answer
     loader_timeout: float = hardware_field(300.0)
-    # imagefolder, coco: images that the whole data set has; another count is said, not refused
+    # imagefolder, coco, kinetics: images or videos that the whole data set has; another count is said, not refused
     expected_train: int | None = hardware_field(None)
     expected_val: int | None = hardware_field(None)
 

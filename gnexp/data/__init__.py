@@ -11,17 +11,21 @@ from gnexp.data.coco import open_coco
 from gnexp.data.dataset import Dataset
 from gnexp.data.downloaded import open_downloaded
 from gnexp.data.fashion import open_fashion
+from gnexp.data.fashion_clips import open_fashion_clips
 from gnexp.data.fashion_coco import open_fashion_coco
 from gnexp.data.imagefolder import ImageFolder
+from gnexp.data.kinetics import open_kinetics
 
 DATASETS: dict[str, Callable[[DataConfig, torch.device], Dataset]] = {
     "cifar10": open_downloaded,
     "coco": open_coco,
     "fashion": open_fashion,
+    "fashion_clips": open_fashion_clips,
     "fashion_coco": open_fashion_coco,
     "fashion_mnist": open_downloaded,
     "fashion_scenes": open_fashion,
     "imagefolder": ImageFolder,
+    "kinetics": open_kinetics,
 }
 
 

@@ -12,6 +12,7 @@ from torch.utils.data import Dataset as TorchDataset
 from gnexp.data.coco_files import CocoFiles
 from gnexp.data.dataset import Indices
 from gnexp.data.decode import read_image
+from gnexp.data.pieces import fault_of_the_machine
 from gnexp.ops import keyed
 
 Pixels = npt.NDArray[np.uint8]  # (H, W), or (H, W, 3)
@@ -61,8 +62,7 @@ class CocoDecoder(TorchDataset[list[Sample]]):
         except ValueError as error:
             line = str(error)
         except OSError as error:
-            line = f"cannot read {error.filename}: {error.strerror}, which is no fault of the image; mend that, and "
-            line += "the same command goes on"
+            line = fault_of_the_machine(error, "image")
         nothing = np.empty(0, np.uint8)
         return [Sample(nothing, nothing.astype(np.float32), nothing.astype(np.int64), nothing, 0, line)]
 

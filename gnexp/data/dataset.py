@@ -15,9 +15,11 @@ Indices = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Batch:
-    """Images and their labels, on the device: a tensor of each or, for detection, a list of N (see data/coco.py)."""
+    """Images and their labels, on the device: a tensor of each or a list of N (see data/coco.py and data/clips.py)."""
 
-    images: Any  # (N, C, H, W) float32, normalized; detection: (C, H, W) float32 in [0, 1] each
+    # (N, C, H, W) float32, normalized; detection: (C, H, W) float32 in [0, 1] each; clips: (N, C, T, H, W), in the test
+    # (views, C, T, H, W) each
+    images: Any
     labels: Any  # (N,) int64; detection: boxes, labels, masks and image_id of each
     indices: Indices  # (N,) of the samples in their split
 
@@ -47,7 +49,7 @@ class Dataset(Protocol):
     num_val: int
     fingerprint: str  # sha256 of what was read or made
     notes: list[str]  # what a person should know before training, one line each
-    skipped: dict[str, str]  # training images that others stood in for so far: path -> reason
+    skipped: dict[str, str]  # files that could not be used so far: path -> reason
 
     def train_batches(self, seed: int, epoch: int, steps: Sequence[Indices]) -> Batches:
         """One batch per entry of `steps`, augmented by (seed, epoch, sample index)."""

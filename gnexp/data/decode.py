@@ -23,12 +23,20 @@ Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels
 _T = TypeVar("_T")
 
 
-class UnreadableImageError(ValueError):
-    """An image file that cannot be used, and why."""
+class UnreadableError(ValueError):
+    """A file that cannot be used, and why."""
+
+    what = "file"
 
     def __init__(self, path: str, reason: str) -> None:
-        super().__init__(f"cannot read the image {path}: {reason}; mend or remove it")
+        super().__init__(f"cannot read the {self.what} {path}: {reason}; mend or remove it")
         self.path, self.reason = path, reason
+
+
+class UnreadableImageError(UnreadableError):
+    """An image file that cannot be used, and why."""
+
+    what = "image"
 
 
 def read_image(path: str) -> Image.Image:
@@ -152,6 +160,11 @@ def resize(pixels: torch.Tensor, height: int, width: int) -> torch.Tensor:
 _OF_THE_MACHINE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.ESTALE, errno.ETIMEDOUT)
 
 
+def is_of_the_machine(error: Exception) -> bool:
+    """Whether a file that cannot be read is not to blame for it, so that nothing may stand in for it."""
+    return isinstance(error, MemoryError) or getattr(error, "errno", None) in _OF_THE_MACHINE
+
+
 def _read(path: str, use: Callable[[Image.Image], _T]) -> _T:
     try:
         with Image.open(path) as image:
@@ -159,10 +172,9 @@ def _read(path: str, use: Callable[[Image.Image], _T]) -> _T:
                 raise ValueError(f"its pixels are {image.mode}, not 8-bit")
             return use(image)
     except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError, struct.error and more
-        # Where the image is not to blame, nothing may stand in for it.
         if isinstance(error, MemoryError):
             raise
-        if isinstance(error, OSError) and error.errno in _OF_THE_MACHINE:
+        if isinstance(error, OSError) and is_of_the_machine(error):
             raise OSError(error.errno, error.strerror, path) from error
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
         if isinstance(error, UnidentifiedImageError):

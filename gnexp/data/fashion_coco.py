@@ -7,9 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,15 +15,12 @@ import numpy as np
 import torch
 from faster_coco_eval.core import mask as mask_api
 from PIL import Image
-from tqdm import tqdm
 
 from gnexp.config import DataConfig
 from gnexp.data.coco import SPLITS, Coco, check_detection_settings, read_split
 from gnexp.data.coco_pieces import read_pixels
-from gnexp.data.fashion import NUM_HELD_OUT
-from gnexp.data.fashion_mnist import load_fashion_mnist
+from gnexp.data.made import check_is_given, check_made, made_folder, split_garments, with_progress
 from gnexp.data.pictures import SIDES, Picture, make_picture, shortest
-from gnexp.files import locked_folder
 
 CATEGORIES = (
     "T-shirt/top",
@@ -41,7 +35,6 @@ CATEGORIES = (
     "Ankle boot",
 )
 _VERSION = 1  # of what is made; part of the folder's name
-_LOCK = ".make.lock"
 
 
 def open_fashion_coco(config: DataConfig, device: torch.device) -> Coco:
@@ -54,27 +47,13 @@ def open_fashion_coco(config: DataConfig, device: torch.device) -> Coco:
             damaged or not those of config.sha256.
     """
     _check_settings(config)
-    assert config.root is not None
-    folder = Path(config.root).expanduser().absolute() / _folder_name(config)
-    try:
-        if not folder.is_dir():
-            with locked_folder(folder.parent, _LOCK):
-                if not folder.is_dir():  # else another run has made it meanwhile
-                    _make_folder(config, folder)
-    except OSError as error:
-        raise ValueError(
-            f"data.root must be a folder that can be written, got {config.root}: {error.strerror or error}; mend "
-            "that, or give another"
-        ) from error
+    settings = _VERSION, config.image_size, config.exposure or 0.0, config.val_source or "test"
+    folder = made_folder(config, settings, lambda place: _fill(place, config))
     try:
         dataset = _open_folder(config, device, folder)
     except ValueError as error:
         raise ValueError(f"{error} (or remove {folder}, and it is made again)") from error
-    if config.sha256 not in (None, dataset.fingerprint):
-        raise ValueError(
-            f"data={config.name} gave images with sha256 {dataset.fingerprint}, its config expects {config.sha256}; "
-            f"with other settings than its YAML's, give data.sha256=null or the new value, else remove {folder}"
-        )
+    check_made(config, dataset.fingerprint, folder, "images")
     return dataset
 
 
@@ -95,9 +74,7 @@ def _open_folder(config: DataConfig, device: torch.device, folder: Path) -> Coco
 
 def _check_settings(config: DataConfig) -> None:
     check_detection_settings(config, {"channels": 1, "num_classes": len(CATEGORIES)}, foreign=("clutter",))
-    for key in ("num_train", "num_val", "root"):
-        if getattr(config, key) is None:
-            raise ValueError(f"data.{key} must be given for kind {config.kind}, got none")
+    check_is_given(config)
     if shortest(config.image_size) < SIDES[1]:
         raise ValueError(
             f"data.image_size must be at least {-(-SIDES[1] * 6 // 5)} for garments of up to {SIDES[1]} pixels, got "
@@ -105,45 +82,15 @@ def _check_settings(config: DataConfig) -> None:
         )
 
 
-def _folder_name(config: DataConfig) -> str:
-    """From all that the images depend on."""
-    settings = (_VERSION, config.image_size, config.exposure or 0.0, config.val_source or "test")
-    whole = repr((*settings, config.num_train, config.num_val))
-    return f"{config.num_train}-{config.num_val}-{hashlib.sha256(whole.encode()).hexdigest()[:12]}"
-
-
-def _make_folder(config: DataConfig, folder: Path) -> None:
-    """Makes a set beside its place and renames it, so that nobody sees half of it."""
-    for leftover in folder.parent.glob(".*.tmp"):  # of a run that was killed; no other makes any now
-        shutil.rmtree(leftover)
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    try:
-        garments = load_fashion_mnist()
-        # Training garments are the same ones either way, so that a choice made on val_source=train holds.
-        cut = len(garments.train_images) - NUM_HELD_OUT
-        train = garments.train_images[:cut], garments.train_labels[:cut]
-        val = garments.test_images, garments.test_labels
-        if config.val_source == "train":
-            val = garments.train_images[cut:], garments.train_labels[cut:]
-        for split, source, num in (("train", train, config.num_train), ("val", val, config.num_val)):
-            pictures = (
-                make_picture(
-                    *source, size=config.image_size, exposure=config.exposure or 0.0, split=split, index=index
-                )
-                for index in range(num or 0)
+def _fill(root: Path, config: DataConfig) -> None:
+    for split, source in split_garments(config.val_source).items():
+        pictures = (
+            make_picture(
+                *source, size=config.image_size, exposure=config.exposure or 0.0, split=split, index=index
             )
-            bar = tqdm(
-                pictures,
-                f"making {config.name}, {split}",
-                num,
-                unit="image",
-                leave=False,
-                disable=not sys.stderr.isatty(),
-            )
-            _write_split(temporary, SPLITS[split], bar)
-        os.rename(temporary, folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+            for index in with_progress(config, split, "image")
+        )
+        _write_split(root, SPLITS[split], pictures)
 
 
 def _write_split(root: Path, name: str, pictures: Iterator[Picture]) -> None:

@@ -1,22 +1,25 @@
-"""The files of a split of class folders: compact enough for 1.28 million images, scanned in seconds."""
+"""The files of a split of class folders, images or videos: compact enough for 1.28 million, scanned in seconds."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from gnexp.config import DataConfig
+
 SUFFIXES = (b".jpeg", b".jpg", b".png", b".bmp", b".ppm", b".tif", b".tiff", b".webp")
 
 
 @dataclass(frozen=True)
 class ImageFiles:
-    """The images of a split, by class and name. One block of bytes: 1.28 million paths take about 60 MB."""
+    """The images (or videos) of a split, by class and name. One block of bytes: 1.28 million paths take about 60 MB."""
 
     folder: bytes
     classes: tuple[bytes, ...]
@@ -24,12 +27,14 @@ class ImageFiles:
     starts: npt.NDArray[np.int64]  # (N,), of each name in `names`
     ends: npt.NDArray[np.int64]  # (N,)
     labels: npt.NDArray[np.int64]  # (N,), index into classes
-    digest: str  # sha256 of relative paths and sizes
+    digest: str  # sha256 of classes, names and sizes
+    is_flat: bool = False  # whether the files lie in `folder` itself, and not in a folder of their class
 
     def path(self, index: int) -> str:
         """Of image `index`."""
         name = self.names[self.starts[index] : self.ends[index]]
-        return os.fsdecode(os.path.join(self.folder, self.classes[self.labels[index]], name))
+        where = b"" if self.is_flat else self.classes[self.labels[index]]
+        return os.fsdecode(os.path.join(self.folder, where, name))
 
     def first(self, num: int | None, key: str) -> ImageFiles:
         """The first images of every class, `num` in all (None = all), as even as the classes allow.
@@ -73,10 +78,15 @@ def find_root(root: str | None, name: str) -> Path:
     return path
 
 
-def scan_images(folder: str) -> ImageFiles:
+def scan_images(folder: str, suffixes: tuple[bytes, ...] = SUFFIXES, what: str = "image") -> ImageFiles:
     """Lists the images of a split's class folders; labels follow the sorted class names.
 
     Hidden entries and files that are no images by their suffix are passed over.
+
+    Args:
+        folder: of the split.
+        suffixes: of the files, in lower case.
+        what: an image or a video, for errors.
 
     Raises:
         ValueError: no such folder, no class folders, or a class without an image.
@@ -85,34 +95,113 @@ def scan_images(folder: str) -> ImageFiles:
     classes = sorted(entry.name for entry in list_folder(root) if entry.is_dir())
     if not classes:
         raise ValueError(
-            f"{folder} must hold one folder per class, got none; move each image to {folder}/<class>/"
+            f"{folder} must hold one folder per class, got none; move each {what} to {folder}/<class>/"
         )
-    names, lengths_by_class, counts = [], [], []
-    digest = hashlib.sha256()
+    files = []
     for name in classes:
-        images = _images(os.path.join(root, name))
+        images = list_files(os.path.join(root, name), suffixes)
         if not images:
             raise ValueError(
-                f"every class needs an image, got none directly in {os.fsdecode(os.path.join(root, name))} "
-                f"({', '.join(map(os.fsdecode, SUFFIXES))}); add images, or remove it from train and val"
+                f"every class needs at least one {what}, got none directly in "
+                f"{os.fsdecode(os.path.join(root, name))} ({', '.join(map(os.fsdecode, suffixes))}); add one, or "
+                "remove it from train and val"
             )
-        names.append(b"".join(image for image, _ in images))
-        lengths_by_class.append(np.array([len(image) for image, _ in images], dtype=np.int64))
-        counts.append(len(images))
-        digest.update(b"".join(b"%s/%s\0%d\n" % (name, image, size) for image, size in images))
-    lengths = np.concatenate(lengths_by_class)
+        files.append(images)
+    return pack_files(root, classes, files)
+
+
+def pack_files(
+    folder: bytes,
+    classes: Sequence[bytes],
+    files: Sequence[Sequence[tuple[bytes, int]]],
+    *,
+    is_flat: bool = False,
+) -> ImageFiles:
+    """The compact list of files.
+
+    Args:
+        folder: of the split.
+        classes: sorted.
+        files: of each class, sorted: names and sizes in bytes.
+        is_flat: whether they lie in `folder` itself.
+    """
+    digest = hashlib.sha256()
+    for name, own in zip(classes, files, strict=True):
+        digest.update(b"".join(b"%s/%s\0%d\n" % (name, file, size) for file, size in own))
+    lengths = np.array([len(file) for own in files for file, _ in own], dtype=np.int64)
     ends = np.cumsum(lengths)
-    labels = np.repeat(np.arange(len(classes)), counts)
-    return ImageFiles(root, tuple(classes), b"".join(names), ends - lengths, ends, labels, digest.hexdigest())
+    labels = np.repeat(np.arange(len(classes)), [len(own) for own in files])
+    names = b"".join(file for own in files for file, _ in own)
+    return ImageFiles(
+        folder, tuple(classes), names, ends - lengths, ends, labels, digest.hexdigest(), is_flat
+    )
 
 
-def _images(folder: bytes) -> list[tuple[bytes, int]]:
-    """Sorted names of a folder's images and their sizes in bytes."""
+def check_classes(train: ImageFiles, val: ImageFiles, num: int, what: str = "class folders") -> None:
+    """Refuses splits of different classes, or of another number of them than the config says.
+
+    Args:
+        train: of the training split.
+        val: of the other.
+        num: data.num_classes.
+        what: the classes are, for the error.
+
+    Raises:
+        ValueError: as above.
+    """
+    for these, those in ((train, val), (val, train)):
+        extra = sorted(set(these.classes) - set(those.classes))
+        if extra:
+            raise ValueError(
+                f"train and val must have the same classes, got {len(train.classes)} and {len(val.classes)}: "
+                f"{os.fsdecode(those.folder)} has no {os.fsdecode(extra[0])}; add it, or remove the other's"
+            )
+    found = len(train.classes)
+    if found != num:
+        raise ValueError(
+            f"data.num_classes must be the number of {what} in {os.fsdecode(train.folder)}, got {num} and {found} "
+            f"{what.split()[-1]}; give data.num_classes={found}, or mend the folder"
+        )
+
+
+def fingerprint_of(train: ImageFiles, val: ImageFiles, sha256: str | None, root: Path) -> str:
+    """Of the files of both splits.
+
+    Raises:
+        ValueError: it is not the one that data.sha256 says.
+    """
+    fingerprint = hashlib.sha256(f"train {train.digest}\nval {val.digest}\n".encode()).hexdigest()
+    if sha256 not in (None, fingerprint):
+        raise ValueError(
+            f"data.sha256 must be the fingerprint of the files in {root}, got {sha256}, they have {fingerprint}; "
+            "mend the folder, or give data.sha256=null or the new value"
+        )
+    return fingerprint
+
+
+def count_notes(config: DataConfig, root: Path, train: ImageFiles, val: ImageFiles, what: str) -> list[str]:
+    """A line for each split that has another number of files than the data set that it is named after."""
+    return [
+        f"{config.name} has {expected} {split} {what}, {root / split} holds {len(files.labels)}"
+        for split, files, expected in (
+            ("train", train, config.expected_train),
+            ("val", val, config.expected_val),
+        )
+        if expected not in (None, len(files.labels))
+    ]
+
+
+def list_files(folder: bytes, suffixes: tuple[bytes, ...]) -> list[tuple[bytes, int]]:
+    """Sorted names of a folder's files of these suffixes, and their sizes in bytes.
+
+    Raises:
+        ValueError: the folder, or a file in it, cannot be read.
+    """
     try:
         return sorted(
             (entry.name, entry.stat().st_size)
             for entry in list_folder(folder)
-            if entry.name.lower().endswith(SUFFIXES) and not entry.is_dir()
+            if entry.name.lower().endswith(suffixes) and not entry.is_dir()
         )
     except OSError as error:  # a dangling link, or a file removed since it was listed
         raise ValueError(

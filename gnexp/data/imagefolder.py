@@ -7,9 +7,7 @@ are the list, so no entry can point elsewhere but a link that somebody put there
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import math
-import os
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -18,9 +16,17 @@ import torch
 from gnexp.config import DataConfig
 from gnexp.data.color import apply_maps, color_maps, draw_color
 from gnexp.data.dataset import Batch, Batches, Indices
-from gnexp.data.image_files import ImageFiles, find_root, scan_images
-from gnexp.data.in_memory import SIZES
-from gnexp.data.pieces import DEFAULT_MAX_SKIPPED, Decoder, Piece, load_pieces
+from gnexp.data.decode import NUM_CROP_DRAWS, center_crop, random_crop
+from gnexp.data.image_files import (
+    ImageFiles,
+    check_classes,
+    count_notes,
+    find_root,
+    fingerprint_of,
+    scan_images,
+)
+from gnexp.data.in_memory import CLIPS, SIZES
+from gnexp.data.pieces import Decoder, Draws, Piece, load_pieces, note_skipped
 from gnexp.data.transfer import to_device
 
 PLACEHOLDER = "imagefolder"  # the name in conf/data/imagefolder.yaml, of no images
@@ -39,24 +45,12 @@ class ImageFolder:
         _check_settings(config)
         root = find_root(config.root, config.name)
         train, val = scan_images(str(root / "train")), scan_images(str(root / "val"))
-        _check_classes(train, val, config)
-        self.fingerprint = hashlib.sha256(f"train {train.digest}\nval {val.digest}\n".encode()).hexdigest()
-        if config.sha256 not in (None, self.fingerprint):
-            raise ValueError(
-                f"data.sha256 must be the fingerprint of the files in {root}, got {config.sha256}, they have "
-                f"{self.fingerprint}; mend the folder, or give data.sha256=null or the new value"
-            )
+        check_classes(train, val, config.num_classes)
+        self.fingerprint = fingerprint_of(train, val, config.sha256, root)
         self._train = train.first(config.num_train, "data.num_train")
         self._val = val.first(config.num_val, "data.num_val")
         self.num_train, self.num_val = len(self._train.labels), len(self._val.labels)
-        self.notes = [
-            f"{config.name} has {expected} {split} images, {root / split} holds {len(files.labels)}"
-            for split, files, expected in (
-                ("train", train, config.expected_train),
-                ("val", val, config.expected_val),
-            )
-            if expected not in (None, len(files.labels))
-        ]
+        self.notes = count_notes(config, root, train, val, "images")
         self.skipped: dict[str, str] = {}
         self._config, self._device = config, device
         self._mean = torch.tensor(config.mean, device=device).view(1, -1, 1, 1)
@@ -71,7 +65,7 @@ class ImageFolder:
         """
         config = self._config
         jitter, lighting = config.jitter or 0.0, config.lighting or 0.0
-        decoder = Decoder(self._train, config, (seed, epoch))
+        decoder = self._decoder(self._train, (seed, epoch))
         for indices, (pixels, labels) in zip(steps, self._load(decoder, steps), strict=True):
             if jitter or lighting:
                 draws = draw_color(seed, epoch, indices, jitter=jitter, lighting=lighting)
@@ -88,9 +82,13 @@ class ImageFolder:
             ValueError: an image that cannot be read, whatever data.on_error says.
             RuntimeError: a loader process died or hangs.
         """
-        decoder = Decoder(self._val, self._config, None)
+        decoder = self._decoder(self._val, None)
         for indices, (pixels, labels) in zip(steps, self._load(decoder, steps), strict=True):
             yield Batch(self._normalize(pixels), labels, indices)
+
+    def _decoder(self, files: ImageFiles, key: tuple[int, int] | None) -> Decoder:
+        config, size = self._config, self._config.image_size
+        return Decoder(_Crops(files, config), (3, size, size), files.labels, config, key, NUM_CROP_DRAWS)
 
     def _load(
         self, decoder: Decoder, steps: Sequence[Indices]
@@ -110,15 +108,8 @@ class ImageFolder:
 
     def _join(self, pieces: Sequence[Piece]) -> tuple[Sequence[torch.Tensor], torch.Tensor]:
         """A step's pixels in parts, and its labels; counts what was skipped."""
-        most = DEFAULT_MAX_SKIPPED if self._config.max_skipped is None else self._config.max_skipped
         for piece in pieces:
-            self.skipped.update(piece.skipped)
-            if len(self.skipped) > most:
-                path, reason = next(reversed(self.skipped.items()))
-                raise ValueError(
-                    f"more than data.max_skipped={most} training images cannot be read, the last {path}: {reason}; "
-                    f"mend the folder (gnexp data check {self._config.root}), or raise data.max_skipped"
-                )
+            note_skipped(piece.skipped, self.skipped, self._config, "training images")
             if piece.error is not None:
                 raise ValueError(piece.error)
         return [piece.pixels for piece in pieces], torch.from_numpy(
@@ -129,19 +120,33 @@ class ImageFolder:
         return pixels.float().div_(255).sub_(self._mean).div_(self._std)
 
 
-def _check_classes(train: ImageFiles, val: ImageFiles, config: DataConfig) -> None:
-    for these, those in ((train, val), (val, train)):
-        extra = sorted(set(these.classes) - set(those.classes))
-        if extra:
-            raise ValueError(
-                f"train and val must have the same classes, got {len(train.classes)} and {len(val.classes)}: "
-                f"{os.fsdecode(those.folder)} has no {os.fsdecode(extra[0])}; add it, or remove the other's"
-            )
-    num = len(train.classes)
-    if num != config.num_classes:
-        raise ValueError(
-            f"data.num_classes must be the number of class folders in {os.fsdecode(train.folder)}, "
-            f"got {config.num_classes} and {num} folders; give data.num_classes={num}, or mend the folder"
+class _Crops:
+    """Decodes the images of a split: training's random crops, evaluation's centre crops.
+
+    Args:
+        files: of the split.
+        config: its crops and decoder are followed.
+    """
+
+    def __init__(self, files: ImageFiles, config: DataConfig) -> None:
+        self._files, self._config = files, config
+
+    def __call__(self, index: int, drawn: Draws | None) -> torch.Tensor:
+        config, path = self._config, self._files.path(index)
+        assert (
+            config.crop_area is not None and config.crop_aspect is not None and config.eval_resize is not None
+        )
+        is_scaled = config.decoder == "scaled"
+        if drawn is None:
+            return center_crop(path, config.eval_resize, config.image_size, is_scaled=is_scaled)
+        return random_crop(
+            path,
+            drawn,
+            area=config.crop_area,
+            aspect=config.crop_aspect,
+            flip=config.flip,
+            size=config.image_size,
+            is_scaled=is_scaled,
         )
 
 
@@ -170,6 +175,7 @@ def _check_settings(config: DataConfig) -> None:
     for key in ("shift", "exposure", "clutter", "val_source"):
         if getattr(config, key):
             raise ValueError(f"data.{key} is for the fashion kinds, got {getattr(config, key)}; leave it out")
-    for key in SIZES:
-        if getattr(config, key) is not None:
-            raise ValueError(f"data.{key} is for detection, got {getattr(config, key)}; leave it out")
+    for keys, what in ((SIZES, "detection"), (CLIPS, "videos")):
+        for key in keys:
+            if getattr(config, key) is not None:
+                raise ValueError(f"data.{key} is for {what}, got {getattr(config, key)}; leave it out")

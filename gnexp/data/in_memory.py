@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +27,7 @@ _OF_IMAGE_FILES = (
     "max_skipped",
 )
 SIZES = ("min_size", "max_size")  # keys of detection alone
+CLIPS = ("train_resize", "clip_length", "clip_span", "num_clips", "test_crop")  # of videos alone
 
 
 @dataclass(frozen=True)
@@ -136,19 +137,24 @@ def check_settings(config: DataConfig, *, needed: Mapping[str, int], foreign: Se
     Args:
         config: of the data set.
         needed: the only value that the kind takes, by key.
-        foreign: keys that the kind does not have, beside those of image files.
+        foreign: keys that the kind does not have, beside those of image files and of videos.
 
     Raises:
         ValueError: another value than the needed one, or one for a foreign key.
     """
-    for key in (*_OF_IMAGE_FILES, *foreign):
-        value = getattr(config, key)
-        if value is not None:
-            raise ValueError(f"data.{key} is not for kind {config.kind}, got {value}; leave it out")
+    refuse_keys(config, (*_OF_IMAGE_FILES, *CLIPS, *foreign))
     for key, only in needed.items():
         value = getattr(config, key)
         if value != only:
             raise ValueError(f"data.{key} must be {only} for kind {config.kind}, got {value}")
+
+
+def refuse_keys(config: DataConfig, keys: Iterable[str]) -> None:
+    """Raises ValueError where a key that the kind does not have is given."""
+    for key in keys:
+        value = getattr(config, key)
+        if value is not None:
+            raise ValueError(f"data.{key} is not for kind {config.kind}, got {value}; leave it out")
 
 
 def _with_channels(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

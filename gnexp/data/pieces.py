@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -16,63 +16,72 @@ from torch.utils.data import Dataset as TorchDataset
 
 from gnexp.config import DataConfig
 from gnexp.data.dataset import Indices
-from gnexp.data.decode import NUM_CROP_DRAWS, UnreadableImageError, center_crop, random_crop
-from gnexp.data.image_files import ImageFiles
+from gnexp.data.decode import UnreadableError
 from gnexp.ops import keyed
 from gnexp.signals import become_loader
 
 DEFAULT_MAX_SKIPPED = 100
 PIECE_SIZE = 32  # images that a loader process hands over at once: 5 MB of shared memory, whatever the batch
+Draws = npt.NDArray[np.float64]  # of one image or clip, uniform in [0, 1)
 _P = TypeVar("_P")
 
 
 class Piece(NamedTuple):
-    """Some images of a step, before color.
+    """Some images or clips of a step, before color.
 
     An error travels as its line: an exception would arrive with the loader process's traceback in it.
     """
 
-    pixels: torch.Tensor  # (n, 3, image_size, image_size) uint8
+    pixels: torch.Tensor  # (n, *shape) uint8
     labels: npt.NDArray[np.int64]  # (n,)
-    skipped: dict[str, str]  # images that others stand in for: path -> reason
+    skipped: dict[str, str]  # files that others stand in for: path -> reason
     error: str | None = None  # what ends the run; the pixels are then not to be used
 
 
 class Decoder(TorchDataset[Piece]):
-    """Makes pieces of sample indices, each image a function of (seed, epoch, index) alone.
+    """Makes pieces of sample indices, each image or clip a function of (seed, epoch, index) alone.
 
     Args:
-        files: of the split.
-        config: its crops, decoder and on_error are followed.
-        key: seed and epoch of training's crops; None = evaluation's.
+        decode: an image's or a clip's pixels, from its index and its draws; raises UnreadableError.
+        shape: of these pixels.
+        labels: of the split, (N,).
+        config: its on_error and max_skipped are followed.
+        key: seed and epoch of training's draws; None = evaluation, which has none.
+        num_draws: of each image or clip, uniform in [0, 1).
+        what: an image or a video, for errors.
     """
 
-    def __init__(self, files: ImageFiles, config: DataConfig, key: tuple[int, int] | None) -> None:
-        self._files, self._config, self._key = files, config, key
+    def __init__(
+        self,
+        decode: Callable[[int, Draws | None], torch.Tensor],
+        shape: Sequence[int],
+        labels: npt.NDArray[np.int64],
+        config: DataConfig,
+        key: tuple[int, int] | None,
+        num_draws: int,
+        what: str = "image",
+    ) -> None:
+        self._decode, self._shape, self._labels, self._config = decode, tuple(shape), labels, config
+        self._key, self._num_draws, self._what = key, num_draws, what
 
     def __getitem__(self, indices: Indices) -> Piece:
         try:
             return self._make(indices)
         except OSError as error:
-            message = (
-                f"cannot read {error.filename}: {error.strerror}, which is no fault of the image; mend that, "
-            )
-            return Piece(torch.empty(0), np.empty(0, np.int64), {}, message + "and the same command goes on")
+            return Piece(torch.empty(0), np.empty(0, np.int64), {}, fault_of_the_machine(error, self._what))
 
     def _make(self, indices: Indices) -> Piece:
-        size = self._config.image_size
-        piece = Piece(
-            torch.empty((len(indices), 3, size, size), dtype=torch.uint8), self._files.labels[indices], {}
-        )
+        pixels = torch.empty((len(indices), *self._shape), dtype=torch.uint8)
+        piece = Piece(pixels, self._labels[indices], {})
         draws = None
         if self._key is not None:
             seed, epoch = self._key
-            draws = keyed.uniform(seed, "augment", epoch, indices, NUM_CROP_DRAWS)
+            draws = keyed.uniform(seed, "augment", epoch, indices, self._num_draws)
         for i, index in enumerate(indices):
             drawn = None if draws is None else draws[i]
             try:
                 piece.pixels[i] = self._decode(index, drawn)
-            except UnreadableImageError as error:
+            except UnreadableError as error:
                 if self._config.on_error != "skip":
                     return piece._replace(error=str(error))
                 if drawn is None:
@@ -81,44 +90,53 @@ class Decoder(TorchDataset[Piece]):
                     )
                 piece.skipped[error.path] = error.reason
                 if not self._replace(piece, i, index, drawn):
-                    return piece._replace(error=f"{error}; nor could any image that was to stand in for it")
+                    return piece._replace(
+                        error=f"{error}; nor could any {self._what} that was to stand in for it"
+                    )
         return piece
 
-    def _replace(self, piece: Piece, i: int, index: int, drawn: npt.NDArray[np.float64]) -> bool:
-        """Puts another image, with its own label, in the place of an unreadable one; returns whether one was found.
+    def _replace(self, piece: Piece, i: int, index: int, drawn: Draws) -> bool:
+        """Puts another file, with its own label, in the place of an unreadable one; returns whether one was found.
 
         Which one follows from the index alone: the same in every epoch, for every seed and number of processes.
         """
-        most = self._config.max_skipped
-        num = 1 + (DEFAULT_MAX_SKIPPED if most is None else most)
-        for bits in keyed.bits(0, "replacement", 0, [index], num)[0]:
-            other = int(bits % np.uint64(len(self._files.labels)))
+        for bits in keyed.bits(0, "replacement", 0, [index], 1 + _most(self._config))[0]:
+            other = int(bits % np.uint64(len(self._labels)))
             try:
                 piece.pixels[i] = self._decode(other, drawn)
-            except UnreadableImageError as error:
+            except UnreadableError as error:
                 piece.skipped[error.path] = error.reason
             else:
-                piece.labels[i] = self._files.labels[other]
+                piece.labels[i] = self._labels[other]
                 return True
         return False
 
-    def _decode(self, index: int, drawn: npt.NDArray[np.float64] | None) -> torch.Tensor:
-        config, path = self._config, self._files.path(index)
-        assert (
-            config.crop_area is not None and config.crop_aspect is not None and config.eval_resize is not None
+
+def fault_of_the_machine(error: OSError, what: str) -> str:
+    """The line of a file that could not be read and is not to blame."""
+    return (
+        f"cannot read {error.filename}: {error.strerror}, which is no fault of the {what}; mend that, and the same "
+        "command goes on"
+    )
+
+
+def note_skipped(new: Mapping[str, str], skipped: dict[str, str], config: DataConfig, what: str) -> None:
+    """Adds what was skipped to what was before.
+
+    Raises:
+        ValueError: more than data.max_skipped in all.
+    """
+    skipped.update(new)
+    if len(skipped) > _most(config):
+        path, reason = next(reversed(skipped.items()))
+        raise ValueError(
+            f"more than data.max_skipped={_most(config)} {what} cannot be read, the last {path}: {reason}; mend the "
+            f"folder (gnexp data check {config.root}), or raise data.max_skipped"
         )
-        is_scaled = config.decoder == "scaled"
-        if drawn is None:
-            return center_crop(path, config.eval_resize, config.image_size, is_scaled=is_scaled)
-        return random_crop(
-            path,
-            drawn,
-            area=config.crop_area,
-            aspect=config.crop_aspect,
-            flip=config.flip,
-            size=config.image_size,
-            is_scaled=is_scaled,
-        )
+
+
+def _most(config: DataConfig) -> int:
+    return DEFAULT_MAX_SKIPPED if config.max_skipped is None else config.max_skipped
 
 
 def load_pieces(
@@ -128,6 +146,7 @@ def load_pieces(
     num_processes: int,
     timeout: float,
     is_pinned: bool,
+    piece_size: int = PIECE_SIZE,
 ) -> Generator[list[_P], None, None]:
     """The pieces of each step, in order.
 
@@ -137,11 +156,12 @@ def load_pieces(
         num_processes: that decode; 0 = this one does.
         timeout: seconds to wait for a piece.
         is_pinned: whether the pixels are put where a GPU can fetch them by itself.
+        piece_size: of indices at most.
 
     Raises:
         RuntimeError: a loader process died, or none answered in time.
     """
-    cut = [[step[i : i + PIECE_SIZE] for i in range(0, len(step), PIECE_SIZE)] for step in steps]
+    cut = [[step[i : i + piece_size] for i in range(0, len(step), piece_size)] for step in steps]
     others = set(multiprocessing.active_children())
     loader = DataLoader(
         decoder,
@@ -167,7 +187,7 @@ def load_pieces(
         said = str(error).splitlines()[0] if str(error) else ""
         if watchdog.has_barked:
             raise RuntimeError(
-                f"no loader process answered for {timeout:g} s: is the folder of the images gone or slow? "
+                f"no loader process answered for {timeout:g} s: is the folder of the data gone or slow? "
                 "Mend that, or raise data.loader_timeout"
             ) from None
         if isinstance(error, RuntimeError) and said.startswith("DataLoader "):

@@ -176,7 +176,7 @@ class _Session:
             self.status.say(word, epoch=self.state.epoch, step=self.state.step)
 
     def _say_skipped(self) -> None:
-        """Keeps, in skipped.txt, which images could not be read and had others stand in. Every process calls it."""
+        """Keeps, in skipped.txt, which files could not be read; in training others stand in. Every process calls it."""
         if self.run.data.on_error != "skip":
             return
         found: dict[str, str] = {}
@@ -188,14 +188,14 @@ class _Session:
             listed = known | found
             write_text(path, "".join(f"{image}\t{reason}\n" for image, reason in sorted(listed.items())))
             self.screen.warn(
-                f"{len(listed)} training image(s) cannot be read, others stand in for them: see {path} "
+                f"{len(listed)} file(s) cannot be read, others stand in for those of training: see {path} "
                 f"(new: {min(new)})"
             )
         most = DEFAULT_MAX_SKIPPED if self.run.data.max_skipped is None else self.run.data.max_skipped
         # Of all processes; each ends sooner by its own count alone. An earlier sitting's may have been mended since.
         if len(found) > most:
             raise ValueError(
-                f"more than data.max_skipped={most} training images cannot be read, see {path}; "
+                f"more than data.max_skipped={most} files cannot be read, see {path}; "
                 f"mend the folder (gnexp data check {self.run.data.root}), or raise data.max_skipped"
             )
 

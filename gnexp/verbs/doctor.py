@@ -146,9 +146,9 @@ def _folders() -> Iterator[Finding]:
         if config.root is not None:
             is_there = Path(config.root).expanduser().is_dir()
             place = Path(config.root).expanduser().resolve()
-            made = "made" if config.kind == "fashion_coco" else "downloaded"
+            made = "made" if config.kind in ("fashion_clips", "fashion_coco") else "downloaded"
             yield Finding(OK, what, str(place) if is_there else f"{place}, not there; {made} when needed")
-        elif config.kind in ("imagefolder", "coco"):
+        elif config.kind in ("imagefolder", "coco", "kinetics"):
             yield Finding(OK, what, "no folder of its own; give data.root=/path/to/it")
 
 

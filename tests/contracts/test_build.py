@@ -14,6 +14,7 @@ from gnexp.config import RunConfig
 from gnexp.config.detector import DETECTOR
 from gnexp.config.video import VIDEO
 from gnexp.data import build_dataset
+from gnexp.data.clips import Clips
 from gnexp.engine.state import build, check_shapes
 from gnexp.engine.train import StepRecord, train
 from gnexp.keys import group_options
@@ -22,6 +23,7 @@ from gnexp.nn.norms import norm_factory
 from gnexp.tasks import build_task
 from tests.data.annotations import write_coco
 from tests.data.archives import images_of, pack_cifar10, write_fashion_mnist
+from tests.data.videos import write_kinetics
 
 COMPOSER = Composer()
 CPU = torch.device("cpu")
@@ -121,7 +123,10 @@ def test_every_data_set_gives_what_its_file_says(
     elif config.kind == "coco":
         write_coco(tmp_path, category_ids=range(11, 11 + config.num_classes))
         overrides += [f"data.root={tmp_path}", "data.loader_workers=0"]
-    elif config.kind == "fashion_coco":
+    elif config.kind == "kinetics":
+        write_kinetics(tmp_path, num_train=2, num_val=1, num_classes=4)
+        overrides += [f"data.root={tmp_path}", "data.num_classes=4", "data.loader_workers=0"]
+    elif config.kind in ("fashion_coco", "fashion_clips"):
         overrides += [f"data.root={tmp_path}"]
     config = COMPOSER.run(overrides).data
     dataset = build_dataset(config, CPU)
@@ -133,6 +138,21 @@ def test_every_data_set_gives_what_its_file_says(
                 assert len(image) == config.channels and image.dtype == torch.float32 and image.max() <= 1
                 assert target["masks"].shape == (len(target["boxes"]), *image.shape[1:])
                 assert all(1 <= label <= config.num_classes for label in target["labels"].tolist())
+        return
+    if config.clip_length is not None:  # videos
+        assert isinstance(dataset, Clips) and config.num_clips is not None
+        for batches in (
+            dataset.train_batches(0, 0, [np.arange(4)]),
+            dataset.monitored(0, 0).val_batches([np.arange(4)]),
+        ):
+            (batch,) = batches
+            size = config.image_size
+            assert batch.images.shape == (4, config.channels, config.clip_length, size, size)
+            assert batch.images.dtype == torch.float32 and batch.labels.shape == (4,)
+        (batch,) = dataset.val_batches([np.arange(4)])
+        for images in batch.images:
+            assert images.shape[:3] == (config.num_clips, config.channels, config.clip_length)
+            assert min(images.shape[3:]) == config.eval_resize
         return
     for batches in (dataset.train_batches(0, 0, [np.arange(4)]), dataset.val_batches([np.arange(4)])):
         (batch,) = batches

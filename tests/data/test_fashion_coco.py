@@ -14,7 +14,7 @@ from PIL import Image
 from pycocotools.coco import COCO
 
 from gnexp.config import DataConfig
-from gnexp.data import build_dataset, fashion_coco
+from gnexp.data import build_dataset, fashion_coco, made
 from gnexp.data.fashion import NUM_HELD_OUT
 from gnexp.data.fashion_coco import CATEGORIES
 from gnexp.data.fashion_mnist import load_fashion_mnist
@@ -241,31 +241,31 @@ def test_sha256_is_checked_when_made_and_when_opened(root, tmp_path):
 
 def test_runs_that_start_together_make_it_once(tmp_path, monkeypatch):
     """Threads stand for processes: the lock is of an open file, whoever holds it."""
-    made, whole = [], fashion_coco._make_folder
+    filled, whole = [], fashion_coco._fill
 
-    def make(config, folder):
-        made.append(folder)
+    def fill(place, config):
+        filled.append(place)
         time.sleep(0.2)  # the others come meanwhile
-        whole(config, folder)
+        whole(place, config)
 
-    monkeypatch.setattr(fashion_coco, "_make_folder", make)
+    monkeypatch.setattr(fashion_coco, "_fill", fill)
     with ThreadPoolExecutor(3) as threads:
         opened = list(threads.map(_open, [tmp_path] * 3))
     assert len({dataset.fingerprint for dataset in opened}) == 1
-    assert made == [_folder(tmp_path)]
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".make.lock", made[0].name]
+    assert len(filled) == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".make.lock", _folder(tmp_path).name]
 
 
 def test_it_is_seen_whole_or_not_at_all(tmp_path, monkeypatch):
     """Until the one renaming, nothing stands under the name that others look for."""
-    seen, rename = [], fashion_coco.os.rename
+    seen, rename = [], made.os.rename
 
     def look(source, target):
         files = sorted(path.name for path in source.rglob("*") if path.is_file())
         seen.append((target.exists(), len(files)))
         rename(source, target)
 
-    monkeypatch.setattr(fashion_coco.os, "rename", look)
+    monkeypatch.setattr(made.os, "rename", look)
     _open(tmp_path)
     assert seen == [(False, 24 + 10 + 2)]
 

@@ -76,8 +76,14 @@ def test_first_takes_classes_evenly(tmp_path):
     ("tree", "line"),
     [
         ({"1.png": 1}, "must hold one folder per class, got none; move each image to"),
-        ({"a/1.png": 1, "b/notes.txt": 1}, "every class needs an image, got none directly in .*/b "),
-        ({"a/1.png": 1, "b/images/1.png": 1}, "every class needs an image, got none directly in .*/b "),
+        (
+            {"a/1.png": 1, "b/notes.txt": 1},
+            "every class needs at least one image, got none directly in .*/b ",
+        ),
+        (
+            {"a/1.png": 1, "b/images/1.png": 1},
+            "every class needs at least one image, got none directly in .*/b ",
+        ),
     ],
 )
 def test_bad_folders_are_one_clear_line(tmp_path, tree, line):

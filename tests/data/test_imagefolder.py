@@ -259,7 +259,7 @@ def _touch(root, *names):
         (["train/a/1.png", "val/1.png"], "val must hold one folder per class, got none; move each image to"),
         (
             ["train/a/1.png", "train/b/x.txt", "val/a/1.png"],
-            "every class needs an image, got none directly in .*/b ",
+            "every class needs at least one image, got none directly in .*/b ",
         ),
         (
             ["train/a/1.png", "train/b/1.png", "val/a/1.png"],

@@ -199,7 +199,7 @@ def test_images_that_others_stand_in_for_are_listed(tmp_path: Path) -> None:
     (line,) = (spec.directory / "skipped.txt").read_text().splitlines()
     assert line.startswith(f"{bad}\t")
     log = (spec.directory / "log.txt").read_text()
-    assert log.count("warning: 1 training image(s) cannot be read, others stand in for them") == 1
+    assert log.count("warning: 1 file(s) cannot be read, others stand in for those of training") == 1
     assert load_result(spec.directory / "result.json").status == "finished"
 
 
