@@ -125,11 +125,12 @@ def _inflated(conv: nn.Conv2d, frames: int, stride: int) -> nn.Conv3d:
     """A convolution of the same shape that spans some frames, an odd number."""
     assert isinstance(conv.padding, tuple) and conv.bias is None, "a ResNet's convolutions"
     cls = StridedPointwise3d if isinstance(conv, StridedPointwise) else nn.Conv3d
+    (rows, columns), (down, across), (above, beside) = conv.kernel_size, conv.stride, conv.padding
     return cls(
         conv.in_channels,
         conv.out_channels,
-        (frames, *conv.kernel_size),
-        (stride, *conv.stride),
-        (frames // 2, *conv.padding),
+        (frames, rows, columns),
+        (stride, down, across),
+        (frames // 2, above, beside),
         bias=False,
     )

@@ -74,10 +74,11 @@ class Video:
     @torch.no_grad()
     def tally(self, model: nn.Module, batches: Iterator[Batch], dataset: Dataset) -> tuple[int, ...]:
         """How many videos there are and how many are wrong; in the test, how many are right at first and in five."""
+        assert isinstance(dataset, Clips), "a view of views"
         count, wrong, first, among = 0, 0, 0, 0
         for batch in batches:
             count += len(batch.labels)
-            if not isinstance(dataset, Clips):
+            if dataset.is_monitored:
                 wrong += int(num_wrong(model(batch.images), batch.labels)) if len(batch.labels) else 0
                 continue
             assert isinstance(model, I3D), "built by build_model"
@@ -86,7 +87,7 @@ class Video:
                 ranked = mean.topk(min(_TOP, len(mean))).indices
                 first += int(ranked[0] == label)
                 among += int((ranked == label).any())
-        return (count, first, among) if isinstance(dataset, Clips) else (count, wrong)
+        return (count, wrong) if dataset.is_monitored else (count, first, among)
 
     def results(self, tallies: Sequence[Any]) -> Any:
         """None: an accuracy is all there is."""
@@ -102,10 +103,11 @@ class Video:
         Raises:
             ValueError: there is none.
         """
+        assert isinstance(dataset, Clips), "a view of views"
         count, *found = (sum(numbers) for numbers in zip(*tallies, strict=True))
         if count == 0:
             raise ValueError(
                 "no video of val can be read, so there is no score; gnexp data check names the reasons"
             )
-        names = self.scores[:2] if isinstance(dataset, Clips) else self.scores[2:]
+        names = self.scores[2:] if dataset.is_monitored else self.scores[:2]
         return {name: 100 * number / count for name, number in zip(names, found, strict=True)}

@@ -14,7 +14,7 @@ TABLE, FIGURE = load_exhibits(["table8", "figure7"])
 
 
 def write(folder: Path) -> None:
-    """Top-1 falls with every step from BN of many short clips to GN of few long ones; precise a point above worker 0."""
+    """Top-1 falls from cell to cell, BN's of many short clips first; precise is a point above worker 0."""
     for place, cell in enumerate(expand("kinetics", "small").cells):
         for run in cell.runs:
             top1 = 80.0 - 2 * place + run.seed

@@ -79,7 +79,7 @@ class Sure(torch.nn.Module):
 def test_monitored_is_one_clip_of_each_video(state: State) -> None:
     task = Video()
     (view,) = task.views(state.run, state.dataset, epoch=1, is_reported=False)
-    assert not isinstance(view, Clips) and view.num_val == 16
+    assert isinstance(view, Clips) and view.is_monitored and view.num_val == 16
     (batch,) = view.val_batches([np.arange(16)])
     assert batch.images.shape == (16, 1, 16, 32, 32)
     wrong = int((batch.labels != 0).sum())
