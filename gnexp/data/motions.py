@@ -26,9 +26,9 @@ NUM_FRAMES = 64
 CANVAS = 40  # pixels, its side
 SIDES = (13.0, 26.0)  # pixels: of a garment's square, smallest and largest; its diagonal fits the canvas
 # What a motion adds in a frame, drawn for each video between the two.
-SPEED = (0.25, 1.0)  # pixels
-SPIN = (1 / 128, 1 / 32)  # turns
-GROWTH = (1 / 128, 1 / 32)  # of the range of sizes
+SPEED = (0.4, 1.2)  # pixels
+SPIN = (1 / 96, 1 / 32)  # turns
+GROWTH = (1 / 96, 1 / 32)  # of the range of sizes
 JITTER = 0.5  # pixels: each frame of every video is off its place by up to this, down and across
 
 _PIXEL = 256  # steps of place
