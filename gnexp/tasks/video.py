@@ -31,7 +31,7 @@ class Video:
     probabilities of a video's clips over clips and, fully convolutional, over places (Section 4.3).
     """
 
-    scores: tuple[str, ...] = ("top1_accuracy", f"top{_TOP}_accuracy", "clip_error")
+    scores: tuple[str, ...] = ("top1_accuracy", "clip_error", f"top{_TOP}_accuracy")
     train_score: str | None = "clip_error"
 
     def build_model(self, run: RunConfig, generator: torch.Generator) -> nn.Module:
@@ -109,5 +109,6 @@ class Video:
             raise ValueError(
                 "no video of val can be read, so there is no score; gnexp data check names the reasons"
             )
-        names = self.scores[2:] if dataset.is_monitored else self.scores[:2]
+        top1, clip, top5 = self.scores
+        names = (clip,) if dataset.is_monitored else (top1, top5)
         return {name: 100 * number / count for name, number in zip(names, found, strict=True)}
