@@ -58,7 +58,7 @@ _gnexp() {
         sweep) found="@SWEEP@" ;;
         plan) found="@PLAN@" ;;
         report) found="--check --help exhibit= overwrite= runs_dir= results_dir=" ;;
-        eval) found="--help run= eval_stats= runs_dir=" ;;
+        eval) found="--help run= eval_stats= save_images= runs_dir=" ;;
         export) found="--help run= format= eval_stats= output= runs_dir=" ;;
         doctor) found="--help runs_dir= results_dir=" ;;
         data) found="check --help data.root= data= processes=" ;;

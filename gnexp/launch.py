@@ -103,7 +103,11 @@ def headline(result: Result) -> str:
     """A result in a few words: "17.1 % error", or "diverged"."""
     if result.status == DIVERGED:
         return "diverged"
-    for key, words in (("val/top1_error", "% error"), ("val/box_ap", "box AP")):
+    for key, words in (
+        ("val/top1_error", "% error"),
+        ("val/box_ap", "box AP"),
+        ("val/top1_accuracy", "% right"),
+    ):
         if key in result.metrics:
             return f"{result.metrics[key]:.1f} {words}"
     return result.status

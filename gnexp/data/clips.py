@@ -62,6 +62,16 @@ class Clips:
         self._mean = torch.tensor(config.mean, device=device).view(-1, 1, 1, 1)
         self._std = torch.tensor(config.std, device=device).view(-1, 1, 1, 1)
 
+    @property
+    def crop(self) -> int:
+        """Pixels, the side of training's clips."""
+        return self._config.image_size
+
+    @property
+    def is_monitored(self) -> bool:
+        """Whether val_batches give one clip of each video, and not the test's."""
+        return self._monitor is not None
+
     def monitored(self, seed: int, epoch: int) -> Clips:
         """The same data set, whose val_batches give one clip of each video, augmented as in training.
 

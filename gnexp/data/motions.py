@@ -24,11 +24,11 @@ from gnexp.ops import keyed
 MOTIONS = ("right", "left", "down", "up", "clockwise", "counterclockwise", "grow", "shrink")
 NUM_FRAMES = 64
 CANVAS = 40  # pixels, its side
-SIDES = (12.0, 24.0)  # pixels: of a garment's square, smallest and largest; its diagonal fits the canvas
+SIDES = (12.5, 25.0)  # pixels: of a garment's square, smallest and largest; its diagonal fits the canvas
 # What a motion adds in a frame, drawn for each video between the two.
-SPEED = (0.25, 1.0)  # pixels
-SPIN = (1 / 128, 1 / 32)  # turns
-GROWTH = (1 / 128, 1 / 32)  # of the range of sizes
+SPEED = (0.4, 1.2)  # pixels
+SPIN = (1 / 96, 1 / 32)  # turns
+GROWTH = (1 / 96, 1 / 32)  # of the range of sizes
 JITTER = 0.5  # pixels: each frame of every video is off its place by up to this, down and across
 
 _PIXEL = 256  # steps of place
@@ -39,9 +39,8 @@ _RANGES = tuple(
 )
 _SEED = 1803  # of the videos; the runs' seeds never change them
 _SIDE = 28  # pixels, of a garment
-_MARGIN = (
-    3  # black pixels around it: blurring takes one, and what lies further out is taken from the last two
-)
+# Black pixels around it: blurring takes one, and all that lies further out is taken from the last two.
+_MARGIN = 3
 _UNIT = 1 << 12  # 1, of the two tables
 _COSINES = np.floor(np.cos(np.arange(_CIRCLES[2]) * (2 * math.pi / _CIRCLES[2])) * _UNIT + 0.5)
 # A garment's pixels per pixel of the canvas, by its size.

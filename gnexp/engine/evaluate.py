@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from gnexp.config import RunConfig
-from gnexp.data.dataset import Batch, Batches
+from gnexp.data.dataset import Batch, Batches, Dataset
 from gnexp.data.loader import num_val_steps, train_batches, val_batches
 from gnexp.engine.state import State
 from gnexp.nn.statistics import batch_norms, with_eval_stats, with_precise_stats
@@ -26,7 +26,12 @@ def never() -> bool:
 
 
 def evaluate(
-    state: State, eval_stats: Sequence[str], *, epoch: int, is_stopped: Callable[[], bool] = never
+    state: State,
+    eval_stats: Sequence[str],
+    *,
+    epoch: int,
+    is_reported: bool = True,
+    is_stopped: Callable[[], bool] = never,
 ) -> dict[str, dict[str, float]]:
     """The task's scores on val for each of the named statistics, in percent. Every process of the run calls it.
 
@@ -37,6 +42,7 @@ def evaluate(
         eval_stats: some of EVAL_STATS.
         epoch: finished epochs; precise statistics see the images as the pass of that number draws them, the next
             one unless an epoch is recipe.epoch_steps.
+        is_reported: whether the scores are more than a point of a curve: a task may then test more thoroughly.
         is_stopped: whether this process was asked to leave.
 
     Raises:
@@ -48,16 +54,26 @@ def evaluate(
         if scores and not has_running_stats:
             scores[stats] = next(iter(scores.values()))
             continue
-        scores[stats] = state.task.combine(take_tallies(state, stats, epoch, is_stopped), state.dataset)
+        scores[stats] = {}
+        for view, tallies in take_tallies(state, stats, epoch, is_reported, is_stopped):
+            scores[stats] |= state.task.combine(tallies, view)
     return scores
 
 
-def take_tallies(state: State, stats: str, epoch: int, is_stopped: Callable[[], bool] = never) -> list[Any]:
-    """What each process finds on its part of val with one of EVAL_STATS. Every process of the run calls it."""
+def take_tallies(
+    state: State, stats: str, epoch: int, is_reported: bool = True, is_stopped: Callable[[], bool] = never
+) -> list[tuple[Dataset, list[Any]]]:
+    """What each process finds on its part of each view of val with one of EVAL_STATS.
+
+    Every process of the run calls it.
+    """
     model = eval_model(state, stats, epoch, is_stopped)
-    with state.autocast():
-        tally = state.task.tally(model, _val_batches(state, is_stopped), state.dataset)
-    return state.processes.gather(tally)
+    found = []
+    for view in state.task.views(state.run, state.dataset, epoch=epoch, is_reported=is_reported):
+        with state.autocast():
+            tally = state.task.tally(model, _val_batches(state, view, is_stopped), view)
+        found.append((view, state.processes.gather(tally)))
+    return found
 
 
 def eval_model(state: State, stats: str, epoch: int, is_stopped: Callable[[], bool] = never) -> nn.Module:
@@ -80,11 +96,11 @@ def passes(run: RunConfig, batch: Batch) -> Iterator[tuple[Batch, slice]]:
         yield batch.take(positions[:, own].reshape(-1)), own
 
 
-def _val_batches(state: State, is_stopped: Callable[[], bool]) -> Iterator[Batch]:
+def _val_batches(state: State, view: Dataset, is_stopped: Callable[[], bool]) -> Iterator[Batch]:
     size = state.task.eval_size(state.run)
     share = state.processes.share
-    batches = val_batches(state.dataset, size=size, share=share)
-    return _until_stopped(state, batches, num_val_steps(state.dataset, size, share), is_stopped)
+    batches = val_batches(view, size=size, share=share)
+    return _until_stopped(state, batches, num_val_steps(view, size, share), is_stopped)
 
 
 def _until_stopped(

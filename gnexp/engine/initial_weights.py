@@ -35,6 +35,15 @@ class Detector(Protocol):
         ...
 
 
+@runtime_checkable
+class VideoNetwork(Protocol):
+    """A model that a network of images can be inflated to."""
+
+    def from_images(self, weights: Mapping[str, torch.Tensor]) -> Weights | None:
+        """The weights of a network of images as they are here; None where they are a network of videos' already."""
+        ...
+
+
 def load_initial_weights(
     model: nn.Module, run: RunConfig, device: torch.device, *, first_worker: int = 0
 ) -> list[str]:
@@ -42,7 +51,8 @@ def load_initial_weights(
 
     Running statistics of one worker, (C,), serve all. Those of as many workers as the run has stay each worker's own;
     of another number of workers, worker 0's serve all. A classifier of another shape keeps its initialisation, and so
-    does what a detector has beside its backbone where the weights are a classifier's.
+    does what a detector has beside its backbone where the weights are a classifier's, and the classifier of a network
+    of videos where they are a network's of images.
 
     Args:
         model: built and initialised, with the running statistics of this process's own workers.
@@ -60,8 +70,12 @@ def load_initial_weights(
     weights = read_weights(Path(run.init_path), run.init, device)
     notes: list[str] = []
     backbone = _as_backbone(model, weights)
+    inflated = model.from_images(weights) if isinstance(model, VideoNetwork) else None
     if backbone is not None:
         weights = backbone
+    elif inflated is not None:
+        weights = inflated
+        notes.append("inflated from a network of images; the classifier keeps its initialisation")
     elif not isinstance(model, Detector):
         _keep_other_head(model, weights, notes)
     _take_variances(model, weights)

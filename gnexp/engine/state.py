@@ -36,6 +36,7 @@ class State:
     scaler: torch.amp.GradScaler
     device: torch.device
     processes: Processes
+    pass_steps: int  # steps of a pass over the images
     epoch: int = 0  # finished epochs
     step: int = 0  # finished steps of the next one; all of them while its evaluation is still to come
     loss_sum: float = 0.0  # over the images of those steps
@@ -45,14 +46,14 @@ class State:
     @property
     def num_steps(self) -> int:
         """Steps of an epoch."""
-        return self.run.recipe.epoch_steps or num_steps(self.dataset, self.run.total_batch)
+        return self.run.recipe.epoch_steps or self.pass_steps
 
     @property
     def data_pass(self) -> int:
         """Which pass over the images the next step belongs to: the epoch, unless the recipe counts in steps."""
         if self.run.recipe.epoch_steps is None:
             return self.epoch
-        return (self.epoch * self.num_steps + self.step) // num_steps(self.dataset, self.run.total_batch)
+        return (self.epoch * self.num_steps + self.step) // self.pass_steps
 
     def autocast(self) -> torch.autocast:
         """The context of every forward pass."""
@@ -126,7 +127,8 @@ def build(run: RunConfig, device: torch.device, processes: Processes = ALONE) ->
     model = task.build_model(run, torch.Generator().manual_seed(run.seed)).to(device)
     model = model.to(memory_format=memory_format(run, device))
     dataset = build_dataset(run.data, device)
-    if num_steps(dataset, run.total_batch) == 0:
+    pass_steps = num_steps(dataset, run.total_batch)  # once: a data set arranges its images to count them
+    if pass_steps == 0:
         raise ValueError(
             f"a training epoch needs at least batch * workers = {run.total_batch} images, "
             f"data={run.data.name} has {dataset.num_train}; lower batch or workers"
@@ -144,6 +146,7 @@ def build(run: RunConfig, device: torch.device, processes: Processes = ALONE) ->
         scaler=torch.amp.GradScaler(device.type, enabled=run.precision == "fp16"),
         device=device,
         processes=processes,
+        pass_steps=pass_steps,
     )
 
 

@@ -90,7 +90,7 @@ def _finish_epoch(state: State, is_stopped: Callable[[], bool]) -> EpochRecord:
     is_reported = epoch > run.recipe.epochs - run.recipe.report_epochs
     eval_stats = EVAL_STATS if is_reported else EVAL_STATS[:1] if run.recipe.is_evaluated(epoch) else ()
     try:
-        found = evaluate(state, eval_stats, epoch=epoch, is_stopped=is_stopped)
+        found = evaluate(state, eval_stats, epoch=epoch, is_reported=is_reported, is_stopped=is_stopped)
     except NotFiniteError as error:
         raise DivergedError(f"{error} (after epoch {epoch})") from None
     for stats, scores in found.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from pathlib import Path
 
@@ -13,10 +14,12 @@ from gnexp.engine.checkpoint import load_tensors
 from gnexp.engine.device import choose_device
 from gnexp.engine.evaluate import eval_model, take_tallies
 from gnexp.engine.state import State, build
+from gnexp.experiments.pictures import FOLDER, PICTURES, Pictures
 from gnexp.experiments.result import DIVERGED, RESULT, WEIGHTS, load_result
-from gnexp.experiments.run import Spec
+from gnexp.experiments.run import Spec, commit
 from gnexp.files import write_bytes, write_text
 from gnexp.nn.statistics import batch_norms
+from gnexp.tasks.pictures import LEAST_SCORE
 
 
 def final_weights(spec: Spec, device: torch.device) -> dict[str, torch.Tensor]:
@@ -47,36 +50,40 @@ def finished_state(spec: Spec) -> State:
     return state
 
 
-def evaluate_run(spec: Spec, eval_stats: list[str]) -> dict[str, dict[str, float]]:
-    """The final weights' scores on val under each of the named statistics, in percent.
+def evaluate_run(state: State, eval_stats: list[str], directory: Path) -> dict[str, dict[str, float]]:
+    """A finished run's scores on val under each of the named statistics, in percent.
 
-    What was detected stands in detections-STATS.json in the run's directory, as COCO's own tools read it.
-
-    Raises:
-        ValueError: the run has not finished, or diverged.
+    What was detected is left in its directory, in detections-STATS.json, as COCO's own tools read it.
     """
-    state, found = finished_state(spec), {}
+    found: dict[str, dict[str, float]] = {}
     tallies = None
     for stats in eval_stats:
         if tallies is None or batch_norms(state.model):  # other norms find the same whatever the statistics
-            tallies = take_tallies(state, stats, spec.run.recipe.epochs)
-        found[stats] = state.task.combine(tallies, state.dataset)
-        if (results := state.task.results(tallies)) is not None:
-            write_text(spec.directory / f"detections-{stats}.json", json.dumps(results))
+            tallies = take_tallies(state, stats, state.run.recipe.epochs)
+        found[stats] = {}
+        for view, of_view in tallies:
+            found[stats] |= state.task.combine(of_view, view)
+            if (results := state.task.results(of_view)) is not None:
+                write_text(directory / f"detections-{stats}.json", json.dumps(results))
     return found
 
 
-def save_pictures(spec: Spec, num: int, stats: str) -> Path:
-    """Draws what a finished run finds in the first images of val; returns the folder.
+def save_pictures(state: State, num: int, stats: str, directory: Path) -> Path:
+    """Draws what a finished run finds in the first images of val, into images/ of its directory; returns that folder.
 
     Raises:
-        ValueError: the run has not finished, diverged, or is of a task without pictures.
+        ValueError: the run is of a task without pictures.
     """
-    state, folder = finished_state(spec), spec.directory / "images"
-    model = eval_model(state, stats, spec.run.recipe.epochs)
+    folder, digests = directory / FOLDER, {}
+    model = eval_model(state, stats, state.run.recipe.epochs)
     order = np.arange(min(num, state.dataset.num_val))
-    folder.mkdir(exist_ok=True)
-    for batch in state.dataset.val_batches([order[i : i + 1] for i in order]):
-        for name, content in state.task.draw(model, batch, state.dataset):
-            write_bytes(folder / name, content)
+    (folder / PICTURES).unlink(missing_ok=True)  # it must not speak for what is drawn now
+    with state.autocast():
+        for batch in state.dataset.val_batches([order[i : i + 1] for i in order]):
+            for name, content in state.task.draw(model, batch, state.dataset):
+                write_bytes(folder / name, content)
+                digests[name] = hashlib.sha256(content).hexdigest()
+    Pictures(
+        run_id=state.run.run_id, eval_stats=stats, least_score=LEAST_SCORE, sha256=digests, **commit()
+    ).save(folder / PICTURES)
     return folder

@@ -122,7 +122,7 @@ def not_stated(run: RunConfig) -> list[str]:
     options = [f"norm.eps={run.norm.eps:g}"]
     if run.norm.momentum is not None:
         options.append(f"norm.momentum={run.norm.momentum:g}")
-        options.append("statistics of evaluation (all three are measured; val/top1_error has worker 0's)")
+        options.append("statistics of evaluation (all three are measured; a score's own name has worker 0's)")
     if run.norm.renorm_ramp is not None:
         options.append(f"norm.renorm_ramp={list(run.norm.renorm_ramp)}")
     if run.task.kind == "detection":
@@ -136,6 +136,16 @@ def not_stated(run: RunConfig) -> list[str]:
             f"recipe.momentum={run.recipe.momentum:g}",
             f"model.freeze_at={run.model.freeze_at}",
             f"model.box_beta={run.model.box_beta}",
+        ]
+    if run.task.kind == "video":
+        return [
+            *options,
+            f"recipe.base_lr={run.recipe.base_lr:g} for {run.recipe.base_total_batch} clips, in proportion for others",
+            f"recipe.momentum={run.recipe.momentum:g}",
+            f"recipe.nesterov={str(run.recipe.nesterov).lower()}",
+            f"recipe.norm_weight_decay={run.recipe.norm_weight_decay}",
+            f"model.dropout={run.model.dropout}",
+            f"data.test_crop={run.data.test_crop}",
         ]
     options += [
         f"model.classifier_std={run.model.classifier_std:g}",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gnexp.experiments.finished import evaluate_run, save_pictures
+from gnexp.experiments.finished import evaluate_run, finished_state, save_pictures
 from gnexp.experiments.run import load_spec, set_threads
 from gnexp.nn.statistics import EVAL_STATS
 
@@ -20,10 +20,11 @@ def main(words: list[str]) -> int:
         raise ValueError(f"eval_stats must be one of {', '.join(EVAL_STATS)}, all; got {eval_stats}")
     spec = load_spec(Path(path))
     set_threads(spec.run)
+    state = finished_state(spec)
+    chosen = list(EVAL_STATS) if eval_stats == "all" else [eval_stats]
     if int(num_images):
-        stats = EVAL_STATS[0] if eval_stats == "all" else eval_stats
-        print(f"images\t{save_pictures(spec, int(num_images), stats)}")
-    found = evaluate_run(spec, list(EVAL_STATS) if eval_stats == "all" else [eval_stats])
+        print(f"images\t{save_pictures(state, int(num_images), chosen[0], spec.directory)}")
+    found = evaluate_run(state, chosen, spec.directory)
     for stats, scores in found.items():
         for name, score in scores.items():
             print(f"{stats}\t{name}\t{score:.4f}")

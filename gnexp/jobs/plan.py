@@ -24,8 +24,8 @@ def main(words: list[str]) -> int:
 
 def _cell(run: RunConfig, counted: dict[str, Cost]) -> dict[str, Any]:
     config = to_dict(run)
-    sides = {key: config["data"][key] for key in ("image_size", "channels", "num_classes")}
-    network = json.dumps([config["task"], config["model"], config["norm"], sides])
+    shape = {key: config["data"][key] for key in ("image_size", "channels", "num_classes", "clip_length")}
+    network = json.dumps([config["task"], config["model"], config["norm"], shape])
     try:
         if network not in counted:
             counted[network] = count_cost(run)

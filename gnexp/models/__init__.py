@@ -10,6 +10,8 @@ from torch import nn
 
 from gnexp.config import ModelConfig
 from gnexp.config.detector import DETECTOR
+from gnexp.config.video import VIDEO
+from gnexp.models.i3d import build_i3d
 from gnexp.models.resnet import BasicBlock, Bottleneck, build_resnet
 from gnexp.models.vgg import build_vgg
 from gnexp.nn.norms import NormAct, NormFactory, name_norms
@@ -17,7 +19,11 @@ from gnexp.nn.norms import NormAct, NormFactory, name_norms
 if TYPE_CHECKING:
     from gnexp.models.mask_rcnn import MaskRCNN
 
-MODELS: dict[str, Callable[..., nn.Module]] = {"resnet": build_resnet, "vgg": build_vgg}
+MODELS: dict[str, Callable[..., nn.Module]] = {
+    "resnet": build_resnet,
+    "vgg": build_vgg,
+    VIDEO: build_i3d,
+}
 
 
 def build_model(
@@ -101,11 +107,11 @@ def _initialize(modules: Iterable[nn.Module], config: ModelConfig, generator: to
     modules = list(modules)
     mode: Literal["fan_in", "fan_out"] = "fan_in" if config.init_mode == "fan_in" else "fan_out"
     for module in modules:
-        if isinstance(module, nn.Conv2d):
+        if isinstance(module, nn.Conv2d | nn.Conv3d):
             nn.init.kaiming_normal_(module.weight, mode=mode, nonlinearity="relu", generator=generator)
         elif isinstance(module, nn.Linear):
             nn.init.normal_(module.weight, std=config.classifier_std, generator=generator)
-        if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
+        if isinstance(module, nn.Conv2d | nn.Conv3d | nn.Linear) and module.bias is not None:
             nn.init.zeros_(module.bias)
     if config.zero_init_last:
         for module in modules:

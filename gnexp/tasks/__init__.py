@@ -16,7 +16,18 @@ def _detection() -> Task:
     return Detection()
 
 
-TASKS: dict[str, Callable[[], Task]] = {"classification": Classification, "detection": _detection}
+def _video() -> Task:
+    # Here, since FFmpeg's libraries take a tenth of a second, which a classifier's run does without.
+    from gnexp.tasks.video import Video
+
+    return Video()
+
+
+TASKS: dict[str, Callable[[], Task]] = {
+    "classification": Classification,
+    "detection": _detection,
+    "video": _video,
+}
 
 
 def build_task(config: TaskConfig) -> Task:

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from gnexp.config import RunConfig
+from gnexp.config.video import VIDEO
 from gnexp.data.dataset import Batch, Dataset
 from gnexp.models import build_model
 from gnexp.nn.norms import norm_factory
@@ -26,6 +27,10 @@ class Classification:
 
     def build_model(self, run: RunConfig, generator: torch.Generator) -> nn.Module:
         """The initialised classifier for the run's images and classes."""
+        if run.model.kind == VIDEO:
+            raise ValueError(
+                f"model={run.model.name} is a network of videos: it needs task.kind=video, and clips"
+            )
         return build_model(
             run.model,
             norm_factory(run.norm, run.virtual_workers),
@@ -38,6 +43,10 @@ class Classification:
         """Has (num_images, channels, image_size, image_size) go through the model."""
         size = run.data.image_size
         model(torch.zeros(num_images, run.data.channels, size, size, device="meta"))
+
+    def views(self, run: RunConfig, dataset: Dataset, *, epoch: int, is_reported: bool) -> Sequence[Dataset]:
+        """The data set: its images are scored in one way alone."""
+        return [dataset]
 
     def eval_size(self, run: RunConfig) -> int:
         """As many as the cache holds activations of."""

@@ -46,6 +46,10 @@ class Detection:
         size = run.data.image_size
         model(torch.zeros(num_images, run.data.channels, size, size, device="meta"))
 
+    def views(self, run: RunConfig, dataset: Dataset, *, epoch: int, is_reported: bool) -> Sequence[Dataset]:
+        """The data set: its images are scored in one way alone."""
+        return [dataset]
+
     def eval_size(self, run: RunConfig) -> int:
         """One where images differ in size, as Detectron tests: batch-mates would pad it, and others by processes."""
         return 1 if is_resized(run.data) else min(run.batch, _EVAL_SIZE)

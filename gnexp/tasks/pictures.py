@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
-_WIDTH = 480  # pixels that a small image is enlarged to, so that names can be read
-_LEAST_SCORE = 0.5  # of what is drawn
+LEAST_SCORE = 0.5  # of what is drawn
+_WIDTH = 480  # pixels that a small image is enlarged to, so that masks can be seen
+_LETTERS = 1 / 18  # height of a name, as a share of the picture's width: legible where two share a page
 _GAP = 8  # pixels between the two
 # Told apart by people who see few colors (Okabe & Ito 2008); the object's, by its number in the image.
 _COLORS = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (213, 94, 0), (204, 121, 167))
@@ -30,7 +31,7 @@ def draw_detections(
         found: the same with scores (n,), masks (n, 1, H, W) in [0, 1].
         names: of label 1, 2, ...
     """
-    kept = found["scores"] >= _LEAST_SCORE
+    kept = found["scores"] >= LEAST_SCORE
     detected = {key: found[key][kept] for key in ("boxes", "labels", "scores", "masks")}
     left, right = (_draw(image, objects, names) for objects in (truth, detected))
     sheet = Image.new("RGB", (left.width + _GAP + right.width, left.height), "white")
@@ -43,7 +44,7 @@ def draw_detections(
 
 def _draw(image: torch.Tensor, objects: Mapping[str, torch.Tensor], names: Sequence[str]) -> Image.Image:
     pixels = (image.detach().cpu().expand(3, -1, -1).permute(1, 2, 0).numpy() * 255).round()
-    masks = objects["masks"].detach().cpu().reshape(-1, *image.shape[1:]).numpy() >= 0.5
+    masks = objects["masks"].detach().float().cpu().reshape(-1, *image.shape[1:]).numpy() >= 0.5
     colors = [_COLORS[i % len(_COLORS)] for i in range(len(masks))]
     for mask, color in zip(masks[::-1], colors[::-1], strict=True):
         pixels[mask] = 0.5 * pixels[mask] + 0.5 * np.array(color)
@@ -51,12 +52,16 @@ def _draw(image: torch.Tensor, objects: Mapping[str, torch.Tensor], names: Seque
     size = (image.shape[2] * factor, image.shape[1] * factor)
     picture = Image.fromarray(pixels.astype(np.uint8)).resize(size, Image.Resampling.NEAREST)
     pen = ImageDraw.Draw(picture)
+    height = picture.width * _LETTERS
+    font = ImageFont.load_default(height)
     scores = objects.get("scores")
     for i, (box, label) in enumerate(zip(objects["boxes"].tolist(), objects["labels"].tolist(), strict=True)):
         left, top, right, bottom = (value * factor for value in box)
         pen.rectangle((left, top, right, bottom), outline=colors[i], width=2)
         text = names[label - 1] + ("" if scores is None else f" {float(scores[i]):.2f}")
-        place = pen.textbbox((left + 2, max(0, top - 12)), text)
-        pen.rectangle(place, fill="black")
-        pen.text(place[:2], text, fill=colors[i])
+        # Above its box, moved into the picture where it would run out of it.
+        across = max(0, min(left, picture.width - pen.textlength(text, font)))
+        corner = (across, max(0, top - 1.2 * height))
+        pen.rectangle(pen.textbbox(corner, text, font), fill=colors[i])
+        pen.text(corner, text, "black", font)
     return picture

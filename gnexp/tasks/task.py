@@ -19,7 +19,8 @@ class NotFiniteError(ValueError):
 class Task(Protocol):
     """Model, loss and score of one kind of experiment."""
 
-    scores: tuple[str, ...]  # what combine returns, as in `val/<score>`, the most important first; percent
+    # what combine returns, as in `val/<score>`, the most important first; percent
+    scores: tuple[str, ...]
     train_score: str | None  # what step sums up, as in `train/<score>`; None where it has none
 
     def build_model(self, run: RunConfig, generator: torch.Generator) -> nn.Module:
@@ -32,6 +33,10 @@ class Task(Protocol):
         Raises:
             ValueError: a layer that these images do not fit.
         """
+        ...
+
+    def views(self, run: RunConfig, dataset: Dataset, *, epoch: int, is_reported: bool) -> Sequence[Dataset]:
+        """What of val is scored after an epoch, one after the other: the data set itself, or others made of it."""
         ...
 
     def eval_size(self, run: RunConfig) -> int:
@@ -59,7 +64,7 @@ class Task(Protocol):
         ...
 
     def combine(self, tallies: Sequence[Any], dataset: Dataset) -> dict[str, float]:
-        """The scores over the whole of val, in percent, from every process's tally.
+        """The scores over the whole of a view of val, in percent, from every process's tally.
 
         Raises:
             NotFiniteError: some process's tally says so; the same in every process, which have all tallies.

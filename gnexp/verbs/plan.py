@@ -203,7 +203,7 @@ def _totals(rows: Sequence[_Row], plan: Sequence[PlannedRun]) -> str:
 def _notes(rows: Sequence[_Row], speed: float | None, machine: Mapping[str, Any]) -> list[str]:
     notes = [
         "GMACs: billions of multiply-adds of one image's forward pass, as torchvision counts its GFLOPS.",
-        "Of a detector that is a square image with as many RoIs as training takes at most.",
+        "Of a detector that is a square image with as many RoIs as training takes at most, of video a clip.",
         "train FLOPs: an estimate, 3 forward passes an image, a multiply-add counted as 2; without evaluation.",
     ]
     place = machine["device"] if machine["device"] != "cpu" else machine["processor"]

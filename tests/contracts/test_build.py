@@ -12,6 +12,7 @@ from torchvision.datasets import CIFAR10
 from gnexp.compose import Composer
 from gnexp.config import RunConfig
 from gnexp.config.detector import DETECTOR
+from gnexp.config.video import VIDEO
 from gnexp.data import build_dataset
 from gnexp.data.clips import Clips
 from gnexp.engine.state import build, check_shapes
@@ -69,6 +70,8 @@ def test_every_norm_trains_in_every_memory_format(norm: str) -> None:
 def test_every_norm_fits_every_model(model: str, norm: str) -> None:
     words = [f"model={model}", f"norm={norm}", "data.image_size=64", "data.sha256=null", "workers_per_pass=1"]
     run = COMPOSER.run(words)
+    if run.model.kind == VIDEO:
+        run = COMPOSER.run([*words, "task.kind=video", "data.clip_length=16", "data.clip_span=16"])
     if run.model.kind == DETECTOR:
         with torch.device("meta"), torch.no_grad():
             detector(run)(torch.zeros(2, run.data.channels, 64, 64))

@@ -261,3 +261,33 @@ def test_another_classifier_is_no_backbone(tmp_path: Path, theirs: str, message:
     with pytest.raises(ValueError, match=message) as caught:
         load_initial_weights(detector("thin_mask_rcnn", "bn"), starting_from(run, path), CPU)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("norm", ["gn", "bn"])
+def test_a_classification_run_is_inflated_to_videos(tmp_path: Path, norm: str) -> None:
+    """Kernels spread over frames; norms, with each worker's statistics, as they are; fc stays, though it would fit."""
+    run = run_of(f"norm={norm}")
+    weights = trained(run)
+    path = save({"model": weights}, tmp_path / "w.pt")
+    video = run_of(f"norm={norm}", "model=thin_i3d", "data.num_classes=10", "task.kind=video")
+    built, fresh = build(video), build(video)
+    (note,) = load_initial_weights(built, starting_from(video, path), CPU)
+    assert note == "init: inflated from a network of images; the classifier keeps its initialisation"
+    found = built.state_dict()
+    assert found.keys() == weights.keys()
+    for key, value in found.items():
+        if key.startswith("fc."):
+            assert torch.equal(value, fresh.state_dict()[key]) and value.shape == weights[key].shape
+        else:
+            torch.testing.assert_close(value.sum(2) if value.dim() == 5 else value, weights[key])
+    again = build(video)
+    path = save(found, tmp_path / "video.pt")
+    assert load_initial_weights(again, starting_from(video, path), CPU) == []
+    assert all(torch.equal(value, found[key]) for key, value in again.state_dict().items())
+
+
+def test_another_network_of_images_is_not_inflated(tmp_path: Path) -> None:
+    path = save(trained(run_of("norm=gn", "model=thin_resnet_deep")), tmp_path / "w.pt")
+    video = run_of("norm=gn", "model=thin_i3d", "task.kind=video")
+    with pytest.raises(ValueError, match="of the file's are not in the model .the first is layer1.1.conv1"):
+        load_initial_weights(build(video), starting_from(video, path), CPU)

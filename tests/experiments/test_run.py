@@ -14,7 +14,7 @@ from gnexp.engine.checkpoint import Checkpoints, load_tensors
 from gnexp.engine.train import EpochRecord
 from gnexp.experiments import finished as finished_runs
 from gnexp.experiments import run as run_module
-from gnexp.experiments.finished import evaluate_run
+from gnexp.experiments.finished import evaluate_run, finished_state
 from gnexp.experiments.lock import locked
 from gnexp.experiments.result import load_result
 from gnexp.experiments.run import Spec, load_spec, train_run
@@ -119,14 +119,15 @@ def test_divergence_is_a_result(tmp_path: Path) -> None:
     assert result.status == "diverged" and result.metrics == {} and len(result.series) < 4
     assert not (spec.directory / "weights.pt").exists()
     with pytest.raises(ValueError, match="diverged, so it has no final weights"):
-        evaluate_run(spec, ["worker0"])
+        finished_state(spec)
     log = (spec.directory / "log.txt").read_text()
     assert re.search(r"diverged: (the loss became|a gradient is not finite)", log)
 
 
 def test_evaluation_gives_the_reported_errors_again(finished: Path) -> None:
     series = lines(finished / "metrics.jsonl")
-    found = evaluate_run(load_spec(finished / "spec.json"), ["worker0", "mean", "precise"])
+    state = finished_state(load_spec(finished / "spec.json"))
+    found = evaluate_run(state, ["worker0", "mean", "precise"], finished)
     assert found["worker0"] == {"top1_error": series[-1]["val/top1_error"]}
     assert found["mean"] == {"top1_error": series[-1]["val/top1_error_mean"]}
     assert found["precise"] == {"top1_error": series[-1]["val/top1_error_precise"]}
@@ -139,14 +140,15 @@ def test_a_norm_without_running_statistics_is_evaluated_once(
     monkeypatch.setattr(finished_runs, "batch_norms", lambda model: [])
     monkeypatch.setattr(finished_runs, "take_tallies", lambda state, stats, epoch: calls.append(stats) or [])
     monkeypatch.setattr(Classification, "combine", lambda *arguments: {"top1_error": 1.0})
-    spec = load_spec(finished / "spec.json")
-    assert evaluate_run(spec, list(EVAL_STATS)) == {stats: {"top1_error": 1.0} for stats in EVAL_STATS}
+    state = finished_state(load_spec(finished / "spec.json"))
+    found = evaluate_run(state, list(EVAL_STATS), finished)
+    assert found == {stats: {"top1_error": 1.0} for stats in EVAL_STATS}
     assert calls == ["worker0"]
 
 
 def test_evaluation_of_an_unfinished_run(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="has no final weights; finish the run"):
-        evaluate_run(load_spec(write_spec(tmp_path)), ["worker0"])
+        finished_state(load_spec(write_spec(tmp_path)))
 
 
 def test_a_second_writer_is_refused(tmp_path: Path) -> None:

@@ -56,6 +56,6 @@ def test_evaluation_takes_fewer_large_images_at_once() -> None:
 
 def test_unknown_kind() -> None:
     with pytest.raises(
-        ValueError, match="task.kind must be one of classification, detection, got detection3d"
+        ValueError, match="task.kind must be one of classification, detection, video, got detection3d"
     ):
         build_task(TaskConfig(kind="detection3d"))

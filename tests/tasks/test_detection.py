@@ -15,7 +15,8 @@ import torch
 
 from gnexp.compose import Composer
 from gnexp.config import RunConfig
-from gnexp.data.loader import val_batches
+from gnexp.data.coco import Coco
+from gnexp.data.loader import num_steps, val_batches
 from gnexp.engine.state import State, build
 from gnexp.engine.train import DivergedError, EpochRecord, StepRecord, train
 from gnexp.nn.step import Step, step_listeners
@@ -97,6 +98,15 @@ def test_the_loss_is_the_sum_of_the_detectors(root: Path) -> None:
         losses = state.model(batch.images, batch.labels)
     assert len(losses) == 5 and float(total) == pytest.approx(sum(float(loss) for loss in losses.values()))
     assert float(score) == 0
+
+
+def test_the_steps_of_a_pass_are_counted_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At COCO's size the images' arrangement takes longer than a step."""
+    state = build(smoke(root, "recipe.epoch_steps=5", "data.num_train=8"), CPU)
+    assert state.pass_steps == num_steps(state.dataset, state.run.total_batch) < 5
+    monkeypatch.setattr(Coco, "arrange", None)
+    state.epoch, state.step = 1, 3
+    assert (state.num_steps, state.data_pass) == (5, 8 // state.pass_steps)
 
 
 class Diverged(torch.nn.Module):

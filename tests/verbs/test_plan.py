@@ -125,3 +125,11 @@ def test_runs_that_others_start_from_have_rows_of_their_own(capfd):
         **{key: ["2", "2"] for key in ("bn batch=4", "gn batch=4", "bn", "gn")},
     }
     assert "8 runs: 0 done, 8 to do" in out
+
+
+@pytest.mark.usefixtures("here")
+def test_longer_clips_cost_more(capfd):
+    assert cli.main(["plan", "experiment=kinetics", "norm=gn", "batch=4"]) == 0
+    rows = rows_of(capfd.readouterr().out)
+    short, long = (float(rows[f"gn data.clip_length={length} batch=4"][5]) for length in (16, 32))
+    assert long == pytest.approx(2 * short, rel=0.01)

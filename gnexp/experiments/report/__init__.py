@@ -13,11 +13,12 @@ from gnexp.experiments.report.blocks import Block, to_markdown
 from gnexp.experiments.report.cells import Findings, Measurements, measure
 from gnexp.experiments.report.collect import SCALES, copy_fresh, find_fresh, load_store
 from gnexp.experiments.report.eval_sets import eval_sets_blocks, eval_sets_rows, split_sentence
-from gnexp.experiments.report.exhibit import Exhibit
+from gnexp.experiments.report.exhibit import PICTURES, Exhibit
 from gnexp.experiments.report.figures import digest_of, draw_png, draw_svg
 from gnexp.experiments.report.gaps import gap_blocks, gap_rows, gap_sentences
 from gnexp.experiments.report.page import make_page, make_readme, without_drawings
 from gnexp.experiments.report.parse import parse_exhibit
+from gnexp.experiments.report.pictures import Shown, collect_pictures, load_shown, picture_blocks
 from gnexp.experiments.report.plot_by_batch import plot_by_batch
 from gnexp.experiments.report.plot_by_epoch import plot_by_epoch
 from gnexp.experiments.report.plot_gap import plot_gap
@@ -88,17 +89,18 @@ def render(
     plan = _Plan(exhibits, expand, tuple(places))
     collection = find_fresh(runs_dir, results_dir / "runs", plan.wanted, overwrite=overwrite)
     collected = copy_fresh(collection, results_dir / "runs")
-    results, notes = load_store(results_dir / "runs", plan.wanted)
-    contents = plan.contents(results, notes, is_whole=is_whole)
+    pictures, kept = plan.collect_pictures(runs_dir, results_dir / "figures", overwrite=overwrite)
+    found, notes = plan.load(results_dir)
+    contents = plan.contents(found, notes, is_whole=is_whole)
     for name, content in contents.items():
         write_bytes(results_dir / name, content)
     for name in _stale(results_dir, plan, contents):
         (results_dir / name).unlink()
     return Rendered(
         collected=tuple(collected),
-        paths=tuple(results_dir / name for name in contents),
-        notes=(*collection.notes, *notes),
-        answer=" ".join(answer(plan.sections(results))),
+        paths=(*pictures, *(results_dir / name for name in contents)),
+        notes=(*collection.notes, *kept, *notes),
+        answer=" ".join(answer(plan.sections(found))),
     )
 
 
@@ -117,9 +119,9 @@ def check(
     collected are no problem: a sweep may be on its way.
     """
     plan = _Plan(exhibits, expand, tuple(places))
-    results, notes = load_store(results_dir / "runs", plan.wanted)
+    found, notes = plan.load(results_dir)
     problems = list(notes)
-    contents = plan.contents(results, notes, is_whole=is_whole)
+    contents = plan.contents(found, notes, is_whole=is_whole)
     for name, content in contents.items():
         path = results_dir / name
         try:
@@ -134,6 +136,14 @@ def check(
         for name in _stale(results_dir, plan, contents)
     ]
     return problems
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What a report is rendered from."""
+
+    results: Mapping[str, Result]  # by run_id
+    pictures: Mapping[str, Mapping[str, Shown]]  # by exhibit and run_id
 
 
 class _Plan:
@@ -161,15 +171,44 @@ class _Plan:
         cells = (cell for expansion in self._expansions.values() for cell in expansion.cells)
         return {run.run_id: run for cell in cells for run in cell.runs}
 
-    def sections(self, results: Mapping[str, Result]) -> list[Section]:
+    def collect_pictures(
+        self, runs_dir: Path, figures_dir: Path, *, overwrite: bool
+    ) -> tuple[list[Path], list[str]]:
+        """Copies the pictures that the exhibits show; returns the files written, and notes."""
+        written: list[Path] = []
+        notes: list[str] = []
+        for exhibit in self.exhibits:
+            if exhibit.kind == PICTURES:
+                small = self._measure(exhibit, exhibit.experiments, "small", {})
+                folder = figures_dir / exhibit.id
+                paths, told = collect_pictures(exhibit, small, runs_dir, folder, overwrite=overwrite)
+                written += paths
+                notes += told
+        return written, notes
+
+    def load(self, results_dir: Path) -> tuple[_Found, list[str]]:
+        """All that was collected, and notes on what of it cannot be used."""
+        results, notes = load_store(results_dir / "runs", self.wanted)
+        pictures = {}
+        for exhibit in self.exhibits:
+            if exhibit.kind == PICTURES:
+                small = self._measure(exhibit, exhibit.experiments, "small", results)
+                shown, told = load_shown(exhibit, small, results_dir / "figures" / exhibit.id)
+                pictures[exhibit.id] = shown
+                notes += told
+        return _Found(results, pictures), notes
+
+    def sections(self, collected: _Found) -> list[Section]:
         """The exhibits with what was measured for each."""
-        found = []
+        results, found = collected.results, []
         for exhibit in self.exhibits:
             small, paper = (self._measure(exhibit, exhibit.experiments, scale, results) for scale in SCALES)
             control = self._measure(exhibit, [exhibit.control], "small", results) if exhibit.control else None
             findings = Findings(small, paper, control)
             plot = _PLOTS[exhibit.kind](exhibit, findings) if exhibit.kind in _PLOTS else None
             body = _BODIES[exhibit.kind](exhibit, findings) if exhibit.kind in _BODIES else []
+            if exhibit.kind == PICTURES:
+                body = picture_blocks(exhibit, small, collected.pictures[exhibit.id])
             say = _SENTENCES.get(exhibit.kind)
             sentences = tuple(say(exhibit, small)) if say is not None and small.has_any else ()
             found.append(Section(exhibit, findings, plot, tuple(body), sentences))
@@ -179,21 +218,21 @@ class _Plan:
         self, exhibit: Exhibit, names: Sequence[str], scale: str, results: Mapping[str, Result]
     ) -> Measurements:
         expansions = [self._expansions[name, scale] for name in names]
-        return measure(expansions, exhibit.axes, results, self._places)
+        return measure(expansions, exhibit.axes, results, self._places, exhibit.shows)
 
-    def contents(
-        self, results: Mapping[str, Result], notes: list[str], *, is_whole: bool
-    ) -> dict[str, bytes]:
-        """Every file below results/ but the runs: path -> content."""
-        sections = self.sections(results)
+    def contents(self, collected: _Found, notes: list[str], *, is_whole: bool) -> dict[str, bytes]:
+        """Every file below results/ but what was collected: path -> content."""
+        sections = self.sections(collected)
         contents: dict[str, bytes] = {}
         drawings: dict[str, tuple[str, str]] = {}
         for section in sections:
             exhibit, plot = section.exhibit, section.plot
-            if exhibit.is_table:
+            if section.body or exhibit.is_table:
                 document = to_markdown(table_document(exhibit, section.found, notes, section.body))
+                folder = "figures" if exhibit.kind == PICTURES else "tables"
+                contents[f"{folder}/{exhibit.id}.md"] = document.encode()
+            if exhibit.is_table:
                 derived = _DERIVED[exhibit.kind](exhibit, section.found) if exhibit.kind in _DERIVED else []
-                contents[f"tables/{exhibit.id}.md"] = document.encode()
                 contents[f"tables/{exhibit.id}.csv"] = table_csv(exhibit, section.found, derived).encode()
             elif plot is not None:
                 wide = draw_svg(plot)
@@ -212,7 +251,7 @@ def _stale(results_dir: Path, plan: _Plan, contents: Mapping[str, bytes]) -> lis
     names = [
         f"{folder}/{exhibit.id}{ending}"
         for exhibit in plan.exhibits
-        for folder, endings in (("tables", (".md", ".csv")), ("figures", (".svg", ".png")))
+        for folder, endings in (("tables", (".md", ".csv")), ("figures", (".svg", ".png", ".md")))
         for ending in endings
     ]
     return [name for name in names if name not in contents and (results_dir / name).exists()]
@@ -220,6 +259,6 @@ def _stale(results_dir: Path, plan: _Plan, contents: Mapping[str, bytes]) -> lis
 
 def _essence(name: str, content: bytes) -> object:
     """What of a file must not change while the runs stay the same."""
-    if name.startswith("figures/"):
+    if name.endswith((".svg", ".png")):
         return digest_of(content)
     return without_drawings(content.decode(errors="replace")) if name.endswith(".html") else content

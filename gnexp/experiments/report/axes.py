@@ -34,6 +34,7 @@ _WORDS = {
     "batch": ("images per worker", "{} images per worker"),
     "norm.num_groups": ("groups (G)", "G = {}"),
     "norm.channels_per_group": ("channels per group (C/G)", "C/G = {}"),
+    "data.clip_length": ("frames of a clip", "{} frames"),
     "data.exposure": ("spread of exposure", "exposure {}"),
     "model.fpn_norm": ("FPN norm", "{} in the FPN"),
     "model.box_norm": ("box head norm", "{} in the box head"),

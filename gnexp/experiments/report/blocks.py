@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import html
 import re
 from collections.abc import Iterable
@@ -49,7 +50,25 @@ class Commands:
     is_folded: bool = False
 
 
-Block = Heading | Text | Items | Table | Commands
+@dataclass(frozen=True)
+class Picture:
+    """A PNG: the words for who cannot see it, its place as a link from its document says it, its bytes."""
+
+    alt: str
+    path: str
+    content: bytes
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Pictures side by side, a row an image; None where there is no picture."""
+
+    corner: str  # what the rows are named by
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[Picture | None, ...]], ...]
+
+
+Block = Heading | Text | Items | Table | Commands | Gallery
 
 
 def to_markdown(blocks: Iterable[Block]) -> str:
@@ -79,6 +98,10 @@ def _markdown(block: Block) -> str:
             ]
             escaped = title.replace("*", r"\*")  # BN* would end the bold
             return f"**{escaped}**\n\n" + "\n".join(f"| {line} |" for line in lines)
+        case Gallery(corner, header, rows):
+            shown = [(name, *(f"![{p.alt}]({p.path})" if p else "–" for p in own)) for name, own in rows]
+            table = ((corner, *header), ("---",) * (1 + len(header)), *shown)
+            return "\n".join(f"| {' | '.join(row)} |" for row in table)
         case Commands(summary, commands, is_folded):
             code = "\n".join(f"    {command}" for command in commands)
             if is_folded:
@@ -110,6 +133,13 @@ def _html(block: Block) -> str:
                 f"<table><caption>{inline(title)}</caption>\n<thead><tr>{head}</tr></thead>\n"
                 f"<tbody>\n{body}\n</tbody></table></div>"
             )
+        case Gallery(corner, header, rows):
+            cells = [
+                f"<figure>{_img(picture)}<figcaption>{inline(f'{title}, {corner} {name}')}</figcaption></figure>"
+                for name, own in rows
+                for title, picture in zip(header, own, strict=True)
+            ]
+            return f'<div class="gallery" style="--columns: {len(header)}">\n' + "\n".join(cells) + "\n</div>"
         case Commands(summary, commands, is_folded):
             code = f"<pre><code>{html.escape(chr(10).join(commands))}</code></pre>"
             if is_folded:
@@ -128,6 +158,14 @@ def inline(text: str) -> str:
 def _quiet(cell: str) -> str:
     """A cell with its count of seeds set small on a line of its own, so that the numbers stand out."""
     return re.sub(r" (\(n=\d+[^)]*\))$", r" <small>\1</small>", inline(cell))
+
+
+def _img(picture: Picture | None) -> str:
+    """The picture itself, since the page is one file."""
+    if picture is None:
+        return "–"
+    code = base64.b64encode(picture.content).decode()
+    return f'<img alt="{html.escape(picture.alt)}" src="data:image/png;base64,{code}">'
 
 
 def _plain(text: str) -> str:

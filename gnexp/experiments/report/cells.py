@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gnexp.config import RunConfig
@@ -152,14 +152,26 @@ def measure(
     axes: Sequence[str],
     results: Mapping[str, Result],
     places: tuple[str, ...] = (),
+    shows: Callable[[Key, str], bool] = lambda key, scale: True,
 ) -> Measurements:
-    """Looks up every run of the expansions, which are of one scale, by its id."""
+    """Looks up every run of the expansions, which are of one scale, by its id.
+
+    Args:
+        expansions: at least one.
+        axes: that tell cells apart.
+        results: by run_id.
+        places: such as runs_dir=demo/runs, where it is not the usual place.
+        shows: whether a cell is wanted, by its key and scale.
+    """
     found = tuple(expansions)
     cells: dict[Key, Measured] = {}
     for expansion in found:
         for cell in expansion.cells:
+            key = cell_key(cell, axes)
+            if not shows(key, expansion.scale):
+                continue
             cells.setdefault(
-                cell_key(cell, axes),
+                key,
                 Measured(
                     cell,
                     expansion.scale,

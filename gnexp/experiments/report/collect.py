@@ -31,7 +31,7 @@ def find_fresh(
     notes: list[str] = []
     unfinished: list[str] = []
     kept: list[str] = []
-    for run_id, directories in sorted(_directories(runs_dir, wanted).items()):
+    for run_id, directories in sorted(run_directories(runs_dir, wanted).items()):
         files = [directory / "result.json" for directory in directories]
         whole: list[Path] = []
         for file in files:
@@ -115,18 +115,19 @@ def read_result(path: Path, run: RunConfig) -> Result:
     return dataclasses.replace(result, env=[entry for entry in result.env or [] if isinstance(entry, dict)])
 
 
-def count(number: int, noun: str) -> str:
-    """A number and its noun: 1 run, 2 runs."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def _directories(runs_dir: Path, wanted: Mapping[str, RunConfig]) -> dict[str, list[Path]]:
+def run_directories(runs_dir: Path, wanted: Mapping[str, RunConfig]) -> dict[str, list[Path]]:
+    """The directories of runs by id, more than one where a copy lies beside a run."""
     found: dict[str, list[Path]] = {}
     for directory in sorted(runs_dir.iterdir()) if runs_dir.is_dir() else []:
         run_id = directory.name.partition("-")[0]
         if directory.is_dir() and run_id in wanted:
             found.setdefault(run_id, []).append(directory)
     return found
+
+
+def count(number: int, noun: str) -> str:
+    """A number and its noun: 1 run, 2 runs."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _compare_fingerprints(results: Mapping[str, Result]) -> list[str]:

@@ -7,13 +7,15 @@ from dataclasses import dataclass, field
 
 from gnexp.experiments.plan import AxisValue
 from gnexp.experiments.report.axes import Key, cell_title
-from gnexp.experiments.report.measures import APS, ERRORS, Measure, Score
+from gnexp.experiments.report.measures import ACCURACIES, APS, ERRORS, Measure, Score
 
 VERIFIED = {
     "two": "read in two renderings of the paper",
     "one": "read in one rendering of the paper",
     "secondary": "from a secondary note that agrees with all that can be checked",
 }
+PICTURES = "pictures"  # the kind that shows what detectors find
+BY_MEASURE = {"ap_table": APS, "accuracy_table": ACCURACIES}  # kinds with a row a cell and a column a measure
 OURS = "gnexp"  # source of an exhibit that the paper does not have
 
 
@@ -53,6 +55,8 @@ class Exhibit:
     name: str = ""  # what the report calls it; from its id unless given: table2 -> Table 2
     verified: str | None = None  # how sure we are of the paper's values; None where it is not the paper's
     axes: tuple[str, ...] = ("norm", "batch")  # Hydra keys that tell its cells apart
+    # axis -> the only value of it whose cells are shown, named as the small scale spells it
+    only: Mapping[str, AxisValue] = field(default_factory=dict)
     control: str | None = None  # experiment under which the effect is expected to vanish; small scale only
     rows: tuple[str, ...] = ()  # axes
     columns: str | None = None
@@ -70,6 +74,8 @@ class Exhibit:
     stands_for: Mapping[str, Mapping[AxisValue, AxisValue]] = field(default_factory=dict)
     contrasts: tuple[Contrast, ...] = ()  # named as the small scale spells them
     eval_stats_cells: tuple[Key, ...] = ()
+    cells: tuple[Key, ...] = ()  # whose pictures are shown, as the small scale spells them
+    num_images: int = 0  # of val, the first ones, in each cell
     beside: str = ""  # what another study found, with its source
 
     @property
@@ -99,6 +105,13 @@ class Exhibit:
     def at(self, key: Key, axis: str) -> AxisValue:
         """A cell's value on an axis."""
         return key[self.axes.index(axis)]
+
+    def shows(self, key: Key, scale: str) -> bool:
+        """Whether it is about a cell, named as a scale does."""
+        if not self.only:
+            return True
+        wanted = tuple(self.only.get(axis, value) for axis, value in zip(self.axes, key, strict=True))
+        return self.at_scale(wanted, scale) == key
 
     def title_of(self, key: Key) -> str:
         """A cell in words, short: BN at 32."""
@@ -141,4 +154,4 @@ class Exhibit:
 
 def score_of(kind: str) -> Score:
     """What the numbers of a kind of exhibit are."""
-    return APS if kind == "ap_table" else ERRORS
+    return {**BY_MEASURE, PICTURES: APS}.get(kind, ERRORS)

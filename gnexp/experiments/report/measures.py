@@ -67,6 +67,30 @@ ERRORS = Score(
         falls="{of} gains {size} against {minus}",
     ),
 )
+ACCURACIES = Score(
+    noun="accuracy",
+    plural="accuracies",
+    title="Validation accuracy",
+    units=(
+        "Accuracies are of videos of val, top-1 and top-5, in percent, higher is better; of a video's clips the "
+        "probabilities are averaged. Differences are in points."
+    ),
+    regime=(
+        "One learning rate for every norm, chosen on held-out videos (docs/log.md); nothing was selected to show the "
+        "effect. It is another network, other data and a shorter schedule,"
+    ),
+    measures=(Measure("val/top1_accuracy", "top-1"), Measure("val/top5_accuracy", "top-5")),
+    compared=(Measure("val/top1_accuracy", "top-1"),),
+    wording=Wording(
+        unmeasured="The accuracy of {of} against that of {minus} has not been measured",
+        same="The accuracy of {of} was the same as that of {minus}",
+        rose="The accuracy of {of} was {size} higher than that of {minus}",
+        fell="The accuracy of {of} was {size} lower than that of {minus}",
+        undecided="The accuracy of {of} and that of {minus} are not told apart",
+        rises="The accuracy of {of} is {size} higher than that of {minus}",
+        falls="The accuracy of {of} is {size} lower than that of {minus}",
+    ),
+)
 _BOX, _MASK = (
     tuple(Measure(f"val/{of}_ap{iou}", f"{of} AP{iou}") for iou in ("", "50", "75")) for of in ("box", "mask")
 )

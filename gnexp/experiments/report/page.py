@@ -18,6 +18,7 @@ from gnexp.experiments.report.blocks import (
     to_markdown,
 )
 from gnexp.experiments.report.chapters import Chapter, contents_nav, make_chapters
+from gnexp.experiments.report.exhibit import PICTURES
 from gnexp.experiments.report.figures import GRID, INK, MUTED, PAPER, STYLES
 from gnexp.experiments.report.grids import effect_grids
 from gnexp.experiments.report.style import STYLE
@@ -41,7 +42,9 @@ def make_readme(sections: Sequence[Section], notes: Sequence[str]) -> str:
     for section in sections:
         exhibit = section.exhibit
         files = [f"[table](tables/{exhibit.id}.md)", f"[numbers](tables/{exhibit.id}.csv)"]
-        if not exhibit.is_table:
+        if exhibit.kind == PICTURES:
+            files = [f"[pictures](figures/{exhibit.id}.md)"]
+        elif not exhibit.is_table:
             files = [f"[picture](figures/{exhibit.id}.svg)"] if section.plot else ["nothing to draw yet"]
         rows.append((exhibit.name, exhibit.title, seeds_and_planned(section), ", ".join(files)))
     blocks: list[Block] = [
@@ -142,7 +145,7 @@ def _exhibit(section: Section, drawings: Mapping[str, tuple[str, str]]) -> str:
         f'<article id="{exhibit.id}">',
         f"<h3><span>{html.escape(exhibit.name)}</span> {inline(exhibit.title)}</h3>",
     ]
-    if exhibit.is_table:
+    if exhibit.is_table or section.body:
         body = section.body or (*small_blocks(exhibit, found), *paper_blocks(exhibit, found))
         # Subheadings sit one level below the exhibit's own; what to type stands at the chapter's end.
         parts.append(

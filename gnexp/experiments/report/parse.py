@@ -8,7 +8,15 @@ from typing import Any
 
 from gnexp.experiments.plan import AxisValue
 from gnexp.experiments.report.axes import Key, parse_value
-from gnexp.experiments.report.exhibit import OURS, VERIFIED, Contrast, Exhibit, score_of
+from gnexp.experiments.report.exhibit import (
+    BY_MEASURE,
+    OURS,
+    PICTURES,
+    VERIFIED,
+    Contrast,
+    Exhibit,
+    score_of,
+)
 from gnexp.experiments.report.measures import STATS, Score
 from gnexp.fields import require
 from gnexp.keys import check_key
@@ -16,7 +24,7 @@ from gnexp.keys import check_key
 # What each kind must say beside the keys that all of them share.
 _KINDS: dict[str, set[str]] = {
     "table": {"columns", "reference"},
-    "ap_table": set(),
+    **{kind: set() for kind in BY_MEASURE},
     "batch_figure": {"lines", "reference"},
     "epoch_figure": {"lines", "panels", "metrics"},
     "percentile_figure": {"panels", "metrics"},
@@ -24,8 +32,9 @@ _KINDS: dict[str, set[str]] = {
     "eval_stats_figure": {"columns", "reference"},
     "gap_table": {"columns", "lines"},
     "gap_figure": {"columns", "lines"},
+    PICTURES: {"cells", "num_images"},
 }
-_KINDS_WITH_VALUES = {"table", "ap_table", "batch_figure"}  # what they show of the paper is its values
+_KINDS_WITH_VALUES = {"table", *BY_MEASURE, "batch_figure"}  # what they show of the paper is its values
 # Kinds whose keys name all of their axes, and the axes that they span without naming them.
 _SPANNED: dict[str, set[str]] = {
     "percentile_figure": set(),
@@ -78,10 +87,10 @@ def _parse(values: Mapping[str, Any]) -> Exhibit:
             arguments[key] = tuple(values[key])
     arguments["rows"] = _listed(values.get("rows"))
     axes: tuple[str, ...] = arguments.get("axes", Exhibit.axes)
-    if kind == "ap_table":
+    if kind in BY_MEASURE:
         require(
             not (arguments["rows"] or values.get("columns")),
-            "an ap_table has a row a cell and a column a measure, so neither rows nor columns",
+            f"a kind {kind} has a row a cell and a column a measure, so neither rows nor columns",
         )
         arguments["rows"] = axes
     _check_axes(kind, axes, arguments)
@@ -90,12 +99,19 @@ def _parse(values: Mapping[str, Any]) -> Exhibit:
     unquoted = [key for key in arguments["paper_only"] if key not in arguments["paper"]]
     require(not unquoted, f"paper_only names {unquoted[:1]}, of which paper has no value")
     arguments["reference"] = _parse_values(values.get("reference") or {}, axes)
+    arguments["only"] = _parse_values(values.get("only") or {}, axes)
     arguments["stands_for"] = {
         axis: {parse_value(axis, ours): parse_value(axis, theirs) for ours, theirs in pairs.items()}
         for axis, pairs in _known(values.get("stands_for") or {}, axes).items()
     }
     arguments["contrasts"] = tuple(_parse_contrast(c, axes) for c in values.get("contrasts") or ())
-    arguments["eval_stats_cells"] = tuple(_parse_key(k, axes) for k in values.get("eval_stats_cells") or ())
+    num_images = values.get("num_images", 0)
+    require(
+        type(num_images) is int and num_images >= 0,
+        f"num_images must be a number of images, got {num_images!r}",
+    )
+    for key in ("eval_stats_cells", "cells"):
+        arguments[key] = tuple(_parse_key(k, axes) for k in values.get(key) or ())
     return Exhibit(**arguments)
 
 

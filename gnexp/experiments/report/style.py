@@ -31,6 +31,9 @@ section { margin-top: 2.6rem; padding-top: 2rem; border-top: 1px solid var(--gri
 main > section:first-child { border-top: 0; padding-top: 0; margin-top: 1.2rem; }
 figure { margin: 1rem 0 0; } figure svg { display: block; width: 100%; height: auto; }
 .narrow { display: none; }
+.gallery { display: grid; grid-template-columns: repeat(var(--columns), 1fr); gap: 0.9rem; margin-top: 1rem; }
+.gallery figure { margin: 0; } .gallery figcaption { margin-top: 0.2rem; }
+.gallery img { display: block; width: 100%; height: auto; }
 figcaption, caption { color: var(--muted); font-size: 0.875rem; line-height: 1.45; text-align: left; max-width: 44rem; }
 figcaption { margin-top: 0.8rem; }
 .scroll { overflow-x: auto; margin: 1.4rem 0; }
@@ -51,6 +54,7 @@ summary { cursor: pointer; font-size: 0.9rem; color: var(--muted); }
 a { color: var(--gn); } :focus-visible { outline: 2px solid var(--gn); outline-offset: 2px; }
 footer { margin-top: 3rem; color: var(--muted); font-size: 0.875rem; }
 @media (max-width: 40rem) { body { padding-top: 2rem; font-size: 1rem; }
+  .gallery { grid-template-columns: 1fr; }
   .wide { display: none; } .narrow { display: block; } th, td { padding: 0.4rem 0.35rem; }
   table { font-size: 0.8125rem; }
   th:first-child { min-width: 4.5rem; }

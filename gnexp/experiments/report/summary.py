@@ -22,7 +22,7 @@ from gnexp.experiments.report.tables import deviations
 from gnexp.experiments.report.words import join
 from gnexp.experiments.result import Result
 
-_DATA = {"imagenet": "ImageNet", "coco": "COCO"}
+_DATA = {"imagenet": "ImageNet", "coco": "COCO", "kinetics": "Kinetics"}
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,45 @@
+"""The schema of images/pictures.json: what pictures of a finished run show, and the digest of each."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from gnexp.files import write_json
+
+FOLDER, PICTURES = "images", "pictures.json"  # the folder in a run's directory, the file in that
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pictures:
+    """What `gnexp eval save_images=N` drew; written last, so that its presence means that all of it is there."""
+
+    run_id: str
+    eval_stats: str  # running statistics that evaluated the model
+    least_score: float  # of the detections that are drawn, in [0, 1]
+    commit: str  # of the code that drew
+    dirty: bool | None
+    sha256: dict[str, str]  # file name, which is the image's id, -> digest; in the order of val
+
+    def save(self, path: Path) -> None:
+        """Writes it atomically."""
+        write_json(path, dataclasses.asdict(self))
+
+
+def load_pictures(path: Path) -> Pictures:
+    """Reads it.
+
+    Raises:
+        ValueError: the file is torn or lacks a field, or a name in it leads out of its folder.
+    """
+    try:
+        found = Pictures(**json.loads(path.read_text()))
+        if any(Path(name).name != name or not Path(name).stem.isdecimal() for name in found.sha256):
+            raise ValueError("a picture is named by its image's id")
+        return found
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"{path} does not say what pictures show ({error}); run gnexp eval with save_images again"
+        ) from None

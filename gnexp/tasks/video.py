@@ -1,0 +1,114 @@
+"""Action recognition: cross-entropy of clips, and the accuracy on videos, whose clips' probabilities are averaged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from gnexp.config import RunConfig
+from gnexp.config.video import VIDEO
+from gnexp.data.clips import Clips
+from gnexp.data.dataset import Batch, Dataset
+from gnexp.models import build_model
+from gnexp.models.i3d import I3D
+from gnexp.nn.norms import norm_factory
+from gnexp.tasks.classification import num_wrong
+
+_EVAL_SIZE = (
+    8  # clips at once; of the test videos, whose clips go through the model one video after the other
+)
+_TOP = 5
+
+
+class Video:
+    """The task of Table 8 and Figure 7.
+
+    Monitored is the error on one clip of each video of val under training's augmentation; the test averages the
+    probabilities of a video's clips over clips and, fully convolutional, over places (Section 4.3).
+    """
+
+    scores: tuple[str, ...] = ("top1_accuracy", "clip_error", f"top{_TOP}_accuracy")
+    train_score: str | None = "clip_error"
+
+    def build_model(self, run: RunConfig, generator: torch.Generator) -> nn.Module:
+        """The initialised network for the run's clips and classes."""
+        if run.model.kind != VIDEO:
+            raise ValueError(
+                f"model={run.model.name} is a network of images: task.kind=video needs one of kind {VIDEO}"
+            )
+        return build_model(
+            run.model,
+            norm_factory(run.norm, run.virtual_workers),
+            channels=run.data.channels,
+            num_classes=run.data.num_classes,
+            generator=generator,
+        )
+
+    def trace(self, model: nn.Module, run: RunConfig, num_images: int) -> None:
+        """Has (num_images, channels, clip_length, image_size, image_size) go through the model."""
+        data = run.data
+        if data.clip_length is None:
+            raise ValueError(f"data={data.name} has no clips: task.kind=video needs videos")
+        shape = (num_images, data.channels, data.clip_length, data.image_size, data.image_size)
+        model(torch.zeros(shape, device="meta"))
+
+    def views(self, run: RunConfig, dataset: Dataset, *, epoch: int, is_reported: bool) -> Sequence[Dataset]:
+        """One clip of each video; where it is reported, the test's clips too."""
+        assert isinstance(dataset, Clips), "trace has refused data without clips"
+        monitored = dataset.monitored(run.seed, epoch)
+        return [monitored, dataset] if is_reported else [monitored]
+
+    def eval_size(self, run: RunConfig) -> int:
+        """As many as memory holds at the paper's size."""
+        return _EVAL_SIZE
+
+    def step(self, model: nn.Module, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mean cross-entropy, and how many clips are wrong."""
+        logits = model(batch.images)
+        return F.cross_entropy(logits, batch.labels), num_wrong(logits, batch.labels)
+
+    @torch.no_grad()
+    def tally(self, model: nn.Module, batches: Iterator[Batch], dataset: Dataset) -> tuple[int, ...]:
+        """How many videos there are and how many are wrong; in the test, how many are right at first and in five."""
+        assert isinstance(dataset, Clips), "a view of views"
+        count, wrong, first, among = 0, 0, 0, 0
+        for batch in batches:
+            count += len(batch.labels)
+            if dataset.is_monitored:
+                wrong += int(num_wrong(model(batch.images), batch.labels)) if len(batch.labels) else 0
+                continue
+            assert isinstance(model, I3D), "built by build_model"
+            for clips, label in zip(batch.images, batch.labels, strict=True):
+                mean = model.predict(clips, dataset.crop).mean(0)
+                ranked = mean.topk(min(_TOP, len(mean))).indices
+                first += int(ranked[0] == label)
+                among += int((ranked == label).any())
+        return (count, wrong) if dataset.is_monitored else (count, first, among)
+
+    def results(self, tallies: Sequence[Any]) -> Any:
+        """None: an accuracy is all there is."""
+        return None
+
+    def draw(self, model: nn.Module, batch: Batch, dataset: Dataset) -> Iterator[tuple[str, bytes]]:
+        """Raises ValueError: there is nothing in the clips to draw."""
+        raise ValueError("save_images is for detection, this run classifies videos; leave it out")
+
+    def combine(self, tallies: Sequence[tuple[int, ...]], dataset: Dataset) -> dict[str, float]:
+        """The test's accuracies, or the error on one clip, in percent of the videos that could be read.
+
+        Raises:
+            ValueError: there is none.
+        """
+        assert isinstance(dataset, Clips), "a view of views"
+        count, *found = (sum(numbers) for numbers in zip(*tallies, strict=True))
+        if count == 0:
+            raise ValueError(
+                "no video of val can be read, so there is no score; gnexp data check names the reasons"
+            )
+        top1, clip, top5 = self.scores
+        names = (clip,) if dataset.is_monitored else (top1, top5)
+        return {name: 100 * number / count for name, number in zip(names, found, strict=True)}

@@ -1,0 +1,118 @@
+"""What each experiment costs, for docs/reproduce.md: measured at the small scale, modelled at the paper's.
+
+    python scripts/costs.py            prints the table
+    python scripts/costs.py --write    puts it into docs/reproduce.md
+
+Small: the sum over the runs in results/runs of the seconds that training and evaluation took, on whatever hardware they
+name, one thread each, and the longest of them. Paper: images, and operations by the model of gnexp plan: three forward
+passes an image, a multiply-add counted as two, without evaluation. A run that several experiments share counts in each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from gnexp.compose import expand, load_exhibits
+from gnexp.config import RunConfig, from_dict, to_dict
+from gnexp.data.sizes import num_train_images
+from gnexp.engine.cost import count_cost
+from gnexp.experiments.plan import Expansion
+from gnexp.files import write_text
+from gnexp.keys import group_options
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGE, RUNS = ROOT / "docs" / "reproduce.md", ROOT / "results" / "runs"
+BEGIN, END = "<!-- scripts/costs.py -->", "<!-- end -->"
+HEADER = (
+    "experiment",
+    "small scale: runs",
+    "hours of one core",
+    "longest run",
+    "paper scale: runs",
+    "images",
+    "FLOPs",
+)
+
+
+def main() -> None:
+    """Prints the table, or writes it."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--write", action="store_true", help="put the table into docs/reproduce.md")
+    if parser.parse_args().write:
+        text = PAGE.read_text()
+        before, after = text[: text.index(BEGIN) + len(BEGIN)], text[text.index(END) :]
+        write_text(PAGE, f"{before}\n{make_table()}\n{after}")
+    else:
+        print(make_table())
+
+
+def make_table() -> str:
+    """The table in Markdown, a row an experiment, in the order of the exhibits."""
+    rows = [HEADER, ("---", *["---:"] * (len(HEADER) - 1)), *map(_row, experiments())]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def experiments() -> list[str]:
+    """Every experiment, those of the first exhibits first."""
+    exhibits = sorted(load_exhibits(), key=lambda exhibit: exhibit["order"])
+    named = [
+        name for exhibit in exhibits for name in (*exhibit["experiments"], exhibit.get("control")) if name
+    ]
+    return list(dict.fromkeys([*named, *group_options("experiment")]))
+
+
+def _row(experiment: str) -> tuple[str, ...]:
+    small, paper = (_runs(expand(experiment, scale)) for scale in ("small", "paper"))
+    seconds = [
+        json.loads(path.read_text())["seconds"]
+        for run in small
+        if (path := RUNS / f"{run.run_id}.json").exists()
+    ]
+    images = [_images(run) for run in paper]
+    flops = sum(
+        6.0 * _macs(json.dumps(_shape(run))) * number for run, number in zip(paper, images, strict=True)
+    )
+    return (
+        f"`{experiment}`",
+        str(len(small)) if len(seconds) == len(small) else f"{len(seconds)} of {len(small)}",
+        f"{sum(seconds) / 3600:.1f}",
+        f"{max(seconds, default=0):.0f} s",
+        str(len(paper)),
+        f"{sum(images):.2e}",
+        f"{flops:.1e}",
+    )
+
+
+def _runs(expansion: Expansion) -> Iterable[RunConfig]:
+    return list({run.run_id: run for cell in expansion.cells for run in cell.runs}.values())
+
+
+def _images(run: RunConfig) -> int:
+    size = num_train_images(run.data)
+    assert size is not None, f"the paper's data set {run.data.name} says how many images it has"
+    return (run.recipe.epoch_steps or size // run.total_batch) * run.total_batch * run.recipe.epochs
+
+
+def _shape(run: RunConfig) -> dict[str, object]:
+    """What its operations depend on, and no more, so that each network is counted once."""
+    config = to_dict(run)
+    return config | {
+        "seed": 0,
+        "batch": 1,
+        "recipe": to_dict(RunConfig())["recipe"],
+        "init": None,
+        "init_path": None,
+    }
+
+
+@functools.cache
+def _macs(shape: str) -> int:
+    return count_cost(from_dict(json.loads(shape))).macs
+
+
+if __name__ == "__main__":
+    main()
