@@ -168,6 +168,8 @@ def load_pieces(
         batch_size=None,  # a piece is made whole by the decoder
         sampler=[piece for step in cut for piece in step],
         num_workers=num_processes,
+        # A step ahead: with two pieces each, torch's default, processes idle while the device computes a longer one.
+        prefetch_factor=max(2, -(-max(map(len, cut), default=0) // num_processes)) if num_processes else None,
         pin_memory=is_pinned,
         generator=torch.Generator(),  # else the loader draws from the global one
         worker_init_fn=become_loader,
