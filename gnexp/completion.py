@@ -61,7 +61,7 @@ _gnexp() {
         eval) found="--help run= eval_stats= save_images= runs_dir=" ;;
         export) found="--help run= format= eval_stats= output= runs_dir=" ;;
         doctor) found="--help runs_dir= results_dir=" ;;
-        data) found="check --help data.root= data= processes=" ;;
+        data) found="check --help data.root= data= data.name= data.num_classes= processes=" ;;
         bench) found="@BENCHMARKS@ --help" ;;
         completion) found="--help" ;;
     esac

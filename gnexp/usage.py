@@ -14,7 +14,7 @@ gnexp {__version__}: the experiments of "Group Normalization" (Wu & He 2018), an
   gnexp eval run=RUN_ID                  the error of a finished run under other running statistics
   gnexp export run=RUN_ID                its weights, for torchvision and others
   gnexp doctor                           what is installed, granted and free here
-  gnexp data check /data/imagenet        whether every image of a folder can be read
+  gnexp data check /data/imagenet        whether every file of a data set can be read
   gnexp bench step                       how fast it is here, against what a user would write instead
   gnexp completion                       for bash: eval "$(gnexp completion)"
 
@@ -130,16 +130,22 @@ gnexp doctor: versions, cores, memory, GPUs, data folders, free disk; exit code 
   runs_dir=runs  results_dir=results         where runs and results would be written
 """,
     "data": """\
-gnexp data check ROOT KEY=VALUE...: decodes every image of ROOT/{train,val}/<class>/.
+gnexp data check ROOT KEY=VALUE...: decodes every file of a data set, and names what training could not use.
 
+  gnexp data check /my/images              photographs, ROOT/{train,val}/<class>/
   gnexp data check /data/imagenet data=imagenet
+  gnexp data check /data/coco data=coco    ROOT/{train2017,val2017}/ and ROOT/annotations/
+  gnexp data check /my/set data=coco data.name=my_set data.num_classes=3
 
-  data=imagenet            also expect its numbers of classes and images
+  data=imagenet            the layout; also expect its numbers of classes and images
+  data.name=NAME           your own data in that layout, which has other numbers
+  data.num_classes=N       also expect so many classes
   processes=N              that decode (default: one per core)
 
-A line "bad" for each file that is empty, cut off, no image or of 16-bit gray, each empty class and each
-wrong count: exit code 1 if there is any. A line "note" for what training takes otherwise than it is stored:
-CMYK and other color spaces become RGB, orientation tags are ignored.
+A line "bad" for each file that is empty, cut off, no image or of 16-bit gray, each empty class, each broken
+annotation, each image of another size than its entry says and each wrong count: exit code 1 if there is any.
+A line "note" for what training takes otherwise than it is stored: CMYK and other color spaces become RGB,
+orientation tags are ignored, images without a usable annotation are left out.
 """,
     "bench": """\
 gnexp bench NAME [--help | OPTIONS]: runs one of benchmarks/ of the repository, on an otherwise idle machine.

@@ -20,10 +20,12 @@ from gnexp.config import DataConfig
 from gnexp.data.coco_files import CocoFiles, read_coco, read_json
 from gnexp.data.coco_pieces import CocoDecoder, Pixels
 from gnexp.data.dataset import Batch, Batches, Indices
+from gnexp.data.image_files import find_root
 from gnexp.data.in_memory import check_settings
 from gnexp.data.pieces import load_pieces
 
 SPLITS = {"train": "train2017", "val": "val2017"}  # their folders
+LAYOUT = (*SPLITS.values(), "annotations")  # what data.root holds
 
 
 def open_coco(config: DataConfig, device: torch.device) -> Coco:
@@ -37,12 +39,8 @@ def open_coco(config: DataConfig, device: torch.device) -> Coco:
         raise ValueError(
             f"data.image_size must be data.min_size={config.min_size} for kind coco, got {config.image_size}"
         )
-    if config.root is None:
-        raise ValueError(
-            f"data.root must be the folder that holds train2017/, val2017/ and annotations/, got none; "
-            f"data={config.name} has no default, give data.root=/path/to/it"
-        )
-    train, val = (read_split(Path(config.root).expanduser(), split) for split in SPLITS)
+    root = find_root(config.root, config.name, LAYOUT)
+    train, val = (read_split(root, split) for split in SPLITS)
     dataset = Coco(config, device, train, val)
     dataset.notes += [
         f"{config.name} has {expected} {split} images, {files.annotations} names {len(files.names)}"
@@ -62,8 +60,13 @@ def open_coco(config: DataConfig, device: torch.device) -> Coco:
 
 def read_split(root: Path, split: str) -> CocoFiles:
     """A split of a folder in COCO's layout; raises ValueError as read_coco does."""
+    return read_coco(*split_paths(root, split))
+
+
+def split_paths(root: Path, split: str) -> tuple[Path, Path]:
+    """A split's annotation file and the folder of its images."""
     folder = SPLITS[split]
-    return read_coco(root / "annotations" / f"instances_{folder}.json", root / folder)
+    return root / "annotations" / f"instances_{folder}.json", root / folder
 
 
 def check_detection_settings(
@@ -79,6 +82,11 @@ def check_detection_settings(
     Raises:
         ValueError: a setting that is missing, wrong or ignored.
     """
+    if config.on_error == "skip":
+        raise ValueError(
+            f"data.on_error=skip is not for kind {config.kind}: detection skips nothing; mend what `gnexp data check "
+            "ROOT data=coco` names, or remove its entries"
+        )
     check_settings(config, needed={"shift": 0, **needed}, foreign=foreign)
     if config.channels not in (1, 3):
         raise ValueError(f"data.channels must be 1 (gray) or 3 (RGB), got {config.channels}")

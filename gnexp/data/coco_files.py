@@ -9,8 +9,10 @@ import hashlib
 import json
 import os
 from collections import defaultdict
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -127,11 +129,17 @@ def read_json(path: Path) -> tuple[Entry, bytes]:
     return found, content
 
 
-def read_coco(annotations: Path, folder: Path) -> CocoFiles:
+def read_coco(annotations: Path, folder: Path, faults: list[str] | None = None) -> CocoFiles:
     """Reads and checks a split: every entry of the annotation file, and that every image is there.
 
+    Args:
+        annotations: the file.
+        folder: of the images.
+        faults: where the lines of broken entries go, which are then left out; None = the first one is raised.
+
     Raises:
-        ValueError: what is wrong first, with the file and the entry's id.
+        ValueError: what is wrong first, with the file and the entry's id; with `faults`, only what the file as a whole
+            cannot be read for.
     """
     found, content = read_json(annotations)
     for key in ("images", "annotations", "categories"):
@@ -140,23 +148,25 @@ def read_coco(annotations: Path, folder: Path) -> CocoFiles:
     category_ids = tuple(sorted(read_ids(annotations, found["categories"], "category")))
     label_of = {category: label for label, category in enumerate(category_ids, 1)}
     image_ids = read_ids(annotations, found["images"], "image")
-    images = dict(sorted(zip(image_ids, found["images"], strict=True)))
+    entries_of = dict(sorted(zip(image_ids, found["images"], strict=True)))
     files = _scan(folder)
-    for image_id, image in images.items():
-        check_image(annotations, image_id, image, files, folder)
+    images = {
+        image_id: image
+        for image_id, image in entries_of.items()
+        if _is_whole(faults, check_image, annotations, image_id, image, files, folder)
+    }
     used: dict[int, list[Entry]] = defaultdict(list)
     for annotation_id, entry in zip(
         read_ids(annotations, found["annotations"], "annotation"), found["annotations"], strict=True
     ):
         what = f"annotation {annotation_id}"
-        image_id, category_id = entry.get("image_id"), entry.get("category_id")
-        if type(image_id) is not int or image_id not in images:
-            refuse(annotations, what, f"image_id is {image_id!r}, which no image has")
-        if type(category_id) is not int or category_id not in label_of:
-            refuse(annotations, what, f"category_id is {category_id!r}, which no category has")
-        check_annotation(annotations, what, entry, images[image_id])
-        if not entry.get("iscrowd") and min(entry["bbox"][2:]) >= 1 and _is_within(entry, images[image_id]):
-            used[image_id].append(entry)
+        if not _is_whole(faults, _check_ids, annotations, what, entry, entries_of, label_of):
+            continue
+        image = images.get(entry["image_id"])
+        if image is None or not _is_whole(faults, check_annotation, annotations, what, entry, image):
+            continue
+        if not entry.get("iscrowd") and min(entry["bbox"][2:]) >= 1 and _is_within(entry, image):
+            used[image["id"]].append(entry)
     lists = [used.get(image_id, []) for image_id in images]
     entries = [entry for own in lists for entry in own]
     pieces = [json.dumps(entry["segmentation"], separators=(",", ":")).encode() for entry in entries]
@@ -178,6 +188,28 @@ def read_coco(annotations: Path, folder: Path) -> CocoFiles:
         category_ids,
         digest.hexdigest(),
     )
+
+
+def _is_whole(faults: list[str] | None, check: Callable[..., None], *arguments: Any) -> bool:
+    """Whether a check passes; what it raises goes into `faults` where there is such a list."""
+    try:
+        check(*arguments)
+    except ValueError as error:
+        if faults is None:
+            raise
+        faults.append(str(error))
+        return False
+    return True
+
+
+def _check_ids(
+    path: Path, what: str, entry: Entry, images: Mapping[int, Entry], categories: Mapping[int, int]
+) -> None:
+    image_id, category_id = entry.get("image_id"), entry.get("category_id")
+    if type(image_id) is not int or image_id not in images:
+        refuse(path, what, f"image_id is {image_id!r}, which no image has")
+    if type(category_id) is not int or category_id not in categories:
+        refuse(path, what, f"category_id is {category_id!r}, which no category has")
 
 
 def _is_within(entry: Entry, image: Entry) -> bool:

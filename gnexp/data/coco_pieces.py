@@ -70,11 +70,7 @@ class CocoDecoder(TorchDataset[list[Sample]]):
         files = self._files
         pixels = self._pixels(index)
         height, width = pixels.shape[-2:]
-        if (height, width) != tuple(files.sizes[index]):
-            raise ValueError(
-                f"{files.annotations}: image {files.image_ids[index]}: {files.path(index)} has {width} x {height} "
-                f"pixels, its entry says {files.sizes[index][1]} x {files.sizes[index][0]}; mend the entry, or the file"
-            )
+        check_size(files, index, height, width)
         boxes, labels = files.target(index)
         masks = files.masks(index)
         if is_flipped:
@@ -95,6 +91,19 @@ class CocoDecoder(TorchDataset[list[Sample]]):
         else:
             pixels = read_pixels(self._files.path(index), self._channels)
         return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+
+
+def check_size(files: CocoFiles, index: int, height: int, width: int) -> None:
+    """Refuses an image that has other sides, in pixels, than its entry says.
+
+    Raises:
+        ValueError: it has.
+    """
+    if (height, width) != tuple(files.sizes[index]):
+        raise ValueError(
+            f"{files.annotations}: image {files.image_ids[index]}: {files.path(index)} has {width} x {height} "
+            f"pixels, its entry says {files.sizes[index][1]} x {files.sizes[index][0]}; mend the entry, or the file"
+        )
 
 
 def read_pixels(path: str, channels: int) -> Pixels:

@@ -52,17 +52,19 @@ class ImageFiles:
         return dataclasses.replace(self, starts=starts, ends=ends, labels=labels)
 
 
-def find_root(root: str | None, name: str) -> Path:
-    """The folder that holds train/ and val/.
+def find_root(root: str | None, name: str, layout: Sequence[str] = ("train", "val")) -> Path:
+    """The folder that data.root names.
 
     Args:
         root: data.root as it was given.
         name: of the data set, for the error.
+        layout: the folders that it must hold.
 
     Raises:
-        ValueError: none was given, or it or a split's folder is missing.
+        ValueError: none was given, or it or one of those folders is missing.
     """
-    wanted, fix = "data.root must be the folder that holds train/ and val/", "give data.root=/path/to/it"
+    folders = f"{', '.join(f'{entry}/' for entry in layout[:-1])} and {layout[-1]}/"
+    wanted, fix = f"data.root must be the folder that holds {folders}", "give data.root=/path/to/it"
     if root is None:
         raise ValueError(f"{wanted}, got none; data={name} has no default, {fix}")
     path = Path(root).expanduser()
@@ -70,10 +72,10 @@ def find_root(root: str | None, name: str) -> Path:
         raise ValueError(
             f"{wanted}, got {path}, which {'is no folder' if path.exists() else 'is not there'}; {fix}"
         )
-    for split in ("train", "val"):
-        if not (path / split).is_dir():
+    for entry in layout:
+        if not (path / entry).is_dir():
             raise ValueError(
-                f"{wanted}, got {path}, which has no folder {split}; make {path / split}, or {fix}"
+                f"{wanted}, got {path}, which has no folder {entry}; make {path / entry}, or {fix}"
             )
     return path
 

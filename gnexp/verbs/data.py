@@ -1,11 +1,12 @@
-"""gnexp data check: whether every image of a folder can be read, before days of training find out."""
+"""gnexp data check: whether every file of a data set can be read, before days of training find out."""
 
 from __future__ import annotations
 
 import json
 import os
+from typing import Any
 
-from gnexp.keys import check_choice, group_options
+from gnexp.keys import check_choice, group_options, spell
 from gnexp.launch import num_cores, start_worker
 from gnexp.verbs.settings import settings_of
 
@@ -17,30 +18,43 @@ def main(words: list[str]) -> int:
     rest = words[1:]
     if rest and "=" not in rest[0]:
         rest = [f"data.root={rest[0]}", *rest[1:]]
-    settings = settings_of(rest, {"data.root": "", "data": "", "processes": str(num_cores())})
+    defaults = {
+        "data.root": "",
+        "data": "",
+        "data.name": "",
+        "data.num_classes": "",
+        "processes": str(num_cores()),
+    }
+    settings = settings_of(rest, defaults)
     if not settings["data.root"]:
         raise ValueError("which folder? gnexp data check ROOT, the one that holds train/ and val/")
     if not settings["processes"].isdigit():
         raise ValueError(
             f"processes must be a number, 0 for none beside this one, got {settings['processes']}"
         )
-    job = {"root": settings["data.root"], "processes": int(settings["processes"])}
-    if settings["data"]:
-        job |= _expected(settings["data"])
+    job = {"root": settings["data.root"], "processes": int(settings["processes"]), **_expected(settings)}
     return start_worker(["check_data", json.dumps(job)], dict(os.environ)).exit_code
 
 
-def _expected(option: str) -> dict[str, int | str | None]:
-    """What conf/data/<option>.yaml says of the folder."""
+def _expected(settings: dict[str, str]) -> dict[str, Any]:
+    """The kind of the data set that was named, photographs in class folders unless told, and the counts that it has.
+
+    Those of conf/data/<option>.yaml hold for the data set of its own name alone.
+    """
     from gnexp.compose import Composer
 
+    option = settings["data"] or "imagefolder"
     check_choice("data", option, group_options("data"))
-    config = Composer().run([f"data={option}"]).data
-    if config.kind != "imagefolder" or config.expected_train is None:
-        raise ValueError(f"data={option} says nothing of a folder's images; leave it out")
+    own = {key: settings[key] for key in ("data.name", "data.num_classes") if settings[key]}
+    config = Composer().run([f"data={option}", *(f"{key}={spell(value)}" for key, value in own.items())]).data
+    is_known = config.expected_train is not None and "data.name" not in own
     return {
+        "data": option,
+        "kind": config.kind,
         "name": config.name,
-        "num_classes": config.num_classes,
-        "expected_train": config.expected_train,
-        "expected_val": config.expected_val,
+        "expected": {
+            "num_classes": config.num_classes if is_known or "data.num_classes" in own else None,
+            "expected_train": config.expected_train if is_known else None,
+            "expected_val": config.expected_val if is_known else None,
+        },
     }

@@ -416,6 +416,7 @@ def test_an_image_that_is_not_what_its_entry_says_is_one_clear_line(root, tmp_pa
         ({"min_size": None}, "data.min_size and data.max_size must be pixels for kind coco, got None and 64"),
         ({"image_size": 31}, "data.image_size must be data.min_size=32 for kind coco, got 31"),
         ({"shift": 1}, "data.shift must be 0 for kind coco, got 1"),
+        ({"on_error": "skip"}, "data.on_error=skip is not for kind coco: detection skips nothing; mend what"),
         ({"jitter": 0.4}, "data.jitter is not for kind coco, got 0.4"),
         ({"val_source": "train"}, "data.val_source is not for kind coco, got train"),
         ({"channels": 2, "mean": (0, 0), "std": (1, 1)}, r"data.channels must be 1 \(gray\) or 3 \(RGB\), got 2"),

@@ -26,7 +26,7 @@ def test_a_good_folder(root, capfd):
     assert out.splitlines() == [
         "train: 2 classes, 80 images",
         "val: 2 classes, 80 images",
-        f"{root}: every image can be read",
+        f"{root}: every file can be read",
     ]
     assert err == ""
 
@@ -72,6 +72,14 @@ def test_another_size_than_the_named_data_sets_is_bad(root, capfd):
     ]
 
 
+def test_a_users_own_images_have_the_users_number_of_classes(root, capfd):
+    words = ["data", "check", str(root), "processes=0", "data=imagefolder", "data.name=mine"]
+    assert main([*words, "data.num_classes=2"]) == 0
+    assert main(words) == 0
+    assert main([*words, "data.num_classes=3"]) == 1
+    assert f"bad   {root}/train: 2 classes, mine has 3" in capfd.readouterr().out.splitlines()
+
+
 @pytest.mark.parametrize(
     ("words", "line"),
     [
@@ -80,7 +88,11 @@ def test_another_size_than_the_named_data_sets_is_bad(root, capfd):
         (["check"], "which folder? gnexp data check ROOT"),
         (["check", "x", "process=2"], "unknown key process.*; did you mean processes?"),
         (["check", "x", "processes=two"], "processes must be a number, .*, got two"),
-        (["check", "x", "data=cifar10"], "data=cifar10 says nothing of a folder's images; leave it out"),
+        (
+            ["check", "x", "data=cifar10"],
+            "data=cifar10 says nothing of a folder's files, only .* kind coco and",
+        ),
+        (["check", "x", "data.num_classes=two"], "data.num_classes"),
         (["check", "/nowhere/at/all"], "got /nowhere/at/all, which is not there; give data.root="),
     ],
 )

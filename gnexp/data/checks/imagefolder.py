@@ -1,0 +1,68 @@
+"""Photographs in class folders: every image decoded once, and what a split lacks that the other has."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from torch.utils.data import Dataset as TorchDataset
+
+from gnexp.data.checks.findings import SPLITS, Finding, Listing, Survey, inspect_image
+from gnexp.data.dataset import Indices
+from gnexp.data.image_files import SUFFIXES, find_root, list_folder
+
+
+def survey_imagefolder(root: str | None) -> Survey:
+    """Lists both splits.
+
+    Raises:
+        ValueError: no such folder, or one that cannot be listed.
+    """
+    place = find_root(root, "imagefolder")
+    classes = {split: _names(place / split, is_dir=True) for split in SPLITS}
+    findings = []
+    for split, other in (SPLITS, SPLITS[::-1]):
+        folder = str(place / split)
+        if not classes[split]:
+            fix = f"each image belongs in {folder}/<class>/"
+            findings.append(Finding(folder, f"no class folders; {fix}", True))
+        else:
+            missing = sorted(set(classes[other]) - set(classes[split]))
+            findings += [Finding(folder, f"no class {name}, which {other} has", True) for name in missing]
+    return Survey(place, {split: _list_split(place / split, classes[split]) for split in SPLITS}, findings)
+
+
+def _list_split(folder: Path, classes: list[str]) -> Listing:
+    """Lists the class folders, as scan_images does, but goes on past what it would refuse."""
+    paths: list[str] = []
+    findings: list[Finding] = []
+    num_others = len(_names(folder, is_dir=False))
+    for name in classes:
+        files = _names(folder / name, is_dir=False)
+        images = [file for file in files if file.lower().endswith(tuple(map(os.fsdecode, SUFFIXES)))]
+        num_others += len(files) - len(images)
+        paths.extend(str(folder / name / file) for file in images)
+        if not images:
+            findings.append(Finding(str(folder / name), "a class without an image", True))
+    return Listing(
+        place=str(folder),
+        classes=(len(classes), "classes"),
+        files=(len(paths), "images"),
+        findings=findings,
+        beside=(f"{num_others} other files passed over",) if num_others else (),
+        inspector=_Inspector(paths),
+    )
+
+
+class _Inspector(TorchDataset[list[Finding]]):
+    def __init__(self, paths: list[str]) -> None:
+        self._paths = paths
+
+    def __getitem__(self, indices: Indices) -> list[Finding]:
+        found = (inspect_image(self._paths[index]) for index in indices)
+        return [finding for finding in found if finding is not None]
+
+
+def _names(folder: Path, *, is_dir: bool) -> list[str]:
+    entries = list_folder(os.fsencode(folder))
+    return sorted(os.fsdecode(entry.name) for entry in entries if entry.is_dir() == is_dir)
