@@ -134,17 +134,17 @@ def evenly_spaced_clips(
     Raises:
         UnreadableVideoError: as random_clip.
     """
-    side = config.eval_resize
-    assert config.num_clips is not None and side is not None
+    side, num, which = config.eval_resize, config.num_clips, config.test_crop
+    assert side is not None and num is not None and which is not None
 
     def read(video: Video) -> tuple[torch.Tensor, npt.NDArray[np.int64], Sequence[Box]]:
         width, height = _resized(video, side)
-        starts = even_starts(_last_start(video, config), config.num_clips or 1)
+        starts = even_starts(_last_start(video, config), num)
         numbers, places = np.unique([_clip(start, config) for start in starts], return_inverse=True)
         box = (0, 0, width, height)
         frames = video.read(numbers.tolist(), size=(width, height), box=box, channels=config.channels)
         places = places.reshape(len(starts), -1).astype(np.int64)
-        return torch.from_numpy(frames), places, crops(width, height, config.test_crop or "full")
+        return torch.from_numpy(frames), places, crops(width, height, which)
 
     return read_video(path, read)
 
