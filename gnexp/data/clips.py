@@ -13,9 +13,9 @@ import numpy as np
 import torch
 
 from gnexp.config import DataConfig
+from gnexp.data.class_files import ClassFiles
 from gnexp.data.clip_pieces import NUM_CLIP_DRAWS, RandomClips, ViewDecoder, Views
 from gnexp.data.dataset import Batch, Batches, Indices
-from gnexp.data.image_files import ImageFiles
 from gnexp.data.in_memory import SIZES, refuse_keys
 from gnexp.data.pieces import Decoder, load_pieces, note_skipped
 from gnexp.data.transfer import Loaded, to_device
@@ -46,8 +46,8 @@ class Clips:
         self,
         config: DataConfig,
         device: torch.device,
-        train: ImageFiles,
-        val: ImageFiles,
+        train: ClassFiles,
+        val: ClassFiles,
         *,
         fingerprint: str,
         notes: list[str],

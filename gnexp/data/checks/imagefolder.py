@@ -9,8 +9,8 @@ from pathlib import Path
 from torch.utils.data import Dataset as TorchDataset
 
 from gnexp.data.checks.findings import SPLITS, Finding, Listing, Survey, inspect_image
+from gnexp.data.class_files import IMAGE_SUFFIXES, find_root, list_folder
 from gnexp.data.dataset import Indices
-from gnexp.data.image_files import SUFFIXES, find_root, list_folder
 
 
 def survey_imagefolder(root: str | None) -> Survey:
@@ -19,7 +19,7 @@ def survey_imagefolder(root: str | None) -> Survey:
     Raises:
         ValueError: no such folder, or one that cannot be listed.
     """
-    return survey_folders(find_root(root, "imagefolder"), SUFFIXES, "image", _Inspector)
+    return survey_folders(find_root(root, "imagefolder"), IMAGE_SUFFIXES, "image", _Inspector)
 
 
 def survey_folders(
@@ -62,7 +62,7 @@ def _list_split(
     what: str,
     inspector: Callable[[list[str]], TorchDataset[list[Finding]]],
 ) -> Listing:
-    """Lists the class folders, as scan_images does, but goes on past what it would refuse."""
+    """Lists the class folders, as scan_classes does, but goes on past what it would refuse."""
     paths: list[str] = []
     findings: list[Finding] = []
     num_others = len(_names(folder, is_dir=False))

@@ -8,10 +8,10 @@ from torch.utils.data import Dataset as TorchDataset
 
 from gnexp.data.checks.findings import SPLITS, Finding, Listing, Survey
 from gnexp.data.checks.imagefolder import survey_folders
+from gnexp.data.class_files import find_root
 from gnexp.data.dataset import Indices
 from gnexp.data.decode import UnreadableError
-from gnexp.data.image_files import find_root
-from gnexp.data.kinetics import SUFFIXES
+from gnexp.data.kinetics import VIDEO_SUFFIXES
 from gnexp.data.kinetics_csv import find_lists, scan_listed
 from gnexp.data.video import Video, read_video
 
@@ -25,7 +25,7 @@ def survey_kinetics(root: str | None) -> Survey:
     place = find_root(root, "kinetics")
     lists = find_lists(place)
     if lists is None:
-        return survey_folders(place, SUFFIXES, "video", _Inspector)
+        return survey_folders(place, VIDEO_SUFFIXES, "video", _Inspector)
     return Survey(place, {split: _list_split(lists[split], place / split) for split in SPLITS}, [])
 
 
@@ -44,7 +44,7 @@ def _list_split(listed: Path, folder: Path) -> Listing:
     paths: list[str] = []
     num_classes, findings = 0, []
     try:
-        files, missing = scan_listed(listed, folder, SUFFIXES)
+        files, missing = scan_listed(listed, folder, VIDEO_SUFFIXES)
     except ValueError as error:  # of the list as a whole: there is nothing to go on with
         findings.append(Finding(str(listed), str(error).removeprefix(f"{listed}").lstrip(":, "), True))
     else:
