@@ -13,6 +13,7 @@ _VALUES = {
     "precision": "fp32 tf32 bf16 fp16",
     "compile": "true false",
     "data.on_error": "fail skip",
+    "data.test_crop": "full three center",
     "memory_format": "auto contiguous channels_last",
     "eval_stats": "worker0 mean precise all",
     "format": "torchvision safetensors",

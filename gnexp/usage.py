@@ -135,6 +135,7 @@ gnexp data check ROOT KEY=VALUE...: decodes every file of a data set, and names 
   gnexp data check /my/images              photographs, ROOT/{train,val}/<class>/
   gnexp data check /data/imagenet data=imagenet
   gnexp data check /data/coco data=coco    ROOT/{train2017,val2017}/ and ROOT/annotations/
+  gnexp data check /data/kinetics data=kinetics   videos, ROOT/{train,val}/<class>/, or by its lists
   gnexp data check /my/set data=coco data.name=my_set data.num_classes=3
 
   data=imagenet            the layout; also expect its numbers of classes and images
@@ -142,16 +143,18 @@ gnexp data check ROOT KEY=VALUE...: decodes every file of a data set, and names 
   data.num_classes=N       also expect so many classes
   processes=N              that decode (default: one per core)
 
-A line "bad" for each file that is empty, cut off, no image or of 16-bit gray, each empty class, each broken
-annotation, each image of another size than its entry says and each wrong count: exit code 1 if there is any.
-A line "note" for what training takes otherwise than it is stored: CMYK and other color spaces become RGB,
-orientation tags are ignored, images without a usable annotation are left out.
+A line "bad" for each file that is empty, cut off, no image or video or of 16-bit gray, each empty class, each
+broken annotation, each image of another size than its entry says, videos that a list names and that are not
+there, and each wrong count: exit code 1 if there is any. A line "note" for what training takes otherwise than
+it is stored: CMYK and other color spaces become RGB, orientation tags are ignored, images without a usable
+annotation are left out.
 """,
     "bench": """\
 gnexp bench NAME [--help | OPTIONS]: runs one of benchmarks/ of the repository, on an otherwise idle machine.
 
   gnexp bench step                         the small scale's training step against a user's own code
   gnexp bench loader                       photographs from file to network input, against torchvision
+  gnexp bench video                        clips of videos, against a plain loop over their frames
   gnexp bench throughput                   threads, runs side by side, memory formats
   gnexp bench startup                      how soon the commands answer
 """,

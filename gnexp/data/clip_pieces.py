@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -11,9 +12,9 @@ import torch
 from torch.utils.data import Dataset as TorchDataset
 
 from gnexp.config import DataConfig
+from gnexp.data.class_files import ClassFiles
 from gnexp.data.dataset import Indices
 from gnexp.data.decode import Box, UnreadableError
-from gnexp.data.image_files import ImageFiles
 from gnexp.data.pieces import Draws, fault_of_the_machine
 from gnexp.data.video import UnreadableVideoError, Video, read_video
 from gnexp.ops import keyed
@@ -29,9 +30,8 @@ class Views:
     frames: torch.Tensor  # (C, F, H, W) uint8: every frame of every clip, once
     places: npt.NDArray[np.int64]  # (clips, T), of a clip's frames among them
     boxes: Sequence[Box]  # left, top, right, bottom of each crop
-    skipped: dict[str, str] = field(
-        default_factory=dict
-    )  # the video, where it cannot be used: path -> reason
+    # The video, where it cannot be used: path -> reason.
+    skipped: dict[str, str] = dataclasses.field(default_factory=dict)
     error: str | None = None  # what ends the run
 
 
@@ -43,7 +43,7 @@ class RandomClips:
         config: its clips, sizes and flip are followed.
     """
 
-    def __init__(self, files: ImageFiles, config: DataConfig) -> None:
+    def __init__(self, files: ClassFiles, config: DataConfig) -> None:
         self._files, self._config = files, config
 
     def __call__(self, index: int, drawn: Draws | None) -> torch.Tensor:
@@ -60,7 +60,7 @@ class ViewDecoder(TorchDataset[list[Views]]):
         key: seed and epoch of one random clip a video; None = the test's.
     """
 
-    def __init__(self, files: ImageFiles, config: DataConfig, key: tuple[int, int] | None) -> None:
+    def __init__(self, files: ClassFiles, config: DataConfig, key: tuple[int, int] | None) -> None:
         self._files, self._config, self._key = files, config, key
 
     def __getitem__(self, indices: Indices) -> list[Views]:
@@ -78,12 +78,11 @@ class ViewDecoder(TorchDataset[list[Views]]):
             _, length, height, width = clip.shape
             return Views(index, clip, np.arange(length)[None], [(0, 0, width, height)])
         except UnreadableError as error:
-            if config.on_error != "skip":
-                return Views(index, nothing.frames, nothing.places, (), error=str(error))
-            return Views(index, nothing.frames, nothing.places, (), skipped={error.path: error.reason})
+            if config.on_error == "skip":
+                return dataclasses.replace(nothing, skipped={error.path: error.reason})
+            return dataclasses.replace(nothing, error=str(error))
         except OSError as error:
-            line = fault_of_the_machine(error, "video")
-            return Views(index, nothing.frames, nothing.places, (), error=line)
+            return dataclasses.replace(nothing, error=fault_of_the_machine(error, "video"))
 
 
 def random_clip(path: str, drawn: Draws, config: DataConfig) -> torch.Tensor:
@@ -134,17 +133,17 @@ def evenly_spaced_clips(
     Raises:
         UnreadableVideoError: as random_clip.
     """
-    side = config.eval_resize
-    assert config.num_clips is not None and side is not None
+    side, num, which = config.eval_resize, config.num_clips, config.test_crop
+    assert side is not None and num is not None and which is not None
 
     def read(video: Video) -> tuple[torch.Tensor, npt.NDArray[np.int64], Sequence[Box]]:
         width, height = _resized(video, side)
-        starts = even_starts(_last_start(video, config), config.num_clips or 1)
+        starts = even_starts(_last_start(video, config), num)
         numbers, places = np.unique([_clip(start, config) for start in starts], return_inverse=True)
         box = (0, 0, width, height)
         frames = video.read(numbers.tolist(), size=(width, height), box=box, channels=config.channels)
         places = places.reshape(len(starts), -1).astype(np.int64)
-        return torch.from_numpy(frames), places, crops(width, height, config.test_crop or "full")
+        return torch.from_numpy(frames), places, crops(width, height, which)
 
     return read_video(path, read)
 

@@ -13,10 +13,10 @@ import numpy as np
 import torch
 
 from gnexp.config import DataConfig
+from gnexp.data.class_files import ClassFiles
 from gnexp.data.clip_pieces import NUM_CLIP_DRAWS, RandomClips, ViewDecoder, Views
 from gnexp.data.dataset import Batch, Batches, Indices
-from gnexp.data.image_files import ImageFiles
-from gnexp.data.in_memory import refuse_keys
+from gnexp.data.in_memory import SIZES, refuse_keys
 from gnexp.data.pieces import Decoder, load_pieces, note_skipped
 from gnexp.data.transfer import Loaded, to_device
 
@@ -46,8 +46,8 @@ class Clips:
         self,
         config: DataConfig,
         device: torch.device,
-        train: ImageFiles,
-        val: ImageFiles,
+        train: ClassFiles,
+        val: ClassFiles,
         *,
         fingerprint: str,
         notes: list[str],
@@ -175,8 +175,8 @@ def check_clip_settings(config: DataConfig, *, foreign: Sequence[str]) -> None:
     Raises:
         ValueError: a setting that is missing, wrong or ignored.
     """
-    refuse_keys(config, ("crop_area", "crop_aspect", "jitter", "lighting", "decoder", "clutter", *foreign))
-    refuse_keys(config, ("min_size", "max_size"))
+    of_images = ("crop_area", "crop_aspect", "jitter", "lighting", "decoder", "clutter")
+    refuse_keys(config, (*of_images, *SIZES, *foreign))
     if config.shift:
         raise ValueError(f"data.shift must be 0 for kind {config.kind}, got {config.shift}")
     if config.channels not in (1, 3):

@@ -17,10 +17,10 @@ import numpy.typing as npt
 import torch
 
 from gnexp.config import DataConfig
+from gnexp.data.class_files import find_root
 from gnexp.data.coco_files import CocoFiles, read_coco, read_json
 from gnexp.data.coco_pieces import CocoDecoder, Pixels
 from gnexp.data.dataset import Batch, Batches, Indices
-from gnexp.data.image_files import find_root
 from gnexp.data.in_memory import check_settings
 from gnexp.data.pieces import load_pieces
 

@@ -17,8 +17,8 @@ import torch
 from av.video.reformatter import ColorRange
 
 from gnexp.config import DataConfig
+from gnexp.data.class_files import ClassFiles
 from gnexp.data.clips import Clips, check_clip_settings
-from gnexp.data.image_files import ImageFiles
 from gnexp.data.kinetics import scan_splits
 from gnexp.data.made import check_is_given, check_made, made_folder, split_garments, with_progress
 from gnexp.data.motions import MOTIONS, make_video
@@ -107,7 +107,7 @@ def _read_manifest(path: Path) -> tuple[str, str]:
         raise ValueError(f"cannot read {path}: {error}; mend it") from error
 
 
-def _digest_files(*splits: ImageFiles) -> str:
+def _digest_files(*splits: ClassFiles) -> str:
     """sha256 of names and bytes."""
     digest = hashlib.sha256()
     for files in splits:

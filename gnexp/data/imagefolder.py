@@ -14,17 +14,17 @@ import numpy as np
 import torch
 
 from gnexp.config import DataConfig
-from gnexp.data.color import apply_maps, color_maps, draw_color
-from gnexp.data.dataset import Batch, Batches, Indices
-from gnexp.data.decode import NUM_CROP_DRAWS, center_crop, random_crop
-from gnexp.data.image_files import (
-    ImageFiles,
+from gnexp.data.class_files import (
+    ClassFiles,
     check_classes,
     count_notes,
     find_root,
     fingerprint_of,
-    scan_images,
+    scan_classes,
 )
+from gnexp.data.color import apply_maps, color_maps, draw_color
+from gnexp.data.dataset import Batch, Batches, Indices
+from gnexp.data.decode import NUM_CROP_DRAWS, center_crop, random_crop
 from gnexp.data.in_memory import CLIPS, SIZES
 from gnexp.data.pieces import Decoder, Draws, Piece, load_pieces, note_skipped
 from gnexp.data.transfer import to_device
@@ -44,7 +44,7 @@ class ImageFolder:
         """
         _check_settings(config)
         root = find_root(config.root, config.name)
-        train, val = scan_images(str(root / "train")), scan_images(str(root / "val"))
+        train, val = scan_classes(str(root / "train")), scan_classes(str(root / "val"))
         check_classes(train, val, config.num_classes)
         self.fingerprint = fingerprint_of(train, val, config.sha256, root)
         self._train = train.first(config.num_train, "data.num_train")
@@ -86,7 +86,7 @@ class ImageFolder:
         for indices, (pixels, labels) in zip(steps, self._load(decoder, steps), strict=True):
             yield Batch(self._normalize(pixels), labels, indices)
 
-    def _decoder(self, files: ImageFiles, key: tuple[int, int] | None) -> Decoder:
+    def _decoder(self, files: ClassFiles, key: tuple[int, int] | None) -> Decoder:
         config, size = self._config, self._config.image_size
         return Decoder(_Crops(files, config), (3, size, size), files.labels, config, key, NUM_CROP_DRAWS)
 
@@ -128,7 +128,7 @@ class _Crops:
         config: its crops and decoder are followed.
     """
 
-    def __init__(self, files: ImageFiles, config: DataConfig) -> None:
+    def __init__(self, files: ClassFiles, config: DataConfig) -> None:
         self._files, self._config = files, config
 
     def __call__(self, index: int, drawn: Draws | None) -> torch.Tensor:

@@ -11,18 +11,18 @@ from pathlib import Path
 import torch
 
 from gnexp.config import DataConfig
-from gnexp.data.clips import Clips, check_clip_settings
-from gnexp.data.image_files import (
-    ImageFiles,
+from gnexp.data.class_files import (
+    ClassFiles,
     check_classes,
     count_notes,
     find_root,
     fingerprint_of,
-    scan_images,
+    scan_classes,
 )
+from gnexp.data.clips import Clips, check_clip_settings
 from gnexp.data.kinetics_csv import find_lists, scan_listed
 
-SUFFIXES = (b".mp4", b".mkv", b".webm", b".avi")
+VIDEO_SUFFIXES = (b".mp4", b".mkv", b".webm", b".avi")
 SPLITS = ("train", "val")
 
 
@@ -46,17 +46,17 @@ def open_kinetics(config: DataConfig, device: torch.device) -> Clips:
     )
 
 
-def scan_splits(root: Path, config: DataConfig) -> tuple[ImageFiles, ImageFiles, list[str]]:
+def scan_splits(root: Path, config: DataConfig) -> tuple[ClassFiles, ClassFiles, list[str]]:
     """The files of both splits, and what is to say of them; raises ValueError as open_kinetics does."""
     lists = find_lists(root)
     notes: list[str] = []
     if lists is None:
-        train, val = (scan_images(str(root / split), SUFFIXES, "video") for split in SPLITS)
+        train, val = (scan_classes(str(root / split), VIDEO_SUFFIXES, "video") for split in SPLITS)
         check_classes(train, val, config.num_classes)
         return train, val, notes
     found = []
     for split in SPLITS:
-        files, missing = scan_listed(lists[split], root / split, SUFFIXES)
+        files, missing = scan_listed(lists[split], root / split, VIDEO_SUFFIXES)
         if missing and config.on_error != "skip":
             raise ValueError(
                 f"{lists[split]} names {len(missing)} video(s) that are not in {root / split}, the first {missing[0]}; "

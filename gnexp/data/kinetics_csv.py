@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from gnexp.data.image_files import ImageFiles, list_files, list_folder, pack_files
+from gnexp.data.class_files import ClassFiles, list_files, list_folder, pack_files
 
 _COLUMNS = ("label", "youtube_id", "time_start", "time_end")
 _NAMES = {"train": ("train.csv",), "val": ("val.csv", "validate.csv")}  # of the lists
@@ -33,7 +33,7 @@ def find_lists(root: Path) -> dict[str, Path] | None:
     return lists or None
 
 
-def scan_listed(path: Path, folder: Path, suffixes: tuple[bytes, ...]) -> tuple[ImageFiles, list[str]]:
+def scan_listed(path: Path, folder: Path, suffixes: tuple[bytes, ...]) -> tuple[ClassFiles, list[str]]:
     """The videos of a list that are there, in folders of their labels or all in one, and the names of the others.
 
     Args:

@@ -132,6 +132,23 @@ class Video:
                 self._read_whole(wanted, canvas)
         return canvas.pixels
 
+    def damage(self) -> str | None:
+        """What decoding all of it finds wrong; None = nothing.
+
+        Raises:
+            FFmpegError: as read.
+        """
+        index = self._stream.index
+        with _open(self.path) as container:
+            stored = sum(not packet.is_discard for packet in _packets(container, index))
+        with _open(self.path) as container:
+            decoded = sum(not frame.is_corrupt for frame in _decode(_packets(container, index)))
+        if decoded < stored:
+            return f"{stored - decoded} of its {stored} frames cannot be decoded"
+        if self._stream.frames and decoded < self.num_frames - 1:  # of a number that is said, not counted
+            return f"it ends after {decoded} of {self.num_frames} frames"
+        return None
+
     def _count(self) -> int:
         """Intervals from the first frame to the last; packets, where they have no times."""
         with _open(self.path) as container:

@@ -318,3 +318,17 @@ def test_bad_settings_are_one_clear_line(clean, changes, line):
     with pytest.raises(ValueError, match=line) as caught:
         _open(clean, **changes)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "kind", ["fashion", "fashion_scenes", "fashion_coco", "fashion_mnist", "cifar10", "coco"]
+)
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("train_resize", (32, 40)), ("clip_length", 8), ("num_clips", 10), ("test_crop", "full")],
+)
+def test_clips_belong_to_videos_alone(tmp_path, kind, key, value):
+    spans = {"clip_span": 16} if key == "clip_length" else {}
+    config = DataConfig(kind=kind, root=str(tmp_path) if kind != "fashion" else None, **{key: value}, **spans)
+    with pytest.raises(ValueError, match=f"data.{key} is not for kind {kind}, got .*; leave it out"):
+        build_dataset(config, CPU)

@@ -311,6 +311,10 @@ def test_a_bad_root_is_one_clear_line(tmp_path):
             "data.name must name your own images, .*, got imagefolder; give data.name=",
         ),
         ({"shift": 2}, "data.shift is for the fashion kinds, got 2; leave it out"),
+        ({"train_resize": (32, 40)}, r"data.train_resize is for videos, got \(32, 40\); leave it out"),
+        ({"clip_length": 8, "clip_span": 16}, "data.clip_length is for videos, got 8; leave it out"),
+        ({"num_clips": 10}, "data.num_clips is for videos, got 10; leave it out"),
+        ({"test_crop": "full"}, "data.test_crop is for videos, got full; leave it out"),
     ],
 )
 def test_bad_settings_are_one_clear_line(root, changes, line):

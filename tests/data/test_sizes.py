@@ -27,6 +27,8 @@ def test_imagenet_needs_no_folder_and_a_folder_that_is_here_is_counted(tmp_path)
         (tmp_path / split / "a").mkdir(parents=True)
         for index in range(num):
             (tmp_path / split / "a" / f"{index}.jpg").write_bytes(b"x")
+    assert num_train_images(COMPOSER.run(["data=kinetics"]).data) == 234_643
+    assert num_train_images(COMPOSER.run(["data=fashion_clips"]).data) == 2000
     here = dataclasses.replace(config, root=str(tmp_path), num_classes=1)
     assert num_train_images(here) == 3
     assert num_train_images(dataclasses.replace(config, expected_train=None)) is None

@@ -1,15 +1,16 @@
-"""Photographs in class folders: every image decoded once, and what a split lacks that the other has."""
+"""Files in class folders: every image decoded once, and what a split lacks that the other has."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from torch.utils.data import Dataset as TorchDataset
 
 from gnexp.data.checks.findings import SPLITS, Finding, Listing, Survey, inspect_image
+from gnexp.data.class_files import IMAGE_SUFFIXES, find_root, list_folder
 from gnexp.data.dataset import Indices
-from gnexp.data.image_files import SUFFIXES, find_root, list_folder
 
 
 def survey_imagefolder(root: str | None) -> Survey:
@@ -18,39 +19,67 @@ def survey_imagefolder(root: str | None) -> Survey:
     Raises:
         ValueError: no such folder, or one that cannot be listed.
     """
-    place = find_root(root, "imagefolder")
+    return survey_folders(find_root(root, "imagefolder"), IMAGE_SUFFIXES, "image", _Inspector)
+
+
+def survey_folders(
+    place: Path,
+    suffixes: tuple[bytes, ...],
+    what: str,
+    inspector: Callable[[list[str]], TorchDataset[list[Finding]]],
+) -> Survey:
+    """Lists both splits of class folders.
+
+    Args:
+        place: that holds train/ and val/.
+        suffixes: of the files, in lower case.
+        what: an image or a video.
+        inspector: of the files of these paths.
+
+    Raises:
+        ValueError: a folder that cannot be listed.
+    """
     classes = {split: _names(place / split, is_dir=True) for split in SPLITS}
     findings = []
     for split, other in (SPLITS, SPLITS[::-1]):
         folder = str(place / split)
         if not classes[split]:
-            fix = f"each image belongs in {folder}/<class>/"
+            fix = f"each {what} belongs in {folder}/<class>/"
             findings.append(Finding(folder, f"no class folders; {fix}", True))
         else:
             missing = sorted(set(classes[other]) - set(classes[split]))
             findings += [Finding(folder, f"no class {name}, which {other} has", True) for name in missing]
-    return Survey(place, {split: _list_split(place / split, classes[split]) for split in SPLITS}, findings)
+    splits = {
+        split: _list_split(place / split, classes[split], suffixes, what, inspector) for split in SPLITS
+    }
+    return Survey(place, splits, findings)
 
 
-def _list_split(folder: Path, classes: list[str]) -> Listing:
-    """Lists the class folders, as scan_images does, but goes on past what it would refuse."""
+def _list_split(
+    folder: Path,
+    classes: list[str],
+    suffixes: tuple[bytes, ...],
+    what: str,
+    inspector: Callable[[list[str]], TorchDataset[list[Finding]]],
+) -> Listing:
+    """Lists the class folders, as scan_classes does, but goes on past what it would refuse."""
     paths: list[str] = []
     findings: list[Finding] = []
     num_others = len(_names(folder, is_dir=False))
     for name in classes:
         files = _names(folder / name, is_dir=False)
-        images = [file for file in files if file.lower().endswith(tuple(map(os.fsdecode, SUFFIXES)))]
-        num_others += len(files) - len(images)
-        paths.extend(str(folder / name / file) for file in images)
-        if not images:
-            findings.append(Finding(str(folder / name), "a class without an image", True))
+        own = [file for file in files if file.lower().endswith(tuple(map(os.fsdecode, suffixes)))]
+        num_others += len(files) - len(own)
+        paths.extend(str(folder / name / file) for file in own)
+        if not own:
+            findings.append(Finding(str(folder / name), f"a class without one {what}", True))
     return Listing(
         place=str(folder),
         classes=(len(classes), "classes"),
-        files=(len(paths), "images"),
+        files=(len(paths), f"{what}s"),
         findings=findings,
         beside=(f"{num_others} other files passed over",) if num_others else (),
-        inspector=_Inspector(paths),
+        inspector=inspector(paths),
     )
 
 

@@ -48,7 +48,7 @@ def test_every_fault_is_one_line_with_its_path(root, capfd):
     assert main(["data", "check", f"data.root={root}", "processes=2"]) == 1
     assert capfd.readouterr().out.splitlines() == [
         f"bad   {root}/val: no class c, which train has",
-        f"bad   {root}/train/c: a class without an image",
+        f"bad   {root}/train/c: a class without one image",
         f"bad   {train}/00.jpg: image file is truncated (50 bytes not processed)",
         f"bad   {train}/01.jpg: an empty file",
         f"bad   {train}/02.jpg: not an image that Pillow knows",

@@ -5,7 +5,7 @@ import os
 import numpy as np
 import pytest
 
-from gnexp.data.image_files import scan_images
+from gnexp.data.class_files import scan_classes
 
 
 def _make(root, tree):
@@ -28,7 +28,7 @@ def test_files_are_sorted_by_class_and_name(tmp_path):
         "a/folder.png/1.png": 1,
     }
     folder = _make(tmp_path, TREE | others)
-    files = scan_images(folder)
+    files = scan_classes(folder)
     assert files.classes == (b"a", b"a-b", b"b")
     assert [os.path.relpath(files.path(i), folder) for i in range(len(files.labels))] == [
         "a/é x.png",
@@ -44,21 +44,21 @@ def test_links_to_folders_and_files_are_followed(tmp_path):
     _make(tmp_path / "real", {"1.png": 3})
     (tmp_path / "split").mkdir()
     (tmp_path / "split" / "a").symlink_to(tmp_path / "real")
-    assert len(scan_images(str(tmp_path / "split")).labels) == 1
+    assert len(scan_classes(str(tmp_path / "split")).labels) == 1
 
 
 def test_digest_is_of_names_and_sizes_alone(tmp_path):
-    digest = scan_images(_make(tmp_path / "one", TREE)).digest
-    again = scan_images(_make(tmp_path / "two", dict(reversed(TREE.items())) | {"a/notes.txt": 1}))
+    digest = scan_classes(_make(tmp_path / "one", TREE)).digest
+    again = scan_classes(_make(tmp_path / "two", dict(reversed(TREE.items())) | {"a/notes.txt": 1}))
     assert again.digest == digest
     for change in ({"b/1.bmp": 10}, {"b/3.jpg": 9}, {"c/1.bmp": 9}):
-        assert scan_images(_make(tmp_path / str(change), TREE | change)).digest != digest
+        assert scan_classes(_make(tmp_path / str(change), TREE | change)).digest != digest
 
 
 def test_first_takes_classes_evenly(tmp_path):
     tree = {f"{name}/{i}.png": 1 for name, num in (("a", 5), ("b", 2), ("c", 4)) for i in range(num)}
     folder = _make(tmp_path, tree)
-    files = scan_images(folder)
+    files = scan_classes(folder)
     assert files.first(None, "data.num_train") is files
     for num, counts in ((1, [1, 0, 0]), (3, [1, 1, 1]), (7, [3, 2, 2]), (8, [3, 2, 3]), (11, [5, 2, 4])):
         chosen = files.first(num, "data.num_train")
@@ -88,16 +88,16 @@ def test_first_takes_classes_evenly(tmp_path):
 )
 def test_bad_folders_are_one_clear_line(tmp_path, tree, line):
     with pytest.raises(ValueError, match=line) as caught:
-        scan_images(_make(tmp_path, tree))
+        scan_classes(_make(tmp_path, tree))
     assert "\n" not in str(caught.value)
 
 
 def test_a_missing_folder_and_a_dangling_link_are_one_clear_line(tmp_path):
     with pytest.raises(ValueError, match=r"cannot list the folder .*: No such file or directory"):
-        scan_images(str(tmp_path / "gone"))
+        scan_classes(str(tmp_path / "gone"))
     _make(tmp_path, {"a/1.png": 1})
     (tmp_path / "a" / "2.png").symlink_to(tmp_path / "gone.png")
     with pytest.raises(
         ValueError, match=r"cannot read .*/a/2.png: No such file or directory; mend or remove it"
     ):
-        scan_images(str(tmp_path))
+        scan_classes(str(tmp_path))

@@ -14,11 +14,11 @@ import numpy.typing as npt
 
 from gnexp.config import DataConfig
 
-SUFFIXES = (b".jpeg", b".jpg", b".png", b".bmp", b".ppm", b".tif", b".tiff", b".webp")
+IMAGE_SUFFIXES = (b".jpeg", b".jpg", b".png", b".bmp", b".ppm", b".tif", b".tiff", b".webp")
 
 
 @dataclass(frozen=True)
-class ImageFiles:
+class ClassFiles:
     """The images (or videos) of a split, by class and name. One block of bytes: 1.28 million paths take about 60 MB."""
 
     folder: bytes
@@ -31,16 +31,16 @@ class ImageFiles:
     is_flat: bool = False  # whether the files lie in `folder` itself, and not in a folder of their class
 
     def path(self, index: int) -> str:
-        """Of image `index`."""
+        """Of file `index`."""
         name = self.names[self.starts[index] : self.ends[index]]
         where = b"" if self.is_flat else self.classes[self.labels[index]]
         return os.fsdecode(os.path.join(self.folder, where, name))
 
-    def first(self, num: int | None, key: str) -> ImageFiles:
-        """The first images of every class, `num` in all (None = all), as even as the classes allow.
+    def first(self, num: int | None, key: str) -> ClassFiles:
+        """The first files of every class, `num` in all (None = all), as even as the classes allow.
 
         Raises:
-            ValueError: fewer images than `num`, or `num` below 1; names the config's `key`.
+            ValueError: fewer files than `num`, or `num` below 1; names the config's `key`.
         """
         if num is None:
             return self
@@ -80,10 +80,12 @@ def find_root(root: str | None, name: str, layout: Sequence[str] = ("train", "va
     return path
 
 
-def scan_images(folder: str, suffixes: tuple[bytes, ...] = SUFFIXES, what: str = "image") -> ImageFiles:
-    """Lists the images of a split's class folders; labels follow the sorted class names.
+def scan_classes(
+    folder: str, suffixes: tuple[bytes, ...] = IMAGE_SUFFIXES, what: str = "image"
+) -> ClassFiles:
+    """Lists the files of a split's class folders; labels follow the sorted class names.
 
-    Hidden entries and files that are no images by their suffix are passed over.
+    Hidden entries and files of other suffixes are passed over.
 
     Args:
         folder: of the split.
@@ -91,7 +93,7 @@ def scan_images(folder: str, suffixes: tuple[bytes, ...] = SUFFIXES, what: str =
         what: an image or a video, for errors.
 
     Raises:
-        ValueError: no such folder, no class folders, or a class without an image.
+        ValueError: no such folder, no class folders, or a class without a file.
     """
     root = os.fsencode(folder)
     classes = sorted(entry.name for entry in list_folder(root) if entry.is_dir())
@@ -101,14 +103,14 @@ def scan_images(folder: str, suffixes: tuple[bytes, ...] = SUFFIXES, what: str =
         )
     files = []
     for name in classes:
-        images = list_files(os.path.join(root, name), suffixes)
-        if not images:
+        own = list_files(os.path.join(root, name), suffixes)
+        if not own:
             raise ValueError(
                 f"every class needs at least one {what}, got none directly in "
                 f"{os.fsdecode(os.path.join(root, name))} ({', '.join(map(os.fsdecode, suffixes))}); add one, or "
                 "remove it from train and val"
             )
-        files.append(images)
+        files.append(own)
     return pack_files(root, classes, files)
 
 
@@ -118,7 +120,7 @@ def pack_files(
     files: Sequence[Sequence[tuple[bytes, int]]],
     *,
     is_flat: bool = False,
-) -> ImageFiles:
+) -> ClassFiles:
     """The compact list of files.
 
     Args:
@@ -134,12 +136,12 @@ def pack_files(
     ends = np.cumsum(lengths)
     labels = np.repeat(np.arange(len(classes)), [len(own) for own in files])
     names = b"".join(file for own in files for file, _ in own)
-    return ImageFiles(
+    return ClassFiles(
         folder, tuple(classes), names, ends - lengths, ends, labels, digest.hexdigest(), is_flat
     )
 
 
-def check_classes(train: ImageFiles, val: ImageFiles, num: int, what: str = "class folders") -> None:
+def check_classes(train: ClassFiles, val: ClassFiles, num: int, what: str = "class folders") -> None:
     """Refuses splits of different classes, or of another number of them than the config says.
 
     Args:
@@ -166,7 +168,7 @@ def check_classes(train: ImageFiles, val: ImageFiles, num: int, what: str = "cla
         )
 
 
-def fingerprint_of(train: ImageFiles, val: ImageFiles, sha256: str | None, root: Path) -> str:
+def fingerprint_of(train: ClassFiles, val: ClassFiles, sha256: str | None, root: Path) -> str:
     """Of the files of both splits.
 
     Raises:
@@ -181,7 +183,7 @@ def fingerprint_of(train: ImageFiles, val: ImageFiles, sha256: str | None, root:
     return fingerprint
 
 
-def count_notes(config: DataConfig, root: Path, train: ImageFiles, val: ImageFiles, what: str) -> list[str]:
+def count_notes(config: DataConfig, root: Path, train: ClassFiles, val: ClassFiles, what: str) -> list[str]:
     """A line for each split that has another number of files than the data set that it is named after."""
     return [
         f"{config.name} has {expected} {split} {what}, {root / split} holds {len(files.labels)}"
