@@ -8,6 +8,7 @@ import pytest
 
 from gnexp import cli
 from gnexp.jobs import plan as job
+from gnexp.keys import group_options
 from gnexp.launch import Ended
 from gnexp.verbs import plan as verb
 from tests.experiments.runs import SMOKE
@@ -133,3 +134,26 @@ def test_longer_clips_cost_more(capfd):
     rows = rows_of(capfd.readouterr().out)
     short, long = (float(rows[f"gn data.clip_length={length} batch=4"][5]) for length in (16, 32))
     assert long == pytest.approx(2 * short, rel=0.01)
+
+
+def test_all_experiments_stand_under_each_other_and_are_added_up_once(capfd, monkeypatch):
+    """The child's work is left out: what it costs to count every network of the paper's is minutes of tests."""
+    counted = {"parameters": 10, "macs": 10**9, "num_train": 320}
+    machine = {"device": "cpu", "processor": "invented"}
+    asked = []
+
+    def count(cells):
+        asked.extend(cells)
+        return {"machine": machine, "cells": [counted] * len(cells)}
+
+    monkeypatch.setattr(verb, "_count", count)
+    assert cli.main(["plan", "experiment=all", "scale=smoke", "images_per_second=2500"]) == 0
+    out = capfd.readouterr().out
+    parts = [line.partition(",")[0] for line in out.splitlines() if line.endswith(", scale smoke")]
+    assert parts == group_options("experiment")
+    totals = [int(number) for number in re.findall(r"^(\d+) runs: 0 done", out, re.MULTILINE)]
+    (total,) = re.findall(
+        r"^all of them, each run once: (\d+) runs: 0 done, \1 to do, to do: ", out, re.MULTILINE
+    )
+    assert len(totals) == len(parts) and sum(totals) > int(total)
+    assert int(total) == len({run.run_id for cell in asked for run in cell.runs})
