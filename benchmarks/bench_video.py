@@ -110,7 +110,7 @@ def plain_clip(path: str, drawn: Draws, config: DataConfig) -> torch.Tensor:
             if number == wanted[-1]:
                 break
     clip = torch.from_numpy(np.stack(kept)).permute(3, 0, 1, 2)
-    return (clip.flip(3) if config.flip and flip < 0.5 else clip).contiguous()
+    return clip.flip(3) if config.flip and flip < 0.5 else clip
 
 
 def check(paths: list[str], config: DataConfig) -> None:

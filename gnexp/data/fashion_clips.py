@@ -89,7 +89,7 @@ def _fill(root: Path, config: DataConfig) -> None:
 def _write_video(path: Path, frames: npt.NDArray[np.uint8]) -> None:
     """Gray frames, (T, H, W), without loss."""
     with av.open(path, "w") as container:
-        stream = container.add_stream("libx264", rate=_RATE, options={"qp": "0", "preset": "superfast"})
+        stream = container.add_stream("libx264", rate=_RATE, options={"qp": "0", "preset": "ultrafast"})
         stream.height, stream.width = frames.shape[1:]
         stream.pix_fmt, stream.gop_size = "gray", _KEYFRAMES
         stream.codec_context.color_range = ColorRange.JPEG  # 0 to 255
