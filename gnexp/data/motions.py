@@ -23,10 +23,10 @@ from gnexp.ops import keyed
 
 MOTIONS = ("right", "left", "down", "up", "clockwise", "counterclockwise", "grow", "shrink")
 NUM_FRAMES = 64
-CANVAS = 40  # pixels, its side
-SIDES = (12.5, 25.0)  # pixels: of a garment's square, smallest and largest; its diagonal fits the canvas
+CANVAS = 32  # pixels, its side
+SIDES = (9.0, 18.0)  # pixels: of a garment's square, smallest and largest; its diagonal fits the canvas
 # What a motion adds in a frame, drawn for each video between the two.
-SPEED = (0.4, 1.2)  # pixels
+SPEED = (0.3, 1.0)  # pixels
 SPIN = (1 / 96, 1 / 32)  # turns
 GROWTH = (1 / 96, 1 / 32)  # of the range of sizes
 JITTER = 0.5  # pixels: each frame of every video is off its place by up to this, down and across

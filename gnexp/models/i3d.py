@@ -95,7 +95,7 @@ class I3D(ResNet):
             (N, num_classes), each row's sum 1.
         """
         maps = self.features(clips).mean(2)
-        rows, columns = (min(max(1, crop // self.stride), side) for side in maps.shape[2:])
+        rows, columns = (min(-(-crop // self.stride), side) for side in maps.shape[2:])
         places = F.avg_pool2d(maps, (rows, columns), stride=1)
         return F.softmax(self.fc(places.movedim(1, 3)).float(), dim=3).mean((1, 2))
 

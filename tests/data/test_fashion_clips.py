@@ -25,7 +25,7 @@ CLASSES = sorted(MOTIONS)
 def _config(root, **changes):
     settings = {
         "name": "fashion_clips", "kind": "fashion_clips", "image_size": 32, "num_classes": 8, "num_train": 16,
-        "num_val": 9, "exposure": 1.0, "val_source": "test", "flip": False, "train_resize": (40, 40), "eval_resize": 40,
+        "num_val": 9, "exposure": 1.0, "val_source": "test", "flip": False, "train_resize": (32, 32), "eval_resize": 32,
         "clip_length": 16, "clip_span": 32, "num_clips": 3, "test_crop": "full", "loader_workers": 0,
         "root": None if root is None else str(root),
     }  # fmt: skip
@@ -91,7 +91,7 @@ def test_the_dataset_gives_what_the_files_hold(clean):
     assert batch.labels.tolist() == [0, 1, 2, 3, 4, 5, 5, 6, 7]  # the ninth is the second to the right
     made = _video(MOTIONS.index("left"), GARMENTS.test_images, "val")
     views = batch.images[CLASSES.index("left")]
-    assert views.shape == (3, 1, 16, 40, 40)
+    assert views.shape == (3, 1, 16, 32, 32)
     expected = np.stack([made[start : start + 32 : 2] for start in (0, 16, 32)])[:, None]
     torch.testing.assert_close(views, (torch.from_numpy(expected) / 255 - 0.5) / 0.25)
 

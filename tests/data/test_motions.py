@@ -26,7 +26,7 @@ GARMENTS = load_fashion_mnist().train_images
 STEPS = np.array([CANVAS * 256, CANVAS * 256, 4096, 1024])  # of each circle: x, y, angle, size
 
 
-def _state(x=20.0, y=20.0, angle=0.0, size=0.0):
+def _state(x=16.0, y=16.0, angle=0.0, size=0.0):
     """Places in pixels, the angle in turns clockwise, the size as a share of its range: (1, 4)."""
     return np.array([[round(x * 256), round(y * 256), round(angle * 4096), round(size * 1024)]])
 
@@ -105,9 +105,9 @@ def test_a_motion_adds_the_same_to_one_coordinate():
 
 def test_right_and_down_are_where_the_canvas_has_them():
     still = draw_states(_bar(), _state())[0]
-    for change, way in (({"x": 25.5}, (5.5, 0)), ({"y": 14.25}, (0, -5.75))):
+    for change, way in (({"x": 21.5}, (5.5, 0)), ({"y": 10.25}, (0, -5.75))):
         moved = draw_states(_bar(), _state(**change))[0]
-        np.testing.assert_allclose(_middle(moved) - _middle(still), way, atol=0.02)
+        np.testing.assert_allclose(_middle(moved) - _middle(still), way, atol=0.06)
 
 
 def test_a_quarter_of_a_turn_is_clockwise_and_exact():
@@ -115,7 +115,7 @@ def test_a_quarter_of_a_turn_is_clockwise_and_exact():
     for quarters in (1, 2, 3):
         turned = draw_states(_bar(), _state(angle=quarters / 4))[0]
         np.testing.assert_allclose(turned, np.rot90(picture, -quarters), atol=0.02)
-    assert _middle(picture)[1] < -3 and _middle(draw_states(_bar(), _state(angle=0.25))[0])[0] > 3
+    assert _middle(picture)[1] < -2 and _middle(draw_states(_bar(), _state(angle=0.25))[0])[0] > 2
 
 
 def test_sizes_are_those_of_the_range_even_in_their_logarithm():
@@ -123,14 +123,14 @@ def test_sizes_are_those_of_the_range_even_in_their_logarithm():
     for size in (0.0, 0.25, 0.5, 1 - 1 / 1024):
         side = SIDES[0] * (SIDES[1] / SIDES[0]) ** size
         picture = draw_states(square, _state(size=size))[0]
-        assert abs(picture.sum() / side**2 - 1) < 0.02
+        assert abs(picture.sum() / side**2 - 1) < 0.03
         assert picture.max() == 1
 
 
 def test_what_leaves_on_one_side_enters_on_the_other():
     picture = draw_states(_bar(), _state(size=0.9, angle=0.1))[0]
-    for down, across in ((0, 17), (13, 0), (20, 20)):
-        moved = draw_states(_bar(), _state(20 + across, (20 + down) % CANVAS, 0.1, 0.9) % STEPS)[0]
+    for down, across in ((0, 14), (11, 0), (15, 15)):
+        moved = draw_states(_bar(), _state(16 + across, (16 + down) % CANVAS, 0.1, 0.9) % STEPS)[0]
         assert np.array_equal(moved, np.roll(picture, (down, across), axis=(0, 1)))
 
 
@@ -161,4 +161,4 @@ def test_the_pixels_are_those_of_every_machine():
     digest = hashlib.sha256()
     for index in range(len(MOTIONS)):
         digest.update(make_video(GARMENTS, label=index, exposure=1.0, split="train", index=index).tobytes())
-    assert digest.hexdigest() == "7ed1b3b3df6f01aeccfb3d37e3078afa46f1abbb2971e255899e41ab81b895d7"
+    assert digest.hexdigest() == "842a2721cd6aa817c7275710934548fb0ab9c77448f30b2dc3db4bd852139916"

@@ -59,7 +59,7 @@ def test_the_test_averages_the_probabilities_of_a_videos_clips(state: State) -> 
     with torch.no_grad():
         for batch in dataset.val_batches(steps):
             for clips, label in zip(batch.images, batch.labels.tolist(), strict=True):
-                assert clips.shape == (10, 1, 16, 40, 40)
+                assert clips.shape == (10, 1, 16, 32, 32)
                 ranked = model.predict(clips, 32).mean(0).argsort(descending=True).tolist()
                 first += ranked[0] == label
                 among += label in ranked[:5]
