@@ -120,7 +120,7 @@ def _run_app(verb: str, words: list[str]) -> int:
         if override.key_or_group == "hydra.searchpath":
             directories += [str(place) for place in overrides_of.values_of(override)[0]]
     composer = compose.Composer(directories)
-    composer.check(overrides, sweep=verb == "sweep")
+    overrides_of.check(overrides, composer.options, sweep=verb == "sweep")
     if verb == "sweep":
         if not any(word.startswith("experiment=") for word in overrides):
             overrides = [f"experiment={DEFAULT_EXPERIMENT}", *overrides]

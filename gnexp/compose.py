@@ -39,16 +39,14 @@ from gnexp.keys import (
     COMMAND_KEYS,
     DEFAULT_SCALE,
     GROUPS,
-    SWEEP_KEYS,
     check_choice,
-    check_key,
     conf_dir,
     merge_overrides,
     quote_init,
     spell,
 )
 from gnexp.launch import find_run_dir
-from gnexp.overrides import explain, is_hydra, parse, question, runs_dir_of, values_of
+from gnexp.overrides import check, explain, is_hydra, parse, question, runs_dir_of, values_of
 from gnexp.schema import app_schema
 
 CONFIG_NAME = "config"
@@ -84,41 +82,17 @@ class Composer:
             path.prepend(provider="user", path=url, anchor=SearchPathQuery(provider="schema"))
         self._loader = ConfigLoaderImpl(path)
         self._is_foreign = bool(directories)
+        self._options: dict[str, list[str]] = {}
         self._chosen: dict[tuple[str, ...], DictConfig] = {}
+        self._named_parents: dict[tuple[str, ...], Parent | None] = {}
         self._experiments: dict[tuple[str, str], ExperimentConfig] = {}
 
     def options(self, group: str) -> list[str]:
         """The choices a group offers, the user's own included."""
-        return sorted(o for o in self._loader.get_group_options(group) if not o.startswith("_"))
-
-    def check(self, overrides: Sequence[str], *, sweep: bool) -> None:
-        """Checks keys and choices, so that a mistake is named before anything is composed or started.
-
-        Raises:
-            ValueError: an unknown key or choice, or several values outside a sweep.
-        """
-        for text, override in zip(overrides, parse(overrides), strict=True):
-            if is_hydra(override):
-                if "/" in override.key_or_group:
-                    for value in values_of(override):
-                        check_choice(override.key_or_group, value, self.options(override.key_or_group))
-                continue
-            key = override.key_or_group
-            if override.package:
-                raise ValueError(f"{text!r}: a group goes where its file says; write {key}=value")
-            check_key(key)
-            if key in SWEEP_KEYS and not sweep:
-                raise ValueError(f"{key} is for `gnexp sweep`; `gnexp train` makes one run")
-            if key in (*SWEEP_KEYS, "experiment", "scale", "runs_dir") and override.is_sweep_override():
-                raise ValueError(f"{text}: a sweep has one {key}; start one sweep after the other")
-            if override.is_sweep_override() and not sweep:
-                raise ValueError(f"{text} lists several values; `gnexp sweep` makes one run of each")
-            if override.is_sweep_override() and not override.is_discrete_sweep():
-                raise ValueError(f"{text}: a sweep needs listed values, such as {key}=1,2")
-            if key in GROUPS:
-                for value in values_of(override):
-                    if not (key == "experiment" and value is None):
-                        check_choice(key, value, self.options(key))
+        if group not in self._options:  # Hydra reads its search path anew each time
+            found = self._loader.get_group_options(group)
+            self._options[group] = sorted(option for option in found if not option.startswith("_"))
+        return self._options[group]
 
     def load(self, overrides: Sequence[str]) -> DictConfig:
         """Composes a config, Hydra's own part left out.
@@ -133,7 +107,7 @@ class Composer:
             (choices if is_choice else values).append(override)
         try:
             # Choosing files takes some 50 ms, setting values 2: a grid's cells share the former.
-            base = self._choose(tuple(override.input_line or "" for override in choices))
+            base = self._choose(tuple(sorted(override.input_line or "" for override in choices)))
             config = copy.deepcopy(base)
             ConfigLoaderImpl._apply_overrides_to_config([v for v in values if not is_hydra(v)], config)
         except (HydraException, OmegaConfBaseException) as error:
@@ -186,7 +160,7 @@ class Composer:
     def flatten(self, overrides: Sequence[str]) -> list[str]:
         """Puts an experiment's and its scale block's fixed choices under the user's overrides, which win."""
         merged = self._merge(overrides)
-        parent = self._parent(merged)
+        parent = self._parent(tuple(merged))
         if parent is None:
             return merged
         place = find_run_dir(runs_dir_of(merged), parent.run) / WEIGHTS
@@ -195,14 +169,19 @@ class Composer:
 
     def parent(self, overrides: Sequence[str]) -> Parent | None:
         """The run that `init=cell` names: the one whose final weights the run of these overrides starts from."""
-        return self._parent(self._merge(overrides))
+        return self._parent(tuple(self._merge(overrides)))
 
     def _merge(self, overrides: Sequence[str]) -> list[str]:
         experiment, block = self.experiment(*question(overrides))
         named = [quote_init(o) for o in overrides if o != "experiment=null"]  # Hydra has no null groups
         return merge_overrides(experiment.overrides, block.overrides, named)
 
-    def _parent(self, merged: Sequence[str]) -> Parent | None:
+    def _parent(self, merged: tuple[str, ...]) -> Parent | None:
+        if merged not in self._named_parents:
+            self._named_parents[merged] = self._compose_parent(merged)
+        return self._named_parents[merged]
+
+    def _compose_parent(self, merged: Sequence[str]) -> Parent | None:
         """Of "init='cell: batch=32'": these words, with the run's own scale, seed, norm, model and device.
 
         A detector's model is its backbone as a classifier, a frozen batch norm's norm the batch norm that it freezes.
@@ -218,12 +197,13 @@ class Composer:
         kept += [
             f"{key}={value}" for key, (value, _) in values.items() if key in _KEPT or key.startswith("norm.")
         ]
-        rest = [override for override in merged if not override.startswith(("init=", "init_path="))]
+        unasked = ("init=", "init_path=", "seed=")
+        rest = [override for override in merged if not override.startswith(unasked)]
         backbone = self.load(rest).model.backbone or values.get("model", (None,))[0]
         kept += [f"model={backbone}"] if backbone else []
         own = merge_overrides(kept, words.split())
         try:
-            self.check(own, sweep=False)
+            check(own, self.options, sweep=False)
             return Parent(run=self.run(self.flatten(own)), overrides=tuple(own))
         except ValueError as error:
             raise ValueError(f"init={init}: {error}") from None

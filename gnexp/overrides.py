@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from hydra.core.override_parser.types import Override, Transformer
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from gnexp.keys import DEFAULT_SCALE, spell
+from gnexp.keys import DEFAULT_SCALE, GROUPS, SWEEP_KEYS, check_choice, check_key, spell
 
 _HYDRA_PREFIXES = ("hydra.", "hydra/")
 
@@ -78,3 +78,38 @@ def question(overrides: Sequence[str]) -> tuple[str, str]:
     """The experiment and the scale that a command line names."""
     named = {override.key_or_group: spell(values_of(override)[0]) for override in parse(overrides)}
     return named.get("experiment", "null"), named.get("scale", DEFAULT_SCALE)
+
+
+def check(overrides: Sequence[str], options: Callable[[str], list[str]], *, sweep: bool) -> None:
+    """Checks keys and choices, so that a mistake is named before anything is composed or started.
+
+    Args:
+        overrides: of a command line.
+        options: the choices that a group offers.
+        sweep: whether several runs are asked for.
+
+    Raises:
+        ValueError: an unknown key or choice, or several values outside a sweep.
+    """
+    for text, override in zip(overrides, parse(overrides), strict=True):
+        if is_hydra(override):
+            if "/" in override.key_or_group:
+                for value in values_of(override):
+                    check_choice(override.key_or_group, value, options(override.key_or_group))
+            continue
+        key = override.key_or_group
+        if override.package:
+            raise ValueError(f"{text!r}: a group goes where its file says; write {key}=value")
+        check_key(key)
+        if key in SWEEP_KEYS and not sweep:
+            raise ValueError(f"{key} is for `gnexp sweep`; `gnexp train` makes one run")
+        if key in (*SWEEP_KEYS, "experiment", "scale", "runs_dir") and override.is_sweep_override():
+            raise ValueError(f"{text}: a sweep has one {key}; start one sweep after the other")
+        if override.is_sweep_override() and not sweep:
+            raise ValueError(f"{text} lists several values; `gnexp sweep` makes one run of each")
+        if override.is_sweep_override() and not override.is_discrete_sweep():
+            raise ValueError(f"{text}: a sweep needs listed values, such as {key}=1,2")
+        if key in GROUPS:
+            for value in values_of(override):
+                if not (key == "experiment" and value is None):
+                    check_choice(key, value, options(key))

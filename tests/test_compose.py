@@ -274,7 +274,7 @@ def test_a_cell_that_cannot_be_is_named(plain):
 )
 def test_mistakes_in_keys_and_choices_get_one_line(plain, override, message):
     with pytest.raises(ValueError, match=message.replace("?", "[?]")) as caught:
-        plain.check([override], sweep=False)
+        overrides.check([override], plain.options, sweep=False)
     assert "\n" not in str(caught.value)
 
 
@@ -289,7 +289,7 @@ def test_mistakes_in_keys_and_choices_get_one_line(plain, override, message):
 )
 def test_mistakes_in_a_sweep(plain, override, message):
     with pytest.raises(ValueError, match=message):
-        plain.check([override], sweep=True)
+        overrides.check([override], plain.options, sweep=True)
 
 
 @pytest.mark.parametrize(

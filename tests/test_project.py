@@ -36,7 +36,7 @@ PARENT = [
     "gnexp.experiments.result",
     "gnexp.keys",
     "gnexp.launch",
-    "gnexp.sweep",
+    "gnexp.sweep.run",
 ]
 
 

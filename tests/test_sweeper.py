@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -14,8 +15,11 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from gnexp import cli, compose, launch, overrides, sweep
+from gnexp import cli, compose, launch, overrides
 from gnexp.config import RunConfig
+from gnexp.sweep import progress as progress_of
+from gnexp.sweep import run as run_of
+from gnexp.sweep.plan import make_plan
 from hydra_plugins.gnexp_sweeper.sweeper import GnexpSweeper
 
 FAKE = str(Path(__file__).with_name("fake_worker.py"))
@@ -202,7 +206,7 @@ def test_cores_are_shared_among_runs(monkeypatch, words, side_by_side, threads):
         return 0
 
     monkeypatch.setattr(Plugins, "instantiate_launcher", instantiate)
-    monkeypatch.setattr(sweep, "run_plan", run_plan)
+    monkeypatch.setattr(run_of, "run_plan", run_plan)
     monkeypatch.setattr(launch, "num_cores", lambda: 4)
     device = [] if "device=cuda" in words else ["device=cpu"]
     assert cli.main(["sweep", "scale=smoke", "norm=gn", *device, *words]) == 0
@@ -218,28 +222,28 @@ def test_cores_are_shared_among_runs(monkeypatch, words, side_by_side, threads):
 def test_two_cells_that_are_one_run_are_planned_once(tmp_path):
     expansion = compose.expand("null", "smoke", ["norm=ln,gn", "norm.num_groups=1"])
     assert len(expansion.seed_major) == 2
-    assert len(sweep.make_plan(expansion, tmp_path, tmp_path)) == 1
+    assert len(make_plan(expansion, tmp_path, tmp_path)) == 1
 
 
 def test_time_left_uses_what_a_cells_other_seeds_took(tmp_path):
     expansion = compose.expand("batch_size", "smoke", ["norm=gn", "batch=2,4"], seeds=3)
-    plan = sweep.make_plan(expansion, tmp_path, tmp_path)
+    plan = make_plan(expansion, tmp_path, tmp_path)
     plan = [
         dataclasses.replace(item, done_in=Path("x"), seconds=60.0 * item.run.batch) for item in plan[:2]
     ] + plan[2:]
-    progress = sweep.Progress(plan, side_by_side=2)
+    progress = progress_of.Progress(plan, side_by_side=2)
     # Two seeds of each cell are left: 2 * (120 + 240) s over two at a time.
     assert progress._left() == ", about 6 min left"
 
 
 def test_time_left_is_unknown_before_anything_moved(tmp_path):
-    plan = sweep.make_plan(compose.expand("batch_size", "smoke"), tmp_path, tmp_path)
-    assert sweep.Progress(plan, side_by_side=2)._left() == ""
+    plan = make_plan(compose.expand("batch_size", "smoke"), tmp_path, tmp_path)
+    assert progress_of.Progress(plan, side_by_side=2)._left() == ""
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(5, "5 s"), (89, "89 s"), (300, "5 min"), (7200, "2.0 h")])
 def test_durations_are_short(seconds, text):
-    assert sweep._duration(seconds) == text
+    assert progress_of._duration(seconds) == text
 
 
 @pytest.mark.parametrize(
@@ -290,6 +294,38 @@ def test_a_run_whose_parent_left_no_weights_is_blocked(capfd, monkeypatch, what,
     assert f"  bn seed=0: blocked: bn batch=4 seed=0, which it starts from, {fate}\n" in shown
     assert len(list(Path("runs").glob("*gn8*/result.json"))) == 2
     assert not list(Path("runs").glob("*bn-batch2*/seen.jsonl"))
+
+
+@pytest.mark.parametrize("is_recorded", [False, True])
+def test_a_diverged_parent_is_not_made_again_and_its_children_show_as_blocked(
+    capfd, monkeypatch, is_recorded
+):
+    monkeypatch.setenv("FAKE_WORKER", "diverge bn-batch4")
+    assert run_sweep("experiment=null", "norm=bn", "batch=4") == 0
+    ((parent, name),) = [(path, path.parent.name) for path in Path("runs").glob("*/result.json")]
+    if is_recorded:  # on another machine: nothing of it is here
+        Path("kept/runs").mkdir(parents=True)
+        shutil.move(parent, f"kept/runs/{name[:12]}.json")
+        shutil.rmtree("runs")
+    words = ["experiment=null", "norm=bn,gn", "batch=2", "init='cell: batch=4'", "results_dir=kept"]
+    capfd.readouterr()
+    assert run_sweep(*words, "dry_run=true") == 0
+    lines = [re.split("  +", line) for line in capfd.readouterr().out.splitlines()]
+    states = {name: (state, where) for state, name, _, where in lines[:-1]}
+    assert states["bn batch=4 seed=0"][0] == "done"
+    assert states["bn seed=0"] == ("blocked", "starts from bn batch=4 seed=0, which diverged")
+    assert states["gn batch=4 seed=0"][0] == states["gn seed=0"][0] == "to do"
+    assert lines[-1] == ["4 runs: 1 done, 2 to do, 1 blocked"]
+    before = sorted(Path("runs").glob("*bn*/seen.jsonl"))
+    assert run_sweep(*words) == 1
+    shown = capfd.readouterr()
+    assert "bn seed=0: blocked: bn batch=4 seed=0, which it starts from, diverged\n" in shown.err
+    assert "[2/2] gn seed=0: " in shown.out  # what is blocked is not waited for
+    assert sorted(Path("runs").glob("*bn*/seen.jsonl")) == before and not list(
+        Path("runs").glob("*bn-batch2*")
+    )
+    if not is_recorded:
+        assert len(before[0].read_text().splitlines()) == 1
 
 
 def test_train_names_the_run_that_is_missing(capfd):

@@ -19,8 +19,8 @@ from gnexp.experiments.plan import Cell, Expansion
 from gnexp.experiments.throughput import choose_speed, read_speeds
 from gnexp.keys import DEFAULT_EXPERIMENT
 from gnexp.launch import start_worker
-from gnexp.overrides import parse, question, values_of
-from gnexp.sweep import PlannedRun, make_plan
+from gnexp.overrides import check, parse, question, values_of
+from gnexp.sweep.plan import TODO, PlannedRun, make_plan, summary
 
 _SPEED = "images_per_second"
 _HEADS = ("runs", "to do", "steps a run", "images a run", "parameters", "GMACs", "train FLOPs", "time a run")
@@ -50,7 +50,7 @@ def main(words: list[str]) -> int:
     speed, directories, overrides = _split(words)
     given = {override.key_or_group: values_of(override) for override in parse(overrides)}
     composer = Composer([*directories, *map(str, (given.get("hydra.searchpath") or [[]])[0])])
-    composer.check(overrides, sweep=True)
+    check(overrides, composer.options, sweep=True)
     if "experiment" not in given:
         overrides = [f"experiment={DEFAULT_EXPERIMENT}", *overrides]
     expansion = composer.expand(*question(overrides), overrides, seeds=_seeds(given))
@@ -134,7 +134,7 @@ def _describe(
 ) -> str:
     machine = counted["machine"]
     speeds = [] if speed else read_speeds(*places)
-    todo = {item.run.run_id for item in plan if item.done_in is None}
+    todo = {item.run.run_id for item in plan if item.state == TODO}
     rows = []
     for cell, found in zip(cells, counted["cells"], strict=True):
         run, size = cell.runs[0], found["num_train"]
@@ -187,8 +187,8 @@ def _aligned(table: Sequence[Sequence[str]]) -> list[str]:
 def _totals(rows: Sequence[_Row], plan: Sequence[PlannedRun]) -> str:
     """Each run once: two cells can be one run, which is the first one's."""
     by_run = {run.run_id: row for row in reversed(rows) for run in row.cell.runs}
-    todo = [by_run[item.run.run_id] for item in plan if item.done_in is None]
-    parts = [f"{len(plan)} runs: {len(plan) - len(todo)} done, {len(todo)} to do"]
+    todo = [by_run[item.run.run_id] for item in plan if item.state == TODO]
+    parts = [summary(plan)]
     if todo:
         flops = [row.flops for row in todo if row.flops is not None]
         seconds = [row.seconds for row in todo if row.seconds is not None]

@@ -37,9 +37,11 @@ class GnexpSweeper(Sweeper):
             SystemExit: with the exit code, once the sweep is over.
         """
         # Hydra imports every plugin at each start, so what only a sweep needs is imported here.
-        from gnexp import compose, sweep
+        from gnexp import compose
         from gnexp.keys import spell
         from gnexp.overrides import question
+        from gnexp.sweep.plan import TODO, describe, generations, make_plan
+        from gnexp.sweep.run import run_plan
 
         assert self.config is not None and self.hydra_context is not None
         sources = self.config.hydra.runtime.config_sources
@@ -49,11 +51,11 @@ class GnexpSweeper(Sweeper):
         name, scale = question(arguments)
         expansion = composer.expand(name, scale, arguments, seeds=self.config.seeds)
         runs_dir = Path(self.config.runs_dir)
-        plan = sweep.make_plan(expansion, runs_dir, Path(self.config.results_dir))
+        plan = make_plan(expansion, runs_dir, Path(self.config.results_dir))
         if self.config.dry_run:
-            print(sweep.describe(plan))
+            print(describe(plan))
             raise SystemExit(0)
-        todo = [item for item in plan if item.done_in is None]
+        todo = [item for item in plan if item.state == TODO]
         side_by_side, threads = self._share([item.run for item in todo])
         jobs = {}
         for item in todo:
@@ -68,7 +70,7 @@ class GnexpSweeper(Sweeper):
         def launch() -> dict[str, str]:
             raised: dict[str, str] = {}
             done = 0
-            for generation in sweep.generations(todo):
+            for generation in generations(todo):
                 ready = [item for item in generation if not item.is_blocked]
                 if ready:
                     mine = [jobs[item.run.run_id] for item in ready]
@@ -76,7 +78,7 @@ class GnexpSweeper(Sweeper):
                 done += len(ready)
             return raised
 
-        raise SystemExit(sweep.run_plan(plan, runs_dir, launch, side_by_side))
+        raise SystemExit(run_plan(plan, runs_dir, launch, side_by_side))
 
     def _share(self, runs: Sequence[RunConfig]) -> tuple[int, int | None]:
         """How many runs go side by side, and the threads of each; None leaves the threads to where the run starts."""

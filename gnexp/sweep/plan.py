@@ -1,0 +1,158 @@
+"""What a sweep has to run: every run once, where it stands, and what it starts from."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gnexp.config import RunConfig
+from gnexp.experiments.plan import AxisValue, Cell, Expansion, Parent
+from gnexp.experiments.result import DIVERGED, RESULT, WEIGHTS, Result, load_result
+from gnexp.keys import spell
+from gnexp.launch import ERROR_FILE, find_run_dir, finished
+
+DONE, TODO, BLOCKED = "done", "to do", "blocked"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedRun:
+    """A run of a sweep."""
+
+    cell: Cell
+    run: RunConfig
+    run_dir: Path
+    done_in: Path | None  # the result that makes it done
+    seconds: float | None  # what that result took
+    parent: PlannedRun | None = None  # whose final weights it starts from
+
+    @property
+    def name(self) -> str:
+        """The run in a line of progress: "bn batch=2 seed=0"."""
+        axes = " ".join(str(v) if k == "norm" else f"{k}={v}" for k, v in self.cell.coordinates.items())
+        return f"{axes} seed={self.run.seed}".strip()
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether the run it starts from has left no weights."""
+        return self.parent is not None and not (self.parent.run_dir / WEIGHTS).is_file()
+
+    @property
+    def state(self) -> str:
+        """Where it stands before a sweep; blocked where the run it starts from has ended without weights."""
+        if self.done_in is not None:
+            return DONE
+        return BLOCKED if self.is_blocked and self.parent and self.parent.done_in else TODO
+
+    @property
+    def command(self) -> str:
+        """What makes this run alone."""
+        runs_dir = str(self.run_dir.parent)
+        places = [] if runs_dir == "runs" else [f"runs_dir={spell(runs_dir)}"]
+        return self.cell.command(self.run.seed, *places)
+
+
+def make_plan(expansion: Expansion, runs_dir: Path, results_dir: Path) -> list[PlannedRun]:
+    """Every run of an expansion, seed-major and each id once, with the result it has in either directory.
+
+    The runs that others start from come first. They are done if their weights are here (a recorded result has none), or
+    if they have diverged, so that they never will have any.
+
+    Raises:
+        ValueError: a recorded result is torn.
+    """
+    plan: dict[str, PlannedRun] = {}
+    parents: dict[str, PlannedRun] = {}
+    for cell, run in expansion.seed_major:
+        run_id = run.run_id
+        if run_id in plan:
+            continue  # two cells can be one run, such as LN and GN with one group
+        run_dir = find_run_dir(runs_dir, run)
+        result, done_in = _find_result(run, run_dir, results_dir)
+        parent = None
+        if cell.parents and done_in is None:
+            parent = _plan_parent(cell.parents[cell.runs.index(run)], runs_dir, results_dir)
+            parent = parents.setdefault(parent.run.run_id, parent)
+        plan[run_id] = PlannedRun(
+            cell=cell,
+            run=run,
+            run_dir=run_dir,
+            done_in=done_in,
+            seconds=result.seconds if result else None,
+            parent=parent,
+        )
+    return [*parents.values(), *(item for run_id, item in plan.items() if run_id not in parents)]
+
+
+def _find_result(run: RunConfig, run_dir: Path, results_dir: Path) -> tuple[Result | None, Path | None]:
+    """A run's result, from its directory or as it was recorded, and where it is."""
+    if result := readable_result(run_dir):
+        return result, run_dir / RESULT
+    recorded = results_dir / "runs" / f"{run.run_id}.json"
+    return (load_result(recorded), recorded) if recorded.exists() else (None, None)
+
+
+def _plan_parent(parent: Parent, runs_dir: Path, results_dir: Path) -> PlannedRun:
+    run_dir = find_run_dir(runs_dir, parent.run)
+    result, done_in = _find_result(parent.run, run_dir, results_dir)
+    if (run_dir / WEIGHTS).is_file():
+        done_in = run_dir / WEIGHTS
+    elif result is None or result.status != DIVERGED:
+        done_in = None
+    unnamed = ("seed=", "scale=", "device=", "threads=")
+    named = (word.partition("=") for word in parent.overrides if not word.startswith(unnamed))
+    coordinates: dict[str, AxisValue] = {key: value for key, _, value in named}
+    overrides = tuple(word for word in parent.overrides if not word.startswith("seed="))
+    return PlannedRun(
+        cell=Cell(coordinates=coordinates, overrides=overrides, runs=(parent.run,)),
+        run=parent.run,
+        run_dir=run_dir,
+        done_in=done_in,
+        seconds=None,
+    )
+
+
+def generations(todo: Sequence[PlannedRun]) -> list[list[PlannedRun]]:
+    """What is left, in the order in which it can be made: runs that others start from, then those others."""
+    first = [item for item in todo if item.parent is None]
+    return [first, [item for item in todo if item.parent is not None]]
+
+
+def readable_result(run_dir: Path) -> Result | None:
+    """A run's result; None where there is none or a torn one, which the run itself will complain about."""
+    with contextlib.suppress(ValueError):
+        return finished(run_dir)
+    return None
+
+
+def describe(plan: Sequence[PlannedRun]) -> str:
+    """What a dry run prints: a line a run and a summary."""
+    width = max((len(item.name) for item in plan), default=0)
+    wide = max((len(item.state) for item in plan), default=0)
+    lines = [
+        f"{item.state:<{max(wide, len(TODO))}}  {item.name:<{width}}  {item.run.run_id}  {_where(item)}"
+        for item in plan
+    ]
+    return "\n".join([*lines, summary(plan)])
+
+
+def _where(item: PlannedRun) -> str:
+    """Where a run's result is, the command that makes it, or why nothing will."""
+    if item.state == BLOCKED and item.parent is not None:
+        return f"starts from {item.parent.name}, which diverged"
+    return str(item.done_in or item.command)
+
+
+def summary(plan: Sequence[PlannedRun]) -> str:
+    """How many runs stand where."""
+    num = Counter(item.state for item in plan)
+    blocked = f", {num[BLOCKED]} blocked" if num[BLOCKED] else ""
+    return f"{len(plan)} runs: {num[DONE]} done, {num[TODO]} to do{blocked}"
+
+
+def read_error(run_dir: Path) -> str:
+    """What a run that failed has left to say; empty where it did not."""
+    path = run_dir / ERROR_FILE
+    return path.read_text().strip() if path.exists() else ""

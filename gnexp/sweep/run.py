@@ -1,0 +1,93 @@
+"""A sweep: which runs are left, how far they are, and what failed. The launcher that runs them is Hydra's affair."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from gnexp.experiments.result import DIVERGED, RESULT
+from gnexp.launch import ERROR_FILE, EXIT_DONE, EXIT_FAILED, unwritable
+from gnexp.signals import EXIT_INTERRUPTED
+from gnexp.sweep.plan import PlannedRun, read_error, readable_result, summary
+from gnexp.sweep.progress import Progress
+
+
+def run_plan(
+    plan: Sequence[PlannedRun], runs_dir: Path, launch: Callable[[], dict[str, str]], side_by_side: int
+) -> int:
+    """Launches what is left, shows how far it is, and lists the failures.
+
+    Args:
+        plan: from make_plan.
+        runs_dir: where run directories lie.
+        launch: blocks until every run has ended; returns run_id -> message for jobs that raised.
+        side_by_side: runs at a time, for the time left.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        ValueError: runs_dir cannot be written.
+    """
+    todo = [item for item in plan if item.done_in is None]
+    print(summary(plan), flush=True)
+    if not todo:
+        return EXIT_DONE
+    check_writable(runs_dir)
+    for item in todo:
+        # An old failure must not show up as this sweep's.
+        (item.run_dir / ERROR_FILE).unlink(missing_ok=True)
+    progress = Progress(plan, side_by_side)
+    progress.start()
+    try:
+        raised = launch()
+    except KeyboardInterrupt:
+        progress.stop()
+        done = sum((item.run_dir / RESULT).exists() for item in todo)
+        print(
+            f"gnexp: interrupted with {done} of {len(todo)} runs done; the same command goes on from there",
+            file=sys.stderr,
+        )
+        return EXIT_INTERRUPTED
+    finally:
+        progress.stop()
+    failed = [item for item in todo if readable_result(item.run_dir) is None]
+    if failed:
+        print(
+            f"\n{len(failed)} of {len(todo)} runs failed; the same command runs them again:", file=sys.stderr
+        )
+    for item in failed:
+        message = (
+            read_error(item.run_dir) or raised.get(item.run.run_id) or "it left no result and no message"
+        )
+        if item.is_blocked and item.parent is not None:
+            message = f"blocked: {item.parent.name}, which it starts from, {_fate(item.parent)}"
+        print(
+            f"  {item.name}: {message}\n    log: {item.run_dir / 'log.txt'}\n    {item.command}",
+            file=sys.stderr,
+        )
+    return EXIT_FAILED if failed else EXIT_DONE
+
+
+def _fate(parent: PlannedRun) -> str:
+    """What became of a run that has left no weights."""
+    if parent.done_in is not None:
+        return DIVERGED  # before this sweep
+    result = readable_result(parent.run_dir)
+    return result.status if result else "has failed"
+
+
+def check_writable(directory: Path) -> None:
+    """Makes a directory and tries a file in it, so that a sweep does not fail run by run.
+
+    Raises:
+        ValueError: it cannot be made or written.
+    """
+    probe = directory / ".gnexp-write-test"
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        probe.write_text("")
+        probe.unlink()
+    except OSError as error:
+        raise ValueError(unwritable(directory, error)) from None
