@@ -97,8 +97,8 @@ def all_of_them(processes: Processes) -> dict[str, Any]:
     return found
 
 
-def run_group(size: int, out: Path, *words: str) -> None:
-    """Runs this module in a group of processes, as torchrun would, without its seconds of import."""
+def run_group(size: int, out: Path, module: str = "tests.engine.group") -> None:
+    """Runs a module in a group of processes, as torchrun would, without its seconds of import."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -110,7 +110,7 @@ def run_group(size: int, out: Path, *words: str) -> None:
     }
     group = [
         subprocess.Popen(
-            [sys.executable, "-m", "tests.engine.group", str(out), *words],
+            [sys.executable, "-m", module, str(out)],
             env={**environment, "RANK": str(rank), "LOCAL_RANK": str(rank), "OMP_NUM_THREADS": "1"},
             cwd=Path(__file__).parents[2],
         )

@@ -1,0 +1,56 @@
+"""What each process of a group runs for test_frozen_processes.py: `python -m tests.engine.frozen_group OUT`.
+
+A detector on batch norm with frozen stages, started from a classifier whose workers differ; OUT's folder holds the
+classifier's weights and the images.
+"""
+
+import dataclasses
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gnexp.compose import Composer
+from gnexp.config import RunConfig
+from gnexp.engine.initial_weights import load_initial_weights
+from gnexp.engine.processes import Processes, joined
+from gnexp.engine.state import build
+from tests.engine.group import CPU, first_steps
+
+STEPS = 2
+WEIGHTS = "classifier.pt"
+
+
+def run_in(folder: Path) -> RunConfig:
+    composer = Composer()
+    words = ["experiment=coco_fpn", "scale=smoke", "norm=bn", "model.freeze_at=2", "data.num_train=16"]
+    places = ["data.num_val=6", f"data.root={folder}", f"init={folder / WEIGHTS}"]
+    return composer.run(composer.flatten([*words, *places]))
+
+
+def trained(folder: Path, processes: Processes) -> dict[str, Any]:
+    """A checkpoint after some steps, their losses, and what evaluation then sees; every process gets it."""
+    run = dataclasses.replace(run_in(folder), processes=processes.size)
+    state = build(run, CPU, processes)
+    load_initial_weights(state.model, run, CPU, first_worker=processes.rank * run.virtual_workers)
+    start = {name: value.clone() for name, value in state.model_state().items()}
+    losses = [record.loss for record in first_steps(state, STEPS)]
+    return {"start": start, "state": state.state_dict(), "losses": losses}
+
+
+def main() -> None:
+    out = Path(sys.argv[1])
+    torch.set_num_threads(1)
+    size = int(os.environ["WORLD_SIZE"])
+    with joined(dataclasses.replace(run_in(out.parent), processes=size), CPU) as processes:
+        found = trained(out.parent, processes)
+        if processes.is_first:
+            torch.save(found, out)
+
+
+if __name__ == "__main__":
+    main()
+    sys.stdout.flush()
+    os._exit(0)  # without torch's seconds of taking itself down
