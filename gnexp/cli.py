@@ -96,7 +96,7 @@ def _run_app(verb: str, words: list[str]) -> int:
 
     from gnexp import compose
     from gnexp import overrides as overrides_of
-    from gnexp.keys import DEFAULT_EXPERIMENT, conf_dir, spell
+    from gnexp.keys import ALL_EXPERIMENTS, DEFAULT_EXPERIMENT, conf_dir, spell
     from gnexp.outer import outer_group
     from gnexp.signals import STOPPING
 
@@ -122,7 +122,10 @@ def _run_app(verb: str, words: list[str]) -> int:
     composer = compose.Composer(directories)
     overrides_of.check(overrides, composer.options, sweep=verb == "sweep")
     if verb == "sweep":
-        if not any(word.startswith("experiment=") for word in overrides):
+        if overrides_of.question(overrides)[0] == ALL_EXPERIMENTS:  # which is no file of Hydra's
+            overrides = [word for word in overrides if not word.startswith("experiment=")]
+            overrides.append("hydra.sweeper.all_experiments=true")
+        elif not any(word.startswith("experiment=") for word in overrides):
             overrides = [f"experiment={DEFAULT_EXPERIMENT}", *overrides]
         fixed = [o.input_line or "" for o in overrides_of.parse(overrides) if not o.is_sweep_override()]
         if directories:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gnexp.keys import COMMAND_KEYS, GROUPS, benchmark_names, group_options, known_keys
+from gnexp.keys import ALL_EXPERIMENTS, COMMAND_KEYS, GROUPS, benchmark_names, group_options, known_keys
 from gnexp.usage import VERB_HELP
 
 _FLAGS = "--help --cfg --info --config-dir --hydra-help"
@@ -77,6 +77,7 @@ complete -F _gnexp gnexp
 def script() -> str:
     """The script, with the verbs, flags, keys and options of this installation."""
     options = {group: " ".join(group_options(group)) for group in (*GROUPS, "exhibit")} | _VALUES
+    options["experiment"] += f" $([[ $verb == train ]] || echo {ALL_EXPERIMENTS})"
     cases = "\n".join(f'        {key}) echo "{values}" ;;' for key, values in options.items())
     keys = [f"{key}=" for key in known_keys()]
     train = " ".join([*(k for k in keys if k[:-1] not in COMMAND_KEYS), "runs_dir=", _FLAGS])

@@ -36,6 +36,7 @@ from gnexp.experiments.plan import (
 from gnexp.experiments.result import WEIGHTS
 from gnexp.init import resolve_init
 from gnexp.keys import (
+    ALL_EXPERIMENTS,
     COMMAND_KEYS,
     DEFAULT_SCALE,
     GROUPS,
@@ -148,14 +149,17 @@ class Composer:
         if name == "null":
             return ExperimentConfig(name="null"), ScaleBlock()
         check_choice("experiment", name, self.options("experiment"))
-        if (name, scale) not in self._experiments:
-            node = self.load([f"experiment={name}", f"scale={scale}"]).experiment
-            self._experiments[name, scale] = typing.cast(ExperimentConfig, OmegaConf.to_object(node))
-        experiment = self._experiments[name, scale]
+        experiment = self._experiment(name, scale)
         if scale not in experiment.scales:
             known = ", ".join(experiment.scales)
             raise ValueError(f"experiment {name} has no block for scale={scale}, only for {known}")
         return experiment, experiment.scales[scale]
+
+    def _experiment(self, name: str, scale: str) -> ExperimentConfig:
+        if (name, scale) not in self._experiments:
+            node = self.load([f"experiment={name}", f"scale={scale}"]).experiment
+            self._experiments[name, scale] = typing.cast(ExperimentConfig, OmegaConf.to_object(node))
+        return self._experiments[name, scale]
 
     def flatten(self, overrides: Sequence[str]) -> list[str]:
         """Puts an experiment's and its scale block's fixed choices under the user's overrides, which win."""
@@ -214,6 +218,26 @@ class Composer:
             if parent is None:
                 return
             yield parent
+
+    def expansions(
+        self, experiment: str, scale: str, overrides: Sequence[str] = (), *, seeds: int | None = None
+    ) -> list[Expansion]:
+        """Every run of an experiment (see `expand`), or with `all` of each that has a block for the scale.
+
+        Raises:
+            ValueError: as expand, with the experiment's name where it is one of all.
+        """
+        if experiment != ALL_EXPERIMENTS:
+            return [self.expand(experiment, scale, overrides, seeds=seeds)]
+        check_choice("scale", scale, self.options("scale"))
+        found = []
+        for name in self.options("experiment"):
+            if scale in self._experiment(name, scale).scales:
+                try:
+                    found.append(self.expand(name, scale, overrides, seeds=seeds))
+                except ValueError as error:
+                    raise ValueError(f"{name}: {error}") from None
+        return found
 
     def expand(
         self, experiment: str, scale: str, overrides: Sequence[str] = (), *, seeds: int | None = None

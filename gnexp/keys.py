@@ -22,6 +22,7 @@ SWEEP_KEYS = ("seeds", "dry_run", "results_dir")
 COMMAND_KEYS = (*SWEEP_KEYS, "runs_dir")
 DEFAULT_SCALE = "small"
 DEFAULT_EXPERIMENT = "batch_size"  # what `gnexp sweep` alone runs
+ALL_EXPERIMENTS = "all"  # in the place of a name: every experiment that has a block for the scale
 
 
 def conf_dir() -> Path:
@@ -60,14 +61,21 @@ def known_keys() -> tuple[str, ...]:
     return (*dict.fromkeys((*_fields(RunConfig, ""), *GROUPS)), *COMMAND_KEYS)
 
 
-def _fields(cls: type, prefix: str) -> list[str]:
-    keys: list[str] = []
+@functools.cache
+def hardware_keys() -> tuple[str, ...]:
+    """The keys that change no number beyond rounding."""
+    return tuple(key for key, part in _fields(RunConfig, "").items() if part == "hardware")
+
+
+def _fields(cls: type, prefix: str) -> dict[str, str]:
+    """Key -> science or hardware."""
+    keys: dict[str, str] = {}
     hints = typing.get_type_hints(cls)
     for f in dataclasses.fields(cls):
         if dataclasses.is_dataclass(hints[f.name]):
-            keys += _fields(typing.cast(type, hints[f.name]), f"{prefix}{f.name}.")
+            keys |= _fields(typing.cast(type, hints[f.name]), f"{prefix}{f.name}.")
         else:
-            keys.append(f"{prefix}{f.name}")
+            keys[f"{prefix}{f.name}"] = f.metadata["part"]
     return keys
 
 

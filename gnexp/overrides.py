@@ -11,7 +11,17 @@ from hydra.core.override_parser.types import Override, Transformer
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from gnexp.keys import DEFAULT_SCALE, GROUPS, SWEEP_KEYS, check_choice, check_key, spell
+from gnexp.keys import (
+    ALL_EXPERIMENTS,
+    COMMAND_KEYS,
+    DEFAULT_SCALE,
+    GROUPS,
+    SWEEP_KEYS,
+    check_choice,
+    check_key,
+    hardware_keys,
+    spell,
+)
 
 _HYDRA_PREFIXES = ("hydra.", "hydra/")
 
@@ -109,7 +119,27 @@ def check(overrides: Sequence[str], options: Callable[[str], list[str]], *, swee
             raise ValueError(f"{text} lists several values; `gnexp sweep` makes one run of each")
         if override.is_sweep_override() and not override.is_discrete_sweep():
             raise ValueError(f"{text}: a sweep needs listed values, such as {key}=1,2")
-        if key in GROUPS:
+        if key == "experiment" and values_of(override) == [ALL_EXPERIMENTS]:
+            if not sweep:
+                raise ValueError(f"{text} is for `gnexp sweep` and `gnexp plan`; `gnexp train` makes one run")
+            _check_for_all(overrides)
+        elif key in GROUPS:
+            offered = options(key) + [ALL_EXPERIMENTS] * (key == "experiment" and sweep)
             for value in values_of(override):
                 if not (key == "experiment" and value is None):
-                    check_choice(key, value, options(key))
+                    check_choice(key, value, offered)
+
+
+def _check_for_all(overrides: Sequence[str]) -> None:
+    """Refuses what would change the questions of all experiments, each of which has a grid and a recipe of its own."""
+    for text, override in zip(overrides, parse(overrides), strict=True):
+        key = override.key_or_group
+        is_a_list = override.is_sweep_override() and key != "seed"
+        if is_hydra(override) or (
+            key in ("experiment", "seed", *COMMAND_KEYS, *hardware_keys()) and not is_a_list
+        ):
+            continue
+        raise ValueError(
+            f"experiment={ALL_EXPERIMENTS} takes every experiment as it is, so {text} cannot be given: only scale, "
+            "seeds, places and hardware can; name one experiment"
+        )

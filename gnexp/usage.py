@@ -61,6 +61,7 @@ gnexp sweep KEY=VALUE...: every run of an experiment that has no result yet.
   gnexp sweep                              experiment=batch_size at scale=small
   gnexp sweep dry_run=true                 print the plan and stop
   gnexp sweep experiment=norms seeds=5     seeds 0 to 4 in every cell
+  gnexp sweep experiment=all               every experiment that the scale has, each run once
   gnexp sweep norm=gn,bn batch=2           values for an axis of the grid replace it, for another key add one
   gnexp sweep experiment=null norm=gn norm.num_groups=1,2,4,8
 
@@ -102,6 +103,7 @@ gnexp plan KEY=VALUE...: what a sweep would cost, a row a cell; starts nothing a
 
   gnexp plan experiment=batch_size scale=paper
   gnexp plan experiment=norms scale=paper images_per_second=2500
+  gnexp plan experiment=all scale=paper
 
   experiment= scale= norm=gn,bn seeds= ...   as `gnexp sweep` takes them
   images_per_second=N      of training here; else measured from this machine's runs where there are any

@@ -242,6 +242,8 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
         ("gnexp train norm=", ["bn", "brn", "frozen_bn", "gn", "in", "ln", "none"]),
         ("gnexp sweep norm=gn,b", ["gn,bn", "gn,brn"]),
         ("gnexp sweep experiment=batch", ["batch_renorm", "batch_size", "batch_size_control"]),
+        ("gnexp sweep experiment=a", ["all"]),
+        ("gnexp train experiment=a", []),
         ("gnexp sweep batch=2 dry", ["dry_run="]),
         ("gnexp sweep dry_run=t", ["true"]),
         ("gnexp train dry", []),
@@ -268,7 +270,9 @@ def test_bash_completes(line, offered):
 
 def test_bash_is_offered_every_option_and_loads_the_script(tmp_path):
     for group in GROUPS:
-        assert complete(f"gnexp sweep {group}=") == group_options(group)
+        assert complete(f"gnexp train {group}=") == group_options(group)
+        every = ["all"] if group == "experiment" else []
+        assert complete(f"gnexp sweep {group}=") == group_options(group) + every
     done = gnexp_process("completion", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (0, script())
     loaded = subprocess.run(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,10 +28,17 @@ class PlannedRun:
     done_in: Path | None  # the result that makes it done
     seconds: float | None  # what that result took
     parent: PlannedRun | None = None  # whose final weights it starts from
+    experiment: str = ""  # the first that has it, where there are several
 
     @property
     def name(self) -> str:
-        """The run in a line of progress: "bn batch=2 seed=0"."""
+        """The run in a line of progress: "bn batch=2 seed=0", after its experiment's name where there are several."""
+        head = f"{self.experiment}: " if self.experiment else ""
+        return f"{head}{self.title}"
+
+    @property
+    def title(self) -> str:
+        """The run beside others of its experiment."""
         axes = " ".join(str(v) if k == "norm" else f"{k}={v}" for k, v in self.cell.coordinates.items())
         return f"{axes} seed={self.run.seed}".strip()
 
@@ -54,8 +62,8 @@ class PlannedRun:
         return self.cell.command(self.run.seed, *places)
 
 
-def make_plan(expansion: Expansion, runs_dir: Path, results_dir: Path) -> list[PlannedRun]:
-    """Every run of an expansion, seed-major and each id once, with the result it has in either directory.
+def make_plan(expansions: Sequence[Expansion], runs_dir: Path, results_dir: Path) -> list[PlannedRun]:
+    """Every run of some expansions, one after the other, seed-major and each id once, with the result it has.
 
     The runs that others start from come first. They are done if their weights are here (a recorded result has none), or
     if they have diverged, so that they never will have any.
@@ -65,7 +73,7 @@ def make_plan(expansion: Expansion, runs_dir: Path, results_dir: Path) -> list[P
     """
     plan: dict[str, PlannedRun] = {}
     parents: dict[str, PlannedRun] = {}
-    for cell, run in expansion.seed_major:
+    for expansion, cell, run in ((e, *pair) for e in expansions for pair in e.seed_major):
         run_id = run.run_id
         if run_id in plan:
             continue  # two cells can be one run, such as LN and GN with one group
@@ -82,8 +90,14 @@ def make_plan(expansion: Expansion, runs_dir: Path, results_dir: Path) -> list[P
             done_in=done_in,
             seconds=result.seconds if result else None,
             parent=parent,
+            experiment=expansion.experiment if len(expansions) > 1 else "",
         )
-    return [*parents.values(), *(item for run_id, item in plan.items() if run_id not in parents)]
+    for run_id in parents.keys() & plan.keys():  # made as its own experiment makes it, with the data's place
+        own = plan.pop(run_id)
+        parents[run_id] = dataclasses.replace(
+            parents[run_id], cell=own.cell, run=own.run, experiment=own.experiment
+        )
+    return [*parents.values(), *plan.values()]
 
 
 def _find_result(run: RunConfig, run_dir: Path, results_dir: Path) -> tuple[Result | None, Path | None]:
@@ -127,15 +141,33 @@ def readable_result(run_dir: Path) -> Result | None:
     return None
 
 
-def describe(plan: Sequence[PlannedRun]) -> str:
-    """What a dry run prints: a line a run and a summary."""
-    width = max((len(item.name) for item in plan), default=0)
-    wide = max((len(item.state) for item in plan), default=0)
-    lines = [
-        f"{item.state:<{max(wide, len(TODO))}}  {item.name:<{width}}  {item.run.run_id}  {_where(item)}"
-        for item in plan
+def describe(plan: Sequence[PlannedRun], expansions: Sequence[Expansion]) -> str:
+    """What a dry run prints: a line a run and a summary; of several experiments each one's under its own summary."""
+    if len(expansions) < 2:
+        return "\n".join([*_lines(plan), summary(plan)])
+    by_id = {item.run.run_id: item for item in plan}
+    left = dict(by_id)
+    blocks = []
+    for expansion in expansions:
+        own = [by_id[run_id] for run_id in dict.fromkeys(run.run_id for _, run in expansion.seed_major)]
+        new = [left.pop(item.run.run_id) for item in own if item.run.run_id in left]
+        before = f", {len(own) - len(new)} of them listed before" if len(new) < len(own) else ""
+        blocks.append("\n".join([f"{expansion.experiment}: {summary(own)}{before}", *_lines(new)]))
+    if left:
+        others = list(left.values())
+        head = f"what some of them start from: {summary(others)}"
+        blocks.insert(0, "\n".join([head, *_lines(others)]))
+    return "\n\n".join([*blocks, summary(plan)])
+
+
+def _lines(items: Sequence[PlannedRun]) -> list[str]:
+    """A line a run."""
+    width = max((len(item.title) for item in items), default=0)
+    wide = max((len(item.state) for item in items), default=0)
+    return [
+        f"{item.state:<{max(wide, len(TODO))}}  {item.title:<{width}}  {item.run.run_id}  {_where(item)}"
+        for item in items
     ]
-    return "\n".join([*lines, summary(plan)])
 
 
 def _where(item: PlannedRun) -> str:

@@ -89,7 +89,7 @@ class Progress(threading.Thread):
         sys.stdout.flush()
 
     def _took(self, item: PlannedRun, seconds: float) -> None:
-        self._seconds.setdefault(str(item.cell.coordinates), []).append(seconds)
+        self._seconds.setdefault(_cell(item), []).append(seconds)
 
     def _left(self) -> str:
         """The time left: a run takes what its cell's other seeds took, else its epochs at the pace so far."""
@@ -107,7 +107,7 @@ class Progress(threading.Thread):
         left = 0.0
         for item in open_runs:
             part = 1 - min(1.0, now[item.run.run_id] / item.run.recipe.epochs)
-            known = self._seconds.get(str(item.cell.coordinates))
+            known = self._seconds.get(_cell(item))
             if known:
                 left += statistics.fmean(known) * part
             elif pace is not None:
@@ -115,6 +115,11 @@ class Progress(threading.Thread):
             else:
                 return ""
         return f", about {_duration(left / min(self._side_by_side, len(open_runs)))} left"
+
+
+def _cell(item: PlannedRun) -> str:
+    """What an item has in common with its cell's other seeds."""
+    return f"{item.experiment} {item.cell.coordinates}"
 
 
 def _duration(seconds: float) -> str:

@@ -8,7 +8,7 @@ import math
 import os
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 from gnexp.compose import Composer
 from gnexp.config import to_dict
 from gnexp.experiments.plan import Cell, Expansion
-from gnexp.experiments.throughput import choose_speed, read_speeds
+from gnexp.experiments.throughput import Speeds, choose_speed, read_speeds
 from gnexp.keys import DEFAULT_EXPERIMENT
 from gnexp.launch import start_worker
 from gnexp.overrides import check, parse, question, values_of
@@ -53,20 +53,43 @@ def main(words: list[str]) -> int:
     check(overrides, composer.options, sweep=True)
     if "experiment" not in given:
         overrides = [f"experiment={DEFAULT_EXPERIMENT}", *overrides]
-    expansion = composer.expand(*question(overrides), overrides, seeds=_seeds(given))
+    expansions = composer.expansions(*question(overrides), overrides, seeds=_seeds(given))
     runs_dir, results_dir = (Path(str(given.get(f"{d}_dir", [d])[0])) for d in ("runs", "results"))
-    plan = make_plan(expansion, runs_dir, results_dir)
-    cells = [*_parents(expansion, plan), *(cell for cell in expansion.cells if cell.runs)]
-    counted = _count(cells)
+    plan = make_plan(expansions, runs_dir, results_dir)
+    parts = _parts(expansions, plan)
+    counted = _count([cell for part in parts for cell in part.cells])
     if counted is None:
         return 1  # the child has said why
-    print(_describe(expansion, cells, plan, counted, speed, (runs_dir, results_dir)))
+    print(_describe(parts, plan, counted, speed, (runs_dir, results_dir)))
     return 0
 
 
-def _parents(expansion: Expansion, plan: Sequence[PlannedRun]) -> list[Cell]:
-    """The cells of which others start, where no cell of the expansion is one; their seeds together."""
-    own = {run.run_id for cell in expansion.cells for run in cell.runs}
+@dataclass(frozen=True)
+class _Part:
+    """Cells that stand in one table."""
+
+    heading: tuple[str, ...]
+    cells: tuple[Cell, ...]
+
+
+def _parts(expansions: Sequence[Expansion], plan: Sequence[PlannedRun]) -> list[_Part]:
+    """A table an experiment; what others start from stands first, in a table of its own where there are several."""
+    parents = _parents(expansions, plan)
+    parts = [
+        _Part(
+            (f"{e.experiment}, scale {e.scale}", *filter(None, [e.question])),
+            (*(parents if len(expansions) == 1 else ()), *(cell for cell in e.cells if cell.runs)),
+        )
+        for e in expansions
+    ]
+    if parents and len(expansions) > 1:
+        parts.insert(0, _Part(("what some of them start from",), tuple(parents)))
+    return parts
+
+
+def _parents(expansions: Sequence[Expansion], plan: Sequence[PlannedRun]) -> list[Cell]:
+    """The cells of which others start, where no cell of the expansions is one; their seeds together."""
+    own = {run.run_id for expansion in expansions for cell in expansion.cells for run in cell.runs}
     found: dict[tuple[str, ...], Cell] = {}
     for item in plan:
         if item.run.run_id not in own:
@@ -125,8 +148,7 @@ def _count(cells: Sequence[Cell]) -> dict[str, Any] | None:
 
 
 def _describe(
-    expansion: Expansion,
-    cells: Sequence[Cell],
+    parts: Sequence[_Part],
     plan: Sequence[PlannedRun],
     counted: Mapping[str, Any],
     speed: float | None,
@@ -135,23 +157,42 @@ def _describe(
     machine = counted["machine"]
     speeds = [] if speed else read_speeds(*places)
     todo = {item.run.run_id for item in plan if item.state == TODO}
-    rows = []
-    for cell, found in zip(cells, counted["cells"], strict=True):
-        run, size = cell.runs[0], found["num_train"]
-        per_epoch = run.recipe.epoch_steps or (None if size is None else size // run.total_batch)
-        steps = None if per_epoch is None else per_epoch * run.recipe.epochs
-        images = None if steps is None else steps * run.total_batch
-        known = None if speed else choose_speed(run, machine, speeds)
-        per_second = speed or (known.images_per_second if known else None)
-        seconds = images / per_second if images is not None and per_second else None
-        num_todo = len({run.run_id for run in cell.runs} & todo)
-        is_rough = known is not None and not known.is_alike
-        rows.append(
-            _Row(cell, num_todo, found["parameters"], found["macs"], steps, images, seconds, is_rough)
-        )
-    heading = [f"{expansion.experiment}, scale {expansion.scale}", *filter(None, [expansion.question])]
-    table = [("cell", *_HEADS), *(_shown(row) for row in rows)]
-    return "\n".join([*heading, "", *_aligned(table), "", _totals(rows, plan), *_notes(rows, speed, machine)])
+    found = iter(counted["cells"])
+    lines: list[str] = []
+    rows: list[_Row] = []
+    for part in parts:
+        own = []
+        for cell, cost in zip(part.cells, found, strict=False):  # the next part goes on in what was counted
+            known = None if speed else choose_speed(cell.runs[0], machine, speeds)
+            own.append(_row(cell, cost, todo, known, speed))
+        ids = {run.run_id for cell in part.cells for run in cell.runs}
+        total = _totals(own, [item for item in plan if item.run.run_id in ids])
+        lines += [*part.heading, "", *_aligned([("cell", *_HEADS), *map(_shown, own)]), "", total]
+        lines += [""] * (len(parts) > 1)
+        rows += own
+    if len(parts) > 1:
+        lines.append(f"all of them, each run once: {_totals(rows, plan)}")
+    return "\n".join([*lines, *_notes(rows, speed, machine)])
+
+
+def _row(
+    cell: Cell, cost: Mapping[str, Any], todo: Set[str], known: Speeds | None, given: float | None
+) -> _Row:
+    run, size = cell.runs[0], cost["num_train"]
+    per_epoch = run.recipe.epoch_steps or (None if size is None else size // run.total_batch)
+    steps = None if per_epoch is None else per_epoch * run.recipe.epochs
+    images = None if steps is None else steps * run.total_batch
+    per_second = given or (known.images_per_second if known else None)
+    return _Row(
+        cell,
+        num_todo=len({run.run_id for run in cell.runs} & todo),
+        parameters=cost["parameters"],
+        macs=cost["macs"],
+        steps=steps,
+        images=images,
+        seconds=images / per_second if images is not None and per_second else None,
+        is_rough=known is not None and not known.is_alike,
+    )
 
 
 def _shown(row: _Row) -> tuple[str, ...]:

@@ -17,12 +17,21 @@ if TYPE_CHECKING:
     from gnexp.config import RunConfig
 
 ConfigStore.instance().store(
-    group="hydra/sweeper", name="gnexp", node={"_target_": "hydra_plugins.gnexp_sweeper.sweeper.GnexpSweeper"}
+    group="hydra/sweeper",
+    name="gnexp",
+    node={"_target_": "hydra_plugins.gnexp_sweeper.sweeper.GnexpSweeper", "all_experiments": False},
 )
 
 
 class GnexpSweeper(Sweeper):
-    """Skips what is finished, runs the rest side by side, and leaves with exit code 1 if any failed."""
+    """Skips what is finished, runs the rest side by side, and leaves with exit code 1 if any failed.
+
+    Args:
+        all_experiments: whether each experiment of the scale is swept; no override says so, since none is its file.
+    """
+
+    def __init__(self, all_experiments: bool = False) -> None:
+        self._all_experiments = all_experiments
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.config = config
@@ -38,7 +47,7 @@ class GnexpSweeper(Sweeper):
         """
         # Hydra imports every plugin at each start, so what only a sweep needs is imported here.
         from gnexp import compose
-        from gnexp.keys import spell
+        from gnexp.keys import ALL_EXPERIMENTS, spell
         from gnexp.overrides import question
         from gnexp.sweep.plan import TODO, describe, generations, make_plan
         from gnexp.sweep.run import run_plan
@@ -49,11 +58,13 @@ class GnexpSweeper(Sweeper):
             [f"{s.schema}://{s.path}" for s in sources if s.provider not in ("hydra", "main", "schema")]
         )
         name, scale = question(arguments)
-        expansion = composer.expand(name, scale, arguments, seeds=self.config.seeds)
+        if self._all_experiments:
+            name = ALL_EXPERIMENTS
+        expansions = composer.expansions(name, scale, arguments, seeds=self.config.seeds)
         runs_dir = Path(self.config.runs_dir)
-        plan = make_plan(expansion, runs_dir, Path(self.config.results_dir))
+        plan = make_plan(expansions, runs_dir, Path(self.config.results_dir))
         if self.config.dry_run:
-            print(describe(plan))
+            print(describe(plan, expansions))
             raise SystemExit(0)
         todo = [item for item in plan if item.state == TODO]
         side_by_side, threads = self._share([item.run for item in todo])

@@ -8,6 +8,7 @@ import pytest
 
 from gnexp import cli
 from gnexp.jobs import plan as job
+from gnexp.keys import group_options
 from gnexp.launch import Ended
 from gnexp.verbs import plan as verb
 from tests.experiments.runs import SMOKE
@@ -125,3 +126,26 @@ def test_runs_that_others_start_from_have_rows_of_their_own(capfd):
         **{key: ["2", "2"] for key in ("bn batch=4", "gn batch=4", "bn", "gn")},
     }
     assert "8 runs: 0 done, 8 to do" in out
+
+
+def test_all_experiments_stand_under_each_other_and_are_added_up_once(capfd, monkeypatch):
+    """The child's work is left out: what it costs to count every network of the paper's is minutes of tests."""
+    counted = {"parameters": 10, "macs": 10**9, "num_train": 320}
+    machine = {"device": "cpu", "processor": "invented"}
+    asked = []
+
+    def count(cells):
+        asked.extend(cells)
+        return {"machine": machine, "cells": [counted] * len(cells)}
+
+    monkeypatch.setattr(verb, "_count", count)
+    assert cli.main(["plan", "experiment=all", "scale=smoke", "images_per_second=2500"]) == 0
+    out = capfd.readouterr().out
+    parts = [line.partition(",")[0] for line in out.splitlines() if line.endswith(", scale smoke")]
+    assert parts == group_options("experiment")
+    totals = [int(number) for number in re.findall(r"^(\d+) runs: 0 done", out, re.MULTILINE)]
+    (total,) = re.findall(
+        r"^all of them, each run once: (\d+) runs: 0 done, \1 to do, to do: ", out, re.MULTILINE
+    )
+    assert len(totals) == len(parts) and sum(totals) > int(total)
+    assert int(total) == len({run.run_id for cell in asked for run in cell.runs})
