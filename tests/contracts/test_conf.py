@@ -52,6 +52,14 @@ def test_every_experiment_expands(composer, option, scale):
         assert len(ids) <= 6  # a contract test runs them all
 
 
+@pytest.mark.parametrize("option", group_options("experiment"))
+def test_an_experiment_sets_nothing_but_itself(composer, option):
+    """Composer.run leaves its name out: all that it chooses are its overrides."""
+    with_it, without = composer.load([f"experiment={option}"]), composer.load([])
+    assert with_it.experiment.name == option
+    assert {**with_it, "experiment": None} == {**without}
+
+
 @pytest.fixture(scope="module")
 def from_command():
     return Composer()  # apart from the one that expands: it knows no cell
