@@ -137,7 +137,14 @@ class Composer:
 
     def run(self, overrides: Sequence[str]) -> RunConfig:
         """Composes one run from overrides as Hydra takes them (see `flatten`)."""
-        return to_run(self.load(overrides))
+        return to_run(self.load(self._without_experiment(overrides)))
+
+    def _without_experiment(self, overrides: Sequence[str]) -> list[str]:
+        """What is composed of flattened overrides: gnexp's own experiments choose by their overrides alone.
+
+        Without their names they share what is composed of the same files. A user's file may hold anything.
+        """
+        return [o for o in overrides if self._is_foreign or not o.startswith("experiment=")]
 
     def experiment(self, name: str, scale: str) -> tuple[ExperimentConfig, ScaleBlock]:
         """An experiment and its block at a scale; at "null" a question without fixed choices or grid.
@@ -203,7 +210,7 @@ class Composer:
         ]
         unasked = ("init=", "init_path=", "seed=")
         rest = [override for override in merged if not override.startswith(unasked)]
-        backbone = self.load(rest).model.backbone or values.get("model", (None,))[0]
+        backbone = self.load(self._without_experiment(rest)).model.backbone or values.get("model", (None,))[0]
         kept += [f"model={backbone}"] if backbone else []
         own = merge_overrides(kept, words.split())
         try:

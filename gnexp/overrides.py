@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -46,20 +47,21 @@ def parse(overrides: Iterable[str]) -> list[Override]:
     Raises:
         ValueError: one is not of the form key=value.
     """
-    parser = OverridesParser.create()
-    parsed: list[Override] = []
-    for text in overrides:
-        if text.startswith(("~", "+")):
-            raise ValueError(f"{text!r}: keys cannot be added or removed, only set; write key=value")
-        if "=" not in text:
-            raise ValueError(f"expected key=value, got {text!r}")
-        try:
-            parsed.append(parser.parse_override(text))
-        except HydraException as error:
-            raise ValueError(
-                f"cannot read {text!r}: {explain(error)}; quote a value as 'key=\"the value\"'"
-            ) from None
-    return parsed
+    return [_parse(text) for text in overrides]
+
+
+@functools.cache  # a sweep's cells have most of their words in common
+def _parse(text: str) -> Override:
+    if text.startswith(("~", "+")):
+        raise ValueError(f"{text!r}: keys cannot be added or removed, only set; write key=value")
+    if "=" not in text:
+        raise ValueError(f"expected key=value, got {text!r}")
+    try:
+        return OverridesParser.create().parse_override(text)
+    except HydraException as error:
+        raise ValueError(
+            f"cannot read {text!r}: {explain(error)}; quote a value as 'key=\"the value\"'"
+        ) from None
 
 
 def is_hydra(override: Override) -> bool:

@@ -5,6 +5,7 @@ import pytest
 from gnexp.compose import Composer, load_exhibits
 from gnexp.config import RunConfig
 from gnexp.keys import GROUPS, conf_dir, group_options, known_keys
+from gnexp.overrides import check
 
 SCALES = ("paper", "small", "smoke")
 RUN_GROUPS = [group for group in GROUPS if group not in ("scale", "experiment")]
@@ -51,6 +52,14 @@ def test_every_experiment_expands(composer, option, scale):
         assert len(ids) <= 6  # a contract test runs them all
 
 
+@pytest.mark.parametrize("option", group_options("experiment"))
+def test_an_experiment_sets_nothing_but_itself(composer, option):
+    """Composer.run leaves its name out: all that it chooses are its overrides."""
+    with_it, without = composer.load([f"experiment={option}"]), composer.load([])
+    assert with_it.experiment.name == option
+    assert {**with_it, "experiment": None} == {**without}
+
+
 @pytest.fixture(scope="module")
 def from_command():
     return Composer()  # apart from the one that expands: it knows no cell
@@ -63,7 +72,7 @@ def test_a_cells_command_makes_its_runs(composer, from_command, option, scale):
     for cell in composer.expand(option, scale).cells:
         for run in cell.runs:
             typed = [*cell.overrides, f"seed={run.seed}"]
-            from_command.check(typed, sweep=False)
+            check(typed, from_command.options, sweep=False)
             assert from_command.run(from_command.flatten(typed)).run_id == run.run_id
 
 
@@ -83,7 +92,7 @@ def test_the_schema_refuses_a_typo_in_a_file(tmp_path, group, content, message):
     (tmp_path / group).mkdir()
     (tmp_path / group / "typo.yaml").write_text(content)
     composer = Composer([str(tmp_path)])
-    composer.check([f"{group}=typo"], sweep=False)
+    check([f"{group}=typo"], composer.options, sweep=False)
     with pytest.raises(ValueError, match=message) as caught:
         composer.load([f"{group}=typo"])
     assert "\n" not in str(caught.value)
@@ -93,7 +102,7 @@ def test_a_users_file_is_an_option(tmp_path):
     (tmp_path / "norm").mkdir()
     (tmp_path / "norm" / "gn2.yaml").write_text("kind: gn\nnum_groups: 2\n")
     composer = Composer([str(tmp_path)])
-    composer.check(["norm=gn2"], sweep=False)
+    check(["norm=gn2"], composer.options, sweep=False)
     assert composer.run(["norm=gn2"]).run_id == Composer().run(["norm=gn", "norm.num_groups=2"]).run_id
 
 
