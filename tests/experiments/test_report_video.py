@@ -42,12 +42,12 @@ def test_table_8(tmp_path: Path) -> None:
     render([TABLE], expand, runs_dir=tmp_path / "runs", results_dir=tmp_path / "results")
     text = (tmp_path / "results" / "tables" / "table8.md").read_text()
     paper = text[text.index("## Paper scale") :]
-    assert cells_of(paper, "GN, 64 frames, 4 images per worker, the paper") == ["74.5", "91.7"]
+    assert cells_of(paper, "GN, 64 frames, 4 clips per worker, the paper") == ["74.5", "91.7"]
     behind = text[text.index("**Accuracies behind it") :]
-    first = "BN, 16 frames, 8 images per worker, ours"
+    first = "BN, 16 frames, 8 clips per worker, ours"
     assert cells_of(behind, first)[0].startswith("81.5 ")  # precise statistics, mean of two seeds
-    assert cells_of(text, "BN, 32 frames, 4 images per worker, the paper") == ["−1.2", "−0.7"]
-    assert cells_of(text, "BN, 16 frames, 4 images per worker, ours")[0] == "−2.0 ± 0.0 (n=2)"
+    assert cells_of(text, "BN, 32 frames, 4 clips per worker, the paper") == ["−1.2", "−0.7"]
+    assert cells_of(text, "BN, 16 frames, 4 clips per worker, ours")[0] == "−2.0 ± 0.0 (n=2)"
     assert "is 2.0 points lower than that of BN" in text or "was 2.0 points lower" in text
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gnexp.experiments.plan import AxisValue
-from gnexp.experiments.report.axes import Key, cell_title
+from gnexp.experiments.report.axes import Key, axis_title, cell_title, value_title
 from gnexp.experiments.report.measures import ACCURACIES, APS, ERRORS, Measure, Score
 
 VERIFIED = {
@@ -112,6 +112,18 @@ class Exhibit:
             return True
         wanted = tuple(self.only.get(axis, value) for axis, value in zip(self.axes, key, strict=True))
         return self.at_scale(wanted, scale) == key
+
+    def axis_title(self, axis: str) -> str:
+        """An axis in words; of videos a worker has clips, not images."""
+        return self._of_clips(axis_title(axis))
+
+    def value_title(self, axis: str, value: AxisValue) -> str:
+        """A value that stands alone, likewise."""
+        return self._of_clips(value_title(axis, value))
+
+    def _of_clips(self, words: str) -> str:
+        has_clips = "data.clip_length" in self.axes
+        return words.replace("images per worker", "clips per worker") if has_clips else words
 
     def title_of(self, key: Key) -> str:
         """A cell in words, short: BN at 32."""

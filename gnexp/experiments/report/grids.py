@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from gnexp.experiments.report.axes import Key, axis_title, axis_values, short_title, value_title
+from gnexp.experiments.report.axes import Key, axis_values, short_title
 from gnexp.experiments.report.blocks import Table
 from gnexp.experiments.report.cells import Measurements
 from gnexp.experiments.report.exhibit import Exhibit
@@ -33,7 +33,7 @@ def grid(exhibit: Exhibit, keys: Iterable[Key], title: str, sources: list[Source
             if is_papers_only and not source.is_paper:
                 continue
             named = exhibit.paper_key(first) if source.is_paper else first
-            words = [value_title(part, exhibit.at(named, part)) for part in exhibit.rows]
+            words = [exhibit.value_title(part, exhibit.at(named, part)) for part in exhibit.rows]
             rows.append((", ".join((*words, source.name)), *(source.say(*place) for place in line)))
     return Table(title, header, tuple(rows))
 
@@ -42,7 +42,7 @@ def _layout(exhibit: Exhibit, keys: list[Key]) -> tuple[tuple[str, ...], list[li
     """The header and what stands in each row: the values of an axis, or the measures of one cell."""
     measures, axis = exhibit.score.measures, exhibit.columns
     if axis is None:
-        corner = ", ".join(map(axis_title, exhibit.rows))
+        corner = ", ".join(map(exhibit.axis_title, exhibit.rows))
         return (corner, *(m.title for m in measures)), [[(key, m) for m in measures] for key in keys]
     columns = axis_values(keys, exhibit.axes.index(axis))
     lines = []
@@ -50,7 +50,7 @@ def _layout(exhibit: Exhibit, keys: list[Key]) -> tuple[tuple[str, ...], list[li
         values = dict(zip(exhibit.rows, row, strict=True))
         line = [tuple({**values, axis: column}[part] for part in exhibit.axes) for column in columns]
         lines.append([(key, measures[0]) for key in line])
-    return (axis_title(axis), *(short_title(axis, column) for column in columns)), lines
+    return (exhibit.axis_title(axis), *(short_title(axis, column) for column in columns)), lines
 
 
 def effect_grids(exhibit: Exhibit, small: Measurements, control: Measurements | None) -> list[Table]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from gnexp.experiments.plan import AxisValue
-from gnexp.experiments.report.axes import axis_title, axis_values, short_title, value_title
+from gnexp.experiments.report.axes import axis_values, short_title
 from gnexp.experiments.report.cells import Findings, Measured, Measurements
 from gnexp.experiments.report.deviations import describe_regime
 from gnexp.experiments.report.exhibit import Exhibit
@@ -53,7 +53,10 @@ def _epoch_panels(exhibit: Exhibit, found: Measurements) -> dict[AxisValue, tupl
         return {m: (f"{word.capitalize()} error", f"{word} error (%)") for m, word in words.items()}
     lines, panels = str(exhibit.lines), str(exhibit.panels)
     return {
-        value: (f"{value_title(panels, value)}, by {axis_title(lines)}", "validation error (%)")
+        value: (
+            f"{exhibit.value_title(panels, value)}, by {exhibit.axis_title(lines)}",
+            "validation error (%)",
+        )
         for value in axis_values(found.cells, exhibit.axes.index(panels))
     }
 
