@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from gnexp.config import RunConfig
+from gnexp.config.video import VIDEO
 from gnexp.ops.group_norm import Impl, choose_impl
 
 
@@ -55,7 +56,10 @@ def memory_format(run: RunConfig, device: torch.device) -> torch.memory_format:
             if device.type == "cuda" and run.precision in ("bf16", "fp16") and not is_folded
             else "contiguous"
         )
-    return torch.channels_last if name == "channels_last" else torch.contiguous_format
+    if name == "contiguous":
+        return torch.contiguous_format
+    # Torch has a name of its own for it where there are frames, and takes no other.
+    return torch.channels_last_3d if run.model.kind == VIDEO else torch.channels_last
 
 
 def norm_impl(run: RunConfig, device: torch.device) -> Impl | None:

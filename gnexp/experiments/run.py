@@ -129,8 +129,8 @@ class _Session:
                         # Records first: on resume, those past the checkpoint are cut back, never missing.
                         if journal:
                             journal.add(record)
+                        self._say_skipped()  # before it is saved: an epoch that ends the run ends it again
                         self._save()
-                        self._say_skipped()
                     elif record.is_due:
                         self._save()
             except Stopped:

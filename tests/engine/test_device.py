@@ -6,11 +6,13 @@ from collections.abc import Callable
 import pytest
 import torch
 
+from gnexp.compose import Composer
 from gnexp.config import NormConfig, RunConfig
 from gnexp.engine.device import choose_device, describe, memory_format, set_float32
 
 CPU = torch.device("cpu")
 BN = NormConfig(kind="bn", momentum=0.1)
+VIDEO_MODEL = Composer().run(["model=thin_i3d"]).model
 
 
 def test_the_cpu_can_always_be_chosen() -> None:
@@ -88,6 +90,9 @@ def test_float32_is_float32_unless_asked_otherwise(precision: str | None, is_all
         ({"precision": "bf16", "norm": BN, "processes": 8}, torch.channels_last),
         ({"precision": "bf16", "norm": BN, "workers_per_pass": 1}, torch.channels_last),
         ({"memory_format": "channels_last"}, torch.channels_last),
+        ({"memory_format": "channels_last", "model": VIDEO_MODEL}, torch.channels_last_3d),
+        ({"precision": "bf16", "model": VIDEO_MODEL}, torch.channels_last_3d),
+        ({"model": VIDEO_MODEL}, torch.contiguous_format),
     ],
 )
 def test_the_layout_that_a_gpu_gets(changes: dict[str, object], expected: torch.memory_format) -> None:

@@ -11,6 +11,7 @@ import torch
 
 from gnexp.config import NormConfig, RecipeConfig, science
 from gnexp.engine.checkpoint import Checkpoints, load_tensors
+from gnexp.engine.processes import Processes
 from gnexp.engine.train import EpochRecord
 from gnexp.experiments import finished as finished_runs
 from gnexp.experiments import run as run_module
@@ -138,7 +139,9 @@ def test_a_norm_without_running_statistics_is_evaluated_once(
 ) -> None:
     calls = []
     monkeypatch.setattr(finished_runs, "batch_norms", lambda model: [])
-    monkeypatch.setattr(finished_runs, "take_tallies", lambda state, stats, epoch: calls.append(stats) or [])
+    monkeypatch.setattr(
+        finished_runs, "take_tallies", lambda state, stats, epoch: calls.append(stats) or [(None, [])]
+    )
     monkeypatch.setattr(Classification, "combine", lambda *arguments: {"top1_error": 1.0})
     state = finished_state(load_spec(finished / "spec.json"))
     found = evaluate_run(state, list(EVAL_STATS), finished)
@@ -217,3 +220,26 @@ def test_images_that_cannot_be_read_are_listed_over_sittings(tmp_path: Path) -> 
     train_run(load_spec(path))
     listed = [line.split("\t")[0] for line in (path.parent / "skipped.txt").read_text().splitlines()]
     assert listed == [str(first), str(second)]
+
+
+def test_a_run_that_skips_too_much_ends_every_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What all processes skip together shows after an epoch, the last one too: no command makes that a result."""
+    gather = Processes.gather
+
+    def gather_of_two(self: Processes, value: object) -> list[object]:
+        other = [{"/other.jpg": "an empty file"}] if isinstance(value, dict) else []
+        return [*gather(self, value), *other]
+
+    monkeypatch.setattr(Processes, "gather", gather_of_two)
+    folder = tmp_path / "photographs"
+    data = dataclasses.replace(photographs(folder), on_error="skip", max_skipped=1, loader_workers=0)
+    bad = folder / "train" / "class0" / "004.jpg"
+    bad.write_bytes(bytes(bad.stat().st_size))
+    recipe = dataclasses.replace(SMOKE.recipe, epochs=1, report_epochs=1)
+    path = write_spec(tmp_path / "runs", data=data, recipe=recipe)
+    for _ in range(2):
+        with pytest.raises(
+            ValueError, match=r"more than data.max_skipped=1 files cannot be read, see .*skipped.txt"
+        ):
+            train_run(load_spec(path))
+    assert not (path.parent / "result.json").exists()

@@ -123,6 +123,14 @@ def test_what_does_not_go_together(root: Path) -> None:
             check_shapes(wrong, build_task(wrong.task))
 
 
+@pytest.mark.parametrize("scale", ["paper", "small", "smoke"])
+def test_the_command_that_recipes_name_trains_on_as_many_clips_as_the_paper(scale: str) -> None:
+    """Without a batch: 8 clips, not the 32 images of Table 2, which are more than the smoke scale has videos."""
+    run = COMPOSER.run(COMPOSER.flatten(["experiment=kinetics", f"scale={scale}"]))
+    assert run.batch == 8
+    assert run.total_batch <= (run.data.num_train or run.data.expected_train or 0)
+
+
 def records_of(state: State) -> list[dict[str, float | int]]:
     return [record.metrics for record in train(state) if isinstance(record, EpochRecord)]
 
