@@ -294,6 +294,10 @@ def test_a_run_whose_parent_left_no_weights_is_blocked(capfd, monkeypatch, what,
     assert run_sweep("experiment=null", "norm=bn,gn", "batch=2", "init='cell: batch=4'") == 1
     shown = capfd.readouterr().err
     assert f"  bn seed=0: blocked: bn batch=4 seed=0, which it starts from, {fate}\n" in shown
+    is_hopeless = fate == "diverged"  # then there is nothing to run again, and no log
+    assert ("1 of 4 runs cannot be made, since what they start from diverged" in shown) == is_hopeless
+    assert ("2 of 4 runs failed; the same command runs them again" in shown) != is_hopeless
+    assert ("log.txt" in shown) != is_hopeless
     assert len(list(Path("runs").glob("*gn8*/result.json"))) == 2
     assert not list(Path("runs").glob("*bn-batch2*/seen.jsonl"))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,7 +37,11 @@ def load_pictures(path: Path) -> Pictures:
     """
     try:
         found = Pictures(**json.loads(path.read_text()))
-        if any(Path(name).name != name or not Path(name).stem.isdecimal() for name in found.sha256):
+        if type(found.least_score) not in (int, float):
+            raise ValueError(f"least_score must be a number, got {found.least_score!r}")
+        if not isinstance(found.sha256, dict):
+            raise ValueError(f"sha256 must be digests by name, got {found.sha256!r}")
+        if not all(re.fullmatch(r"[0-9]+\.png", name) for name in found.sha256):
             raise ValueError("a picture is named by its image's id")
         return found
     except (ValueError, TypeError, AttributeError) as error:

@@ -22,8 +22,8 @@ def main(words: list[str]) -> int:
     settings: dict[str, Any] = json.loads(words[0])
     if settings["kind"] not in CHECKS:
         raise ValueError(
-            f"data={settings['data']} says nothing of a folder's files, only data sets of kind "
-            f"{' and '.join(CHECKS)} do; leave it out, or give another"
+            f"data={settings['data']} says nothing of a folder's files, only data sets of the kinds "
+            f"{', '.join(CHECKS)} do; leave it out, or give another"
         )
     survey = CHECKS[settings["kind"]](settings["root"])
     num_bad = sum(_say(finding) for finding in (*survey.findings, *_unexpected(survey, settings)))

@@ -52,7 +52,9 @@ def run_plan(
         return EXIT_INTERRUPTED
     finally:
         progress.stop()
-    failed = [item for item in todo if readable_result(item.run_dir) is None]
+    without = [item for item in todo if readable_result(item.run_dir) is None]
+    blocked = [item for item in without if item.is_blocked and item.parent and _fate(item.parent) == DIVERGED]
+    failed = [item for item in without if item not in blocked]
     if failed:
         print(
             f"\n{len(failed)} of {len(todo)} runs failed; the same command runs them again:", file=sys.stderr
@@ -67,7 +69,15 @@ def run_plan(
             f"  {item.name}: {message}\n    log: {item.run_dir / 'log.txt'}\n    {item.command}",
             file=sys.stderr,
         )
-    return EXIT_FAILED if failed else EXIT_DONE
+    if blocked:
+        print(
+            f"\n{len(blocked)} of {len(todo)} runs cannot be made, since what they start from diverged:",
+            file=sys.stderr,
+        )
+    for item in blocked:
+        parent = item.parent.name if item.parent else ""
+        print(f"  {item.name}: blocked: {parent}, which it starts from, {DIVERGED}", file=sys.stderr)
+    return EXIT_FAILED if without else EXIT_DONE
 
 
 def _fate(parent: PlannedRun) -> str:

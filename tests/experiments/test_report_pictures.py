@@ -108,7 +108,7 @@ def test_check_needs_results_alone(folder: Path) -> None:
         (f"detections/{GN.run_id}-{7:012d}.png", b"other", "is not what was drawn"),
         (f"detections/{GN.run_id}-{7:012d}.png", None, "No such file"),
         (f"detections/{GN.run_id}.json", b"{", "does not say what pictures show"),
-        (f"detections/{GN.run_id}.json", b'{"sha256": {"../7.png": ""}}', "does not say what pictures show"),
+        (f"detections/{GN.run_id}.json", b"[]", "does not say what pictures show"),
         ("detections.md", b"other", "is not what the runs say"),
     ],
 )
@@ -155,6 +155,40 @@ def test_what_is_not_wanted_is_not_collected(folder: Path, changes: dict[str, An
     assert any(note.startswith("not collected: ") and words in note for note in rendered.notes)
     assert f"gnexp eval run={GN.run_id} save_images=2 again" in " ".join(rendered.notes)
     assert not (folder / "results" / "figures" / "detections" / f"{GN.run_id}.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"sha256": {"../7.png": ""}}, "a picture is named by its image's id"),
+        ({"sha256": {"7.svg": ""}}, "a picture is named by its image's id"),
+        ({"sha256": ["000000000007.png", "000000000009.png"]}, "sha256 must be digests by name"),
+        ({"least_score": None}, "least_score must be a number, got None"),
+    ],
+)
+def test_fields_that_nobody_draws_with_are_a_note(folder: Path, changes: dict[str, Any], words: str) -> None:
+    write_pictures(folder / "runs", GN, **changes)
+    rendered = render_in(folder)
+    assert any("does not say what pictures show" in note and words in note for note in rendered.notes)
+
+
+def test_pictures_of_another_training_than_the_recorded_one_are_not_collected(folder: Path) -> None:
+    render_in(folder)
+    store = folder / "results" / "figures" / "detections"
+    shutil.rmtree(store)
+    write_aps(folder / "runs", [GN], {0: 31.0}, mask=4.0)  # made again: other weights, another result
+    rendered = render_in(folder)
+    name = directory_of(folder / "runs", GN)
+    wanted = f"not collected: {name / 'images'}, since the result of {name.name} is not the one recorded"
+    assert wanted in rendered.notes
+    assert {path.name for path in store.glob("*.json")} == {f"{BN.run_id}.json"}
+    assert "box AP 30.0 over all of val, pictures –" in page(folder)
+    render_in(folder, overwrite=True)
+    assert "box AP 31.0 over all of val, trained at" in page(folder)
+
+
+def test_the_answer_is_not_that_nothing_was_measured(folder: Path) -> None:
+    assert render_in(folder).answer.startswith("These exhibits compare nothing")
 
 
 def test_a_missing_picture_is_a_dash_and_the_commands_that_make_it(folder: Path) -> None:

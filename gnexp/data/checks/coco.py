@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -55,10 +56,14 @@ def _list_split(root: Path, split: str, files: CocoFiles | None, faults: list[st
             inspector=_Inspector(None),
         )
     num_unused = int((np.diff(files.starts) == 0).sum())
-    if split == "train" and num_unused:
+    if split == "train" and not len(files.labels):
+        findings.append(
+            Finding(str(annotations), "no usable annotation, so there is nothing to train on", True)
+        )
+    elif split == "train" and num_unused:
         reason = f"{num_unused} images without a usable annotation, left out of training"
         findings.append(Finding(str(annotations), reason, False))
-    others = len(list_folder(bytes(folder))) - len(set(files.names))
+    others = len({os.fsdecode(entry.name) for entry in list_folder(bytes(folder))} - {*files.names})
     return Listing(
         place=str(annotations),
         classes=(len(files.category_ids), "categories"),
@@ -100,4 +105,4 @@ def _inspect(files: CocoFiles, index: int) -> list[Finding]:
 
 def _finding(annotations: Path, line: str) -> Finding:
     """A line as opening the data set would raise it, told of the file that it is about."""
-    return Finding(str(annotations), line.removeprefix(f"{annotations}: "), True)
+    return Finding(str(annotations), line.removeprefix(str(annotations)).lstrip(": "), True)

@@ -89,7 +89,7 @@ def render(
     plan = _Plan(exhibits, expand, tuple(places))
     collection = find_fresh(runs_dir, results_dir / "runs", plan.wanted, overwrite=overwrite)
     collected = copy_fresh(collection, results_dir / "runs")
-    pictures, kept = plan.collect_pictures(runs_dir, results_dir / "figures", overwrite=overwrite)
+    pictures, kept = plan.collect_pictures(runs_dir, results_dir, overwrite=overwrite)
     found, notes = plan.load(results_dir)
     contents = plan.contents(found, notes, is_whole=is_whole)
     for name, content in contents.items():
@@ -172,7 +172,7 @@ class _Plan:
         return {run.run_id: run for cell in cells for run in cell.runs}
 
     def collect_pictures(
-        self, runs_dir: Path, figures_dir: Path, *, overwrite: bool
+        self, runs_dir: Path, results_dir: Path, *, overwrite: bool
     ) -> tuple[list[Path], list[str]]:
         """Copies the pictures that the exhibits show; returns the files written, and notes."""
         written: list[Path] = []
@@ -180,8 +180,7 @@ class _Plan:
         for exhibit in self.exhibits:
             if exhibit.kind == PICTURES:
                 small = self._measure(exhibit, exhibit.experiments, "small", {})
-                folder = figures_dir / exhibit.id
-                paths, told = collect_pictures(exhibit, small, runs_dir, folder, overwrite=overwrite)
+                paths, told = collect_pictures(exhibit, small, runs_dir, results_dir, overwrite=overwrite)
                 written += paths
                 notes += told
         return written, notes

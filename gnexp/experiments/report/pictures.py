@@ -19,7 +19,7 @@ from gnexp.experiments.report.cells import Measured, Measurements
 from gnexp.experiments.report.collect import count, run_directories
 from gnexp.experiments.report.exhibit import Exhibit
 from gnexp.experiments.report.words import DASH, join
-from gnexp.experiments.result import DIVERGED
+from gnexp.experiments.result import DIVERGED, RESULT
 from gnexp.files import write_bytes
 
 
@@ -37,19 +37,29 @@ def shown_runs(exhibit: Exhibit, small: Measurements) -> list[RunConfig]:
 
 
 def collect_pictures(
-    exhibit: Exhibit, small: Measurements, runs_dir: Path, folder: Path, *, overwrite: bool
+    exhibit: Exhibit, small: Measurements, runs_dir: Path, results_dir: Path, *, overwrite: bool
 ) -> tuple[list[Path], list[str]]:
-    """Copies the pictures of finished runs into folder, results/figures/<exhibit>, a run's all or none.
+    """Copies the pictures of runs into results_dir/figures/<exhibit>, a run's all or none.
+
+    Only of runs whose result is the recorded one: the same run made again elsewhere has other weights, and its pictures
+    would stand beside a score that is not theirs.
 
     Returns:
         The files written, and notes on what cannot be taken or was kept.
     """
     written: list[Path] = []
     notes: list[str] = []
+    folder = results_dir / "figures" / exhibit.id
     runs = {run.run_id: run for run in shown_runs(exhibit, small)}
     for run_id, directories in run_directories(runs_dir, runs).items():
-        source = next((d / FOLDER / PICTURES for d in directories if (d / FOLDER / PICTURES).exists()), None)
+        drawn = [directory for directory in directories if (directory / FOLDER / PICTURES).exists()]
+        recorded = results_dir / "runs" / f"{run_id}.json"
+        source = next((d / FOLDER / PICTURES for d in drawn if _is_same(d / RESULT, recorded)), None)
         if source is None:
+            notes += [
+                f"not collected: {directory / FOLDER}, since the result of {directory.name} is not the one recorded"
+                for directory in drawn
+            ]
             continue
         try:
             found = _read(exhibit, run_id, source)
@@ -129,6 +139,11 @@ def picture_blocks(exhibit: Exhibit, small: Measurements, shown: Mapping[str, Sh
     return blocks
 
 
+def _is_same(one: Path, other: Path) -> bool:
+    """Whether both files are there and hold the same."""
+    return one.exists() and other.exists() and one.read_bytes() == other.read_bytes()
+
+
 def _read(exhibit: Exhibit, run_id: str, about: Path, prefix: str = "") -> Shown:
     """The first pictures that lie beside `about`, each compared with its digest.
 
@@ -147,10 +162,15 @@ def _read(exhibit: Exhibit, run_id: str, about: Path, prefix: str = "") -> Shown
         raise ValueError(
             f"{about} has {count(len(names), 'picture')}, {exhibit.id} shows {exhibit.num_images}; {again}"
         )
-    contents = {name: (about.parent / f"{prefix}{name}").read_bytes() for name in names}
-    for name, content in contents.items():
-        if hashlib.sha256(content).hexdigest() != found.sha256[name]:
-            raise ValueError(f"{about.parent / f'{prefix}{name}'} is not what was drawn; {again}")
+    contents: dict[str, bytes] = {}
+    for name in names:
+        path = about.parent / f"{prefix}{name}"
+        try:
+            contents[name] = path.read_bytes()
+        except OSError as error:
+            raise ValueError(f"{path} cannot be read ({error.strerror}); {again}") from None
+        if hashlib.sha256(contents[name]).hexdigest() != found.sha256[name]:
+            raise ValueError(f"{path} is not what was drawn; {again}")
     return Shown(found, contents)
 
 

@@ -44,6 +44,8 @@ def questions(sections: Sequence[Section]) -> tuple[str, ...]:
 def answer(sections: Sequence[Section]) -> list[str]:
     """The answer, generated from the numbers of the first table that has contrasts: one paragraph per scale."""
     section = _first(sections)
+    if section is None and any(one.found.small.has_any or one.found.paper.has_any for one in sections):
+        return ["These exhibits compare nothing; what was measured stands in their files."]
     if section is None or not (section.found.small.has_any or section.found.paper.has_any):
         return ["Nothing has been measured yet."]
     exhibit, found = section.exhibit, section.found

@@ -106,6 +106,32 @@ def test_what_training_refuses_the_check_names(whole: Path, root: Path, case: st
     assert [finding.is_bad for finding in survey.splits["train"].findings] == [False]
 
 
+def test_nothing_to_train_on_is_bad(root: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    mend(root, "train", lambda content: [entry.update(iscrowd=1) for entry in content["annotations"]])
+    code, lines = check(root, capfd)
+    file = annotations_path(root, "train")
+    assert code == 1
+    assert lines[0] == f"bad   {file}: no usable annotation, so there is nothing to train on"
+    assert lines[-1] == f"{root}: 1 bad"
+
+
+def test_a_torn_file_is_named_once(root: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    file = annotations_path(root, "train")
+    file.write_text(file.read_text()[:-9])
+    code, lines = check(root, capfd)
+    assert code == 1
+    assert lines[0].startswith(f"bad   {file}: must be JSON, got ")
+
+
+def test_files_that_no_entry_names_are_counted_by_name(root: Path) -> None:
+    name = f"{0:012}.png"
+    (root / "train2017" / name).rename(root / "train2017" / f".{name}")  # hidden, and named by an entry
+    mend(root, "train", lambda content: content["images"][-1].update(file_name=f".{name}"))
+    assert "other files" not in survey_coco(str(root)).splits["train"].summary
+    (root / "train2017" / "notes.txt").touch()
+    assert "1 other files passed over" in survey_coco(str(root)).splits["train"].summary
+
+
 def test_another_size_than_cocos_is_bad(whole: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["data", "check", str(whole), "data=coco", "processes=0"]) == 1
     file = annotations_path(whole, "train")
