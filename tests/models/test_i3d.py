@@ -77,6 +77,16 @@ def test_the_papers_convolutions() -> None:
     )
 
 
+def test_behind_the_first_stage_the_larger_of_two_frames_goes_on() -> None:
+    model, seen = network("thin_i3d").eval(), {}
+    model.layer1.register_forward_hook(lambda module, inputs, output: seen.update(before=output))
+    model.layer2.register_forward_pre_hook(lambda module, inputs: seen.update(behind=inputs[0]))
+    model(clips(2, 1, 16, 32, 32))
+    before = seen["before"]
+    assert before.shape[2] == 8
+    assert torch.equal(seen["behind"], torch.maximum(before[:, :, ::2], before[:, :, 1::2]))
+
+
 @pytest.mark.parametrize("norm", NORMS)
 def test_a_step_with_every_norm(norm: str) -> None:
     model = network("thin_i3d", norm, workers=2).train()

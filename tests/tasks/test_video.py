@@ -50,7 +50,7 @@ def test_step_is_the_loss_of_clips(state: State) -> None:
 
 
 def test_the_test_averages_the_probabilities_of_a_videos_clips(state: State) -> None:
-    """By hand, video for video; and where the mean of the logits would say something else."""
+    """By hand, video for video."""
     dataset, model = state.dataset, state.model.eval()
     assert isinstance(dataset, Clips)
     task, order = Video(), np.arange(dataset.num_val)
@@ -67,6 +67,19 @@ def test_the_test_averages_the_probabilities_of_a_videos_clips(state: State) -> 
     assert found == {"top1_accuracy": 100 * first / 16, "top5_accuracy": 100 * among / 16}
     parts = [task.tally(model, dataset.val_batches([step]), dataset) for step in steps]
     assert task.combine(parts, dataset) == found, "the processes' parts add up"
+
+
+def test_it_is_the_mean_of_probabilities_and_neither_their_largest_nor_the_logits(
+    state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three clips, of which the largest probability would say 0, the mean of the logits 2, and the mean says 1."""
+    clips = torch.tensor([[0.90, 0.04, 0.06, 0.00], [0.00, 0.50, 0.45, 0.05], [0.00, 0.50, 0.45, 0.05]])
+    assert int(clips.amax(0).argmax()) == 0 and int(clips.log().mean(0).argmax()) == 2
+    monkeypatch.setattr(state.model, "predict", lambda images, crop: clips)
+    batch = Batch([torch.empty(3)] * 3, torch.tensor([0, 1, 2]), np.arange(3))
+    assert Video().tally(state.model, iter([batch]), state.dataset) == (3, 1, 3)
+    batch = Batch([torch.empty(3)], torch.tensor([1]), np.arange(1))
+    assert Video().tally(state.model, iter([batch]), state.dataset) == (1, 1, 1)
 
 
 class Sure(torch.nn.Module):
