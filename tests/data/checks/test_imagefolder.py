@@ -90,7 +90,7 @@ def test_a_users_own_images_have_the_users_number_of_classes(root, capfd):
         (["check", "x", "processes=two"], "processes must be a number, .*, got two"),
         (
             ["check", "x", "data=cifar10"],
-            "data=cifar10 says nothing of a folder's files, only .* kind coco and",
+            "data=cifar10 says nothing of a folder's files, only .* kinds coco, ",
         ),
         (["check", "x", "data.num_classes=two"], "data.num_classes"),
         (["check", "/nowhere/at/all"], "got /nowhere/at/all, which is not there; give data.root="),
