@@ -252,7 +252,7 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
         ("gnexp report --c", ["--check"]),
         (
             "gnexp report exhibit=table",
-            [f"table{name}" for name in ("1", "2", "3_channels", "3_groups", "4", "5", "6", "7")],
+            [f"table{name}" for name in ("1", "2", "3_channels", "3_groups", "4", "5", "6", "7", "8")],
         ),
         ("gnexp eval eval_stats=p", ["precise"]),
         ("gnexp eval nor", []),

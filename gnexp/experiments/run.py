@@ -188,7 +188,8 @@ class _Session:
             listed = known | found
             write_text(path, "".join(f"{image}\t{reason}\n" for image, reason in sorted(listed.items())))
             self.screen.warn(
-                f"{len(listed)} file(s) cannot be read, others stand in for those of training: see {path} "
+                f"{len(listed)} file(s) cannot be read, others stand in for those of training, and those of val are "
+                f"left out of the score: see {path} "
                 f"(new: {min(new)})"
             )
         most = DEFAULT_MAX_SKIPPED if self.run.data.max_skipped is None else self.run.data.max_skipped

@@ -18,9 +18,8 @@ from gnexp.models.i3d import I3D
 from gnexp.nn.norms import norm_factory
 from gnexp.tasks.classification import num_wrong
 
-_EVAL_SIZE = (
-    8  # clips at once; of the test videos, whose clips go through the model one video after the other
-)
+# Videos at once, whose clips go through the model some at a time; of large ones as many as these values hold: 256 MB.
+_EVAL_SIZE, _EVAL_VALUES, _EVAL_CLIPS = 8, 2**26, 10
 _TOP = 5
 
 
@@ -63,8 +62,12 @@ class Video:
         return [monitored, dataset] if is_reported else [monitored]
 
     def eval_size(self, run: RunConfig) -> int:
-        """As many as memory holds at the paper's size."""
-        return _EVAL_SIZE
+        """One video at the paper's size: whole frames of ten clips."""
+        data = run.data
+        values = (
+            (data.num_clips or 1) * (data.clip_length or 1) * data.channels * (data.eval_resize or 1) ** 2
+        )
+        return max(1, min(_EVAL_SIZE, _EVAL_VALUES // values))
 
     def step(self, model: nn.Module, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean cross-entropy, and how many clips are wrong."""
@@ -83,7 +86,8 @@ class Video:
                 continue
             assert isinstance(model, I3D), "built by build_model"
             for clips, label in zip(batch.images, batch.labels, strict=True):
-                mean = model.predict(clips, dataset.crop).mean(0)
+                found = [model.predict(part, dataset.crop) for part in clips.split(_EVAL_CLIPS)]
+                mean = torch.cat(found).mean(0)
                 ranked = mean.topk(min(_TOP, len(mean))).indices
                 first += int(ranked[0] == label)
                 among += int((ranked == label).any())

@@ -179,3 +179,11 @@ def test_workers_one_after_another_train_the_same(root: Path) -> None:
     records_of(whole), records_of(parts)
     for name, value in whole.model.state_dict().items():
         torch.testing.assert_close(parts.model.state_dict()[name], value, rtol=1e-3, atol=1e-4)
+
+
+def test_large_videos_are_tested_one_at_a_time(root: Path) -> None:
+    run = run_of(root)
+    paper = COMPOSER.run(
+        ["scale=paper", "data=kinetics", "model=i3d_resnet50", "recipe=kinetics", "task.kind=video"]
+    )
+    assert (Video().eval_size(run), Video().eval_size(paper)) == (8, 1)
