@@ -238,7 +238,7 @@ def _check_fit(model: nn.Module, weights: Weights, path: str) -> None:
     misshaped = [key for key in own if key in weights and own[key].shape != weights[key].shape]
     if missing or foreign or misshaped:
         parts = [
-            f"{len(keys)} {what} (the first is {keys[0]})"
+            f"{len(keys)} {what} (the first is {keys[0]}{_shapes(own, weights, keys[0])})"
             for keys, what in (
                 (missing, "of the model's are not in the file"),
                 (foreign, "of the file's are not in the model"),
@@ -250,3 +250,10 @@ def _check_fit(model: nn.Module, weights: Weights, path: str) -> None:
             f"{path} must hold the weights of this model, of {len(own)} tensors {', '.join(parts)}; "
             "choose the model and norm that they were made with"
         )
+
+
+def _shapes(own: Weights, theirs: Weights, key: str) -> str:
+    """Both shapes of a tensor that both have: of the number of channels a name says nothing."""
+    if key not in own or key not in theirs:
+        return ""
+    return f", {tuple(own[key].shape)} in the model and {tuple(theirs[key].shape)} in the file"

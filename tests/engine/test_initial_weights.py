@@ -291,3 +291,11 @@ def test_another_network_of_images_is_not_inflated(tmp_path: Path) -> None:
     video = run_of("norm=gn", "model=thin_i3d", "task.kind=video")
     with pytest.raises(ValueError, match="of the file's are not in the model .the first is layer1.1.conv1"):
         load_initial_weights(build(video), starting_from(video, path), CPU)
+
+
+def test_other_channels_are_told_by_both_shapes(tmp_path: Path) -> None:
+    gray, color = run_of("norm=gn"), run_of("norm=gn", "data=cifar10")
+    path = save(trained(gray), tmp_path / "w.pt")
+    shapes = r"conv1.weight, \(16, 3, 3, 3\) in the model and \(16, 1, 3, 3\) in the file"
+    with pytest.raises(ValueError, match=shapes):
+        load_initial_weights(build(color), starting_from(color, path), CPU)
