@@ -101,14 +101,17 @@ class Composer:
         Raises:
             ValueError: a key, a choice or a value that the schema refuses.
         """
-        choices: list[Override] = []
+        choices: dict[str, str] = {}  # of a group chosen twice the last
         values: list[Override] = []
         for override in parse(overrides):
-            is_choice = override.key_or_group in GROUPS or override.key_or_group.startswith("hydra/")
-            (choices if is_choice else values).append(override)
+            group = override.key_or_group
+            if group in GROUPS or group.startswith("hydra/"):
+                choices[group] = override.input_line or ""
+            else:
+                values.append(override)
         try:
             # Choosing files takes some 50 ms, setting values 2: a grid's cells share the former.
-            base = self._choose(tuple(sorted(override.input_line or "" for override in choices)))
+            base = self._choose(tuple(sorted(choices.values())))
             config = copy.deepcopy(base)
             ConfigLoaderImpl._apply_overrides_to_config([v for v in values if not is_hydra(v)], config)
         except (HydraException, OmegaConfBaseException) as error:

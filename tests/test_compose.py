@@ -347,3 +347,8 @@ def test_a_run_starts_from_one_of_its_own_norm(plain, words, run):
     assert parent is not None
     assert parent.run.run_id == plain.run(plain.flatten(run)).run_id
     assert parent.command() == f"gnexp train {' '.join(run)} device=cpu threads=1"
+
+
+@pytest.mark.parametrize("names", [("imagenet", "fashion_scenes"), ("fashion_scenes", "imagenet")])
+def test_of_a_group_chosen_twice_the_last_wins(names):
+    assert compose.Composer().run([f"data={name}" for name in names]).data.name == names[-1]

@@ -22,6 +22,7 @@ from gnexp.data.loader import Share
 # What gloo says of a process that has ended; torch has no exception of its own for it.
 _LOST = ("connection closed", "connection reset", "broken pipe", "connection refused", "socket")
 _LATE = ("timed out", "timeout")
+_OF_THE_GROUP = ("gloo", "nccl", "pair closure")  # what gloo closes when time is out does not always name it
 _JOIN_SECONDS = 0.02  # between two looks whether all have come
 _NOTICE_SECONDS = 1.0  # that the others, whose patience ends with ours, take to say so
 
@@ -148,7 +149,7 @@ class Processes:
             yield
         except RuntimeError as error:
             text = str(error).lower()
-            is_groups = isinstance(error, dist.DistError) or "gloo" in text or "nccl" in text
+            is_groups = isinstance(error, dist.DistError) or any(word in text for word in _OF_THE_GROUP)
             if self._group is None or not is_groups:
                 raise
             self._say_waiting()

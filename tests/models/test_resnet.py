@@ -142,5 +142,5 @@ def test_every_worker_has_its_statistics() -> None:
 def test_impossible_grouping_names_the_layer() -> None:
     with pytest.raises(ValueError, match=r"layer bn1: .*got C=16 and G=32; possible: 1, 2, 4, 8, 16"):
         build(ModelConfig(), NormConfig(kind="gn", num_groups=32))
-    with pytest.raises(ValueError, match="model.kind must be one of resnet, vgg, got vit"):
+    with pytest.raises(ValueError, match="model.kind must be one of resnet, vgg, i3d, got vit"):
         build(ModelConfig(kind="vit"), GN)
