@@ -104,15 +104,13 @@ class Composer:
         choices: dict[str, str] = {}  # of a group chosen twice the last
         values: list[Override] = []
         for override in parse(overrides):
-            group = override.key_or_group
-            if group in GROUPS or group.startswith("hydra/"):
+            if (group := override.key_or_group) in GROUPS or group.startswith("hydra/"):
                 choices[group] = override.input_line or ""
             else:
                 values.append(override)
         try:
             # Choosing files takes some 50 ms, setting values 2: a grid's cells share the former.
-            base = self._choose(tuple(sorted(choices.values())))
-            config = copy.deepcopy(base)
+            config = copy.deepcopy(self._choose(tuple(sorted(choices.values()))))
             ConfigLoaderImpl._apply_overrides_to_config([v for v in values if not is_hydra(v)], config)
         except (HydraException, OmegaConfBaseException) as error:
             raise ValueError(explain(error)) from None
