@@ -143,5 +143,5 @@ def _check_for_all(overrides: Sequence[str]) -> None:
             continue
         raise ValueError(
             f"experiment={ALL_EXPERIMENTS} takes every experiment as it is, so {text} cannot be given: only scale, "
-            "seeds, places and hardware can; name one experiment"
+            "seeds, places and hardware can, one value each but of seed; name one experiment"
         )

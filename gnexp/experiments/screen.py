@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import os
 import sys
 import time
@@ -14,6 +15,7 @@ from gnexp.engine.device import norm_impl
 from gnexp.engine.state import State
 from gnexp.engine.train import EpochRecord, StepRecord
 from gnexp.experiments.result import FINISHED, Result
+from gnexp.keys import spell
 
 _NUM_SHOWN = 2  # scores on a line
 
@@ -117,41 +119,41 @@ class Screen:
             self._bar = None
 
 
+_NOT_STATED: dict[str, dict[str, str]] = {  # task -> option -> what is to say of it
+    "classification": dict.fromkeys(
+        (
+            *("model.classifier_std", "model.init_mode"),
+            *("recipe.warmup_epochs", "recipe.momentum", "recipe.nesterov"),
+        ),
+        "",
+    ),
+    "detection": {
+        "batch": " (the prose says 1 image per worker, the published configurations 2)",
+        "recipe.norm_weight_decay": " (stated for fine-tuning, not from scratch)",
+        **dict.fromkeys(("recipe.bias_lr_factor", "recipe.bias_weight_decay", "recipe.warmup_steps"), ""),
+        **dict.fromkeys(("recipe.momentum", "model.freeze_at", "model.box_beta"), ""),
+    },
+    "video": {
+        "recipe.base_lr": " (for 64 clips; how it goes with their number is not stated: in proportion)",
+        **dict.fromkeys(("recipe.momentum", "recipe.nesterov", "recipe.norm_weight_decay"), ""),
+        **dict.fromkeys(("model.dropout", "data.test_crop"), ""),
+    },
+}
+
+
 def not_stated(run: RunConfig) -> list[str]:
     """The options that the paper leaves open, with the values that this run has for them."""
-    options = [f"norm.eps={run.norm.eps:g}"]
+    options = {"norm.eps": ""}
     if run.norm.momentum is not None:
-        options.append(f"norm.momentum={run.norm.momentum:g}")
-        options.append("statistics of evaluation (all three are measured; a score's own name has worker 0's)")
+        options["norm.momentum"] = (
+            ", statistics of evaluation (all three are measured; a score's own name has worker 0's)"
+        )
     if run.norm.renorm_ramp is not None:
-        options.append(f"norm.renorm_ramp={list(run.norm.renorm_ramp)}")
-    if run.task.kind == "detection":
-        return [
-            *options,
-            f"batch={run.batch} (the prose says 1 image per worker, the published configurations 2)",
-            f"recipe.norm_weight_decay={run.recipe.norm_weight_decay} (stated for fine-tuning, not from scratch)",
-            f"recipe.bias_lr_factor={run.recipe.bias_lr_factor}",
-            f"recipe.bias_weight_decay={run.recipe.bias_weight_decay}",
-            f"recipe.warmup_steps={run.recipe.warmup_steps}",
-            f"recipe.momentum={run.recipe.momentum:g}",
-            f"model.freeze_at={run.model.freeze_at}",
-            f"model.box_beta={run.model.box_beta}",
-        ]
-    if run.task.kind == "video":
-        return [
-            *options,
-            f"recipe.base_lr={run.recipe.base_lr:g} for {run.recipe.base_total_batch} clips, in proportion for others",
-            f"recipe.momentum={run.recipe.momentum:g}",
-            f"recipe.nesterov={str(run.recipe.nesterov).lower()}",
-            f"recipe.norm_weight_decay={run.recipe.norm_weight_decay}",
-            f"model.dropout={run.model.dropout}",
-            f"data.test_crop={run.data.test_crop}",
-        ]
-    options += [
-        f"model.classifier_std={run.model.classifier_std:g}",
-        f"model.init_mode={run.model.init_mode}",
-        f"recipe.warmup_epochs={run.recipe.warmup_epochs}",
-        f"recipe.momentum={run.recipe.momentum:g}",
-        f"recipe.nesterov={str(run.recipe.nesterov).lower()}",
-    ]
-    return options
+        options["norm.renorm_ramp"] = ""
+    options |= _NOT_STATED[run.task.kind]
+    return [f"{key}={_spell(operator.attrgetter(key)(run))}{note}" for key, note in options.items()]
+
+
+def _spell(value: object) -> str:
+    """A value as a command line has it."""
+    return spell(list(value) if isinstance(value, tuple) else value)

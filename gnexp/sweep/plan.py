@@ -15,7 +15,7 @@ from gnexp.experiments.result import DIVERGED, RESULT, WEIGHTS, Result, load_res
 from gnexp.keys import spell
 from gnexp.launch import ERROR_FILE, find_run_dir, finished
 
-DONE, TODO, BLOCKED = "done", "to do", "blocked"
+DONE, PENDING, BLOCKED = "done", "to do", "blocked"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +52,7 @@ class PlannedRun:
         """Where it stands before a sweep; blocked where the run it starts from has ended without weights."""
         if self.done_in is not None:
             return DONE
-        return BLOCKED if self.is_blocked and self.parent and self.parent.done_in else TODO
+        return BLOCKED if self.is_blocked and self.parent and self.parent.done_in else PENDING
 
     @property
     def command(self) -> str:
@@ -165,7 +165,7 @@ def _lines(items: Sequence[PlannedRun]) -> list[str]:
     width = max((len(item.title) for item in items), default=0)
     wide = max((len(item.state) for item in items), default=0)
     return [
-        f"{item.state:<{max(wide, len(TODO))}}  {item.title:<{width}}  {item.run.run_id}  {_where(item)}"
+        f"{item.state:<{max(wide, len(PENDING))}}  {item.title:<{width}}  {item.run.run_id}  {_where(item)}"
         for item in items
     ]
 
@@ -181,7 +181,7 @@ def summary(plan: Sequence[PlannedRun]) -> str:
     """How many runs stand where."""
     num = Counter(item.state for item in plan)
     blocked = f", {num[BLOCKED]} blocked" if num[BLOCKED] else ""
-    return f"{len(plan)} runs: {num[DONE]} done, {num[TODO]} to do{blocked}"
+    return f"{len(plan)} runs: {num[DONE]} done, {num[PENDING]} to do{blocked}"
 
 
 def read_error(run_dir: Path) -> str:

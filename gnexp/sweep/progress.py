@@ -13,7 +13,7 @@ from typing import Any
 from tqdm import tqdm
 
 from gnexp.launch import headline
-from gnexp.sweep.plan import TODO, PlannedRun, read_error, readable_result
+from gnexp.sweep.plan import PENDING, PlannedRun, read_error, readable_result
 
 _POLL_SECONDS = 0.5
 
@@ -34,7 +34,7 @@ class Progress(threading.Thread):
     def __init__(self, plan: Sequence[PlannedRun], side_by_side: int) -> None:
         super().__init__(daemon=True)
         self._plan = plan
-        self._todo = [item for item in plan if item.state == TODO]
+        self._todo = [item for item in plan if item.state == PENDING]
         self._side_by_side = max(1, side_by_side)
         self._ended: set[str] = set()
         self._seconds: dict[str, list[float]] = {}  # cell -> what its finished runs took

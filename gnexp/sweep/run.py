@@ -1,4 +1,4 @@
-"""A sweep: which runs are left, how far they are, and what failed. The launcher that runs them is Hydra's affair."""
+"""Runs what a sweep has left, and says what failed."""
 
 from __future__ import annotations
 

@@ -31,13 +31,7 @@ class Classification:
             raise ValueError(
                 f"model={run.model.name} is a network of videos: it needs task.kind=video, and clips"
             )
-        return build_model(
-            run.model,
-            norm_factory(run.norm, run.virtual_workers),
-            channels=run.data.channels,
-            num_classes=run.data.num_classes,
-            generator=generator,
-        )
+        return build_classifier(run, generator)
 
     def trace(self, model: nn.Module, run: RunConfig, num_images: int) -> None:
         """Has (num_images, channels, image_size, image_size) go through the model."""
@@ -78,6 +72,17 @@ class Classification:
         """Top-1 error over all images, in percent."""
         wrong = sum(wrong for wrong, _ in tallies)
         return {"top1_error": 100 * wrong / sum(count for _, count in tallies)}
+
+
+def build_classifier(run: RunConfig, generator: torch.Generator) -> nn.Module:
+    """The initialised network for the run's channels, classes and workers, of images or of videos."""
+    return build_model(
+        run.model,
+        norm_factory(run.norm, run.virtual_workers),
+        channels=run.data.channels,
+        num_classes=run.data.num_classes,
+        generator=generator,
+    )
 
 
 def num_wrong(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

@@ -13,10 +13,8 @@ from gnexp.config import RunConfig
 from gnexp.config.video import VIDEO
 from gnexp.data.clips import Clips
 from gnexp.data.dataset import Batch, Dataset
-from gnexp.models import build_model
 from gnexp.models.i3d import I3D
-from gnexp.nn.norms import norm_factory
-from gnexp.tasks.classification import num_wrong
+from gnexp.tasks.classification import build_classifier, num_wrong
 
 # Videos at once, whose clips go through the model some at a time; of large ones as many as these values hold: 256 MB.
 _EVAL_SIZE, _EVAL_VALUES, _EVAL_CLIPS = 8, 2**26, 10
@@ -39,13 +37,7 @@ class Video:
             raise ValueError(
                 f"model={run.model.name} is a network of images: task.kind=video needs one of kind {VIDEO}"
             )
-        return build_model(
-            run.model,
-            norm_factory(run.norm, run.virtual_workers),
-            channels=run.data.channels,
-            num_classes=run.data.num_classes,
-            generator=generator,
-        )
+        return build_classifier(run, generator)
 
     def trace(self, model: nn.Module, run: RunConfig, num_images: int) -> None:
         """Has (num_images, channels, clip_length, image_size, image_size) go through the model."""

@@ -20,7 +20,7 @@ from gnexp.experiments.throughput import Speeds, choose_speed, read_speeds
 from gnexp.keys import DEFAULT_EXPERIMENT
 from gnexp.launch import start_worker
 from gnexp.overrides import check, parse, question, values_of
-from gnexp.sweep.plan import TODO, PlannedRun, make_plan, summary
+from gnexp.sweep.plan import PENDING, PlannedRun, make_plan, summary
 
 _SPEED = "images_per_second"
 _HEADS = ("runs", "to do", "steps a run", "images a run", "parameters", "GMACs", "train FLOPs", "time a run")
@@ -156,7 +156,7 @@ def _describe(
 ) -> str:
     machine = counted["machine"]
     speeds = [] if speed else read_speeds(*places)
-    todo = {item.run.run_id for item in plan if item.state == TODO}
+    todo = {item.run.run_id for item in plan if item.state == PENDING}
     found = iter(counted["cells"])
     lines: list[str] = []
     rows: list[_Row] = []
@@ -228,7 +228,7 @@ def _aligned(table: Sequence[Sequence[str]]) -> list[str]:
 def _totals(rows: Sequence[_Row], plan: Sequence[PlannedRun]) -> str:
     """Each run once: two cells can be one run, which is the first one's."""
     by_run = {run.run_id: row for row in reversed(rows) for run in row.cell.runs}
-    todo = [by_run[item.run.run_id] for item in plan if item.state == TODO]
+    todo = [by_run[item.run.run_id] for item in plan if item.state == PENDING]
     parts = [summary(plan)]
     if todo:
         flops = [row.flops for row in todo if row.flops is not None]

@@ -49,7 +49,7 @@ class GnexpSweeper(Sweeper):
         from gnexp import compose
         from gnexp.keys import ALL_EXPERIMENTS, spell
         from gnexp.overrides import question
-        from gnexp.sweep.plan import TODO, describe, generations, make_plan
+        from gnexp.sweep.plan import PENDING, describe, generations, make_plan
         from gnexp.sweep.run import run_plan
 
         assert self.config is not None and self.hydra_context is not None
@@ -66,7 +66,7 @@ class GnexpSweeper(Sweeper):
         if self.config.dry_run:
             print(describe(plan, expansions))
             raise SystemExit(0)
-        todo = [item for item in plan if item.state == TODO]
+        todo = [item for item in plan if item.state == PENDING]
         side_by_side, threads = self._share([item.run for item in todo])
         jobs = {}
         for item in todo:

@@ -67,6 +67,16 @@ ERRORS = Score(
         falls="{of} gains {size} against {minus}",
     ),
 )
+_HIGHER_IS_BETTER = Wording(
+    unmeasured="The {measure} of {of} against that of {minus} has not been measured",
+    same="The {measure} of {of} was the same as that of {minus}",
+    rose="The {measure} of {of} was {size} higher than that of {minus}",
+    fell="The {measure} of {of} was {size} lower than that of {minus}",
+    undecided="The {measure} of {of} and that of {minus} are not told apart",
+    rises="The {measure} of {of} is {size} higher than that of {minus}",
+    falls="The {measure} of {of} is {size} lower than that of {minus}",
+)
+_TOP1 = Measure("val/top1_accuracy", "top-1 accuracy")
 ACCURACIES = Score(
     noun="accuracy",
     plural="accuracies",
@@ -79,17 +89,9 @@ ACCURACIES = Score(
         "One learning rate for every norm, chosen on held-out videos (docs/log.md); nothing was selected to show the "
         "effect. It is another network, other data and a shorter schedule,"
     ),
-    measures=(Measure("val/top1_accuracy", "top-1"), Measure("val/top5_accuracy", "top-5")),
-    compared=(Measure("val/top1_accuracy", "top-1"),),
-    wording=Wording(
-        unmeasured="The accuracy of {of} against that of {minus} has not been measured",
-        same="The accuracy of {of} was the same as that of {minus}",
-        rose="The accuracy of {of} was {size} higher than that of {minus}",
-        fell="The accuracy of {of} was {size} lower than that of {minus}",
-        undecided="The accuracy of {of} and that of {minus} are not told apart",
-        rises="The accuracy of {of} is {size} higher than that of {minus}",
-        falls="The accuracy of {of} is {size} lower than that of {minus}",
-    ),
+    measures=(_TOP1, Measure("val/top5_accuracy", "top-5 accuracy")),
+    compared=(_TOP1,),
+    wording=_HIGHER_IS_BETTER,
 )
 _BOX, _MASK = (
     tuple(Measure(f"val/{of}_ap{iou}", f"{of} AP{iou}") for iou in ("", "50", "75")) for of in ("box", "mask")
@@ -108,13 +110,5 @@ APS = Score(
     ),
     measures=(*_BOX, *_MASK),
     compared=(_BOX[0], _MASK[0]),
-    wording=Wording(
-        unmeasured="The {measure} of {of} against that of {minus} has not been measured",
-        same="The {measure} of {of} was the same as that of {minus}",
-        rose="The {measure} of {of} was {size} higher than that of {minus}",
-        fell="The {measure} of {of} was {size} lower than that of {minus}",
-        undecided="The {measure} of {of} and that of {minus} are not told apart",
-        rises="The {measure} of {of} is {size} higher than that of {minus}",
-        falls="The {measure} of {of} is {size} lower than that of {minus}",
-    ),
+    wording=_HIGHER_IS_BETTER,
 )
