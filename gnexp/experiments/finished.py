@@ -83,7 +83,13 @@ def save_pictures(state: State, num: int, stats: str, directory: Path) -> Path:
             for name, content in state.task.draw(model, batch, state.dataset):
                 write_bytes(folder / name, content)
                 digests[name] = hashlib.sha256(content).hexdigest()
+    result = directory / RESULT
     Pictures(
-        run_id=state.run.run_id, eval_stats=stats, least_score=LEAST_SCORE, sha256=digests, **commit()
+        run_id=state.run.run_id,
+        eval_stats=stats,
+        least_score=LEAST_SCORE,
+        result=hashlib.sha256(result.read_bytes()).hexdigest() if result.exists() else None,
+        sha256=digests,
+        **commit(),
     ).save(folder / PICTURES)
     return folder

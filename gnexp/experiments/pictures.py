@@ -20,6 +20,9 @@ class Pictures:
     run_id: str
     eval_stats: str  # running statistics that evaluated the model
     least_score: float  # of the detections that are drawn, in [0, 1]
+    result: (
+        str | None
+    )  # sha256 of the run's result.json: of which training they are; None where there was none
     commit: str  # of the code that drew
     dirty: bool | None
     sha256: dict[str, str]  # file name, which is the image's id, -> digest; in the order of val

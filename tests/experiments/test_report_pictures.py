@@ -37,6 +37,11 @@ def page(folder: Path) -> str:
     return (folder / "results" / "figures" / "detections.md").read_text()
 
 
+def digest_of_result(runs_dir: Path, run: RunConfig) -> str | None:
+    path = directory_of(runs_dir, run) / "result.json"
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else None
+
+
 def write_pictures(runs_dir: Path, run: RunConfig, word: str = "drawn", **changes: Any) -> Path:
     """What gnexp eval leaves: three pictures, of which an exhibit may show two."""
     folder = directory_of(runs_dir, run) / "images"
@@ -48,6 +53,7 @@ def write_pictures(runs_dir: Path, run: RunConfig, word: str = "drawn", **change
         "run_id": run.run_id,
         "eval_stats": "worker0",
         "least_score": 0.5,
+        "result": digest_of_result(runs_dir, run),
         "commit": "fedcba9876543210",
         "dirty": False,
         "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()},
@@ -172,19 +178,41 @@ def test_fields_that_nobody_draws_with_are_a_note(folder: Path, changes: dict[st
     assert any("does not say what pictures show" in note and words in note for note in rendered.notes)
 
 
-def test_pictures_of_another_training_than_the_recorded_one_are_not_collected(folder: Path) -> None:
+def test_pictures_of_another_training_than_the_recorded_one_are_not_shown(folder: Path) -> None:
     render_in(folder)
-    store = folder / "results" / "figures" / "detections"
-    shutil.rmtree(store)
     write_aps(folder / "runs", [GN], {0: 31.0}, mask=4.0)  # made again: other weights, another result
-    rendered = render_in(folder)
-    name = directory_of(folder / "runs", GN)
-    wanted = f"not collected: {name / 'images'}, since the result of {name.name} is not the one recorded"
-    assert wanted in rendered.notes
-    assert {path.name for path in store.glob("*.json")} == {f"{BN.run_id}.json"}
-    assert "box AP 30.0 over all of val, pictures –" in page(folder)
+    render_in(folder)
+    assert "box AP 30.0 over all of val, trained at" in page(folder), (
+        "the recorded result's own pictures stay"
+    )
+    rendered = render_in(folder, overwrite=True)
+    words = f"is of another training than the recorded result of {GN.run_id}"
+    assert any(note.startswith("not collected: ") and words in note for note in rendered.notes)
+    assert "box AP 31.0 over all of val, pictures –" in page(folder)
+    assert any(words in problem for problem in problems(folder))
+    write_pictures(folder / "runs", GN, "drawn anew")
     render_in(folder, overwrite=True)
-    assert "box AP 31.0 over all of val, trained at" in page(folder)
+    assert "box AP 31.0 over all of val, trained at" in page(folder) and problems(folder) == []
+
+
+def test_a_copy_of_a_run_beside_it_serves_where_it_has_the_pictures(folder: Path) -> None:
+    own = directory_of(folder / "runs", GN)
+    shutil.copytree(own, own.with_name(f"{own.name}-copy"))
+    (own / "images" / "pictures.json").unlink()
+    assert render_in(folder).notes == () and f"(detections/{GN.run_id}-" in page(folder)
+
+
+def test_pictures_that_nothing_shows_any_more_are_told_and_removed(folder: Path) -> None:
+    render_in(folder, num_images=3)
+    store = folder / "results" / "figures" / "detections"
+    foreign = store / f"{'0' * 12}-{7:012d}.png"
+    foreign.write_bytes(b"of a run that no cell names")
+    third = store / f"{GN.run_id}-{11:012d}.png"
+    assert third.exists()
+    told = [problem for problem in problems(folder) if "is left over" in problem]
+    assert any(str(third) in problem for problem in told) and any(str(foreign) in problem for problem in told)
+    render_in(folder)
+    assert not third.exists() and not foreign.exists() and problems(folder) == []
 
 
 def test_the_answer_is_not_that_nothing_was_measured(folder: Path) -> None:
@@ -203,6 +231,7 @@ def test_a_missing_picture_is_a_dash_and_the_commands_that_make_it(folder: Path)
     *_, train, draw = text.strip().splitlines()
     assert train.split()[:2] == ["gnexp", "train"] and "norm=bn" in train and train.endswith("seed=0")
     assert draw.strip() == f"gnexp eval run={BN.run_id} save_images=2"
+    assert f"gnexp eval run={BN.run_id} save_images=2" in (folder / "results" / "report.html").read_text()
     assert problems(folder) == []
 
 

@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from gnexp.compose import Composer
-from gnexp.config import to_dict
+from gnexp.config import science, to_dict
 from gnexp.engine.checkpoint import save_tensors
 from gnexp.experiments import finished
 from gnexp.experiments.pictures import load_pictures
+from gnexp.experiments.result import Result
 from gnexp.jobs import eval as job
 from gnexp.tasks import build_task
 from gnexp.tasks.detection import Detection
@@ -31,6 +32,16 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (directory / "spec.json").write_text(json.dumps(spec))
     model = build_task(run.task).build_model(run, torch.Generator().manual_seed(0))
     save_tensors(directory / "weights.pt", {"run_id": run.run_id, "model": model.state_dict()})
+    values = {
+        "metrics": {},
+        "series": [],
+        "num_parameters": 1,
+        "data_fingerprint": "0",
+        "env": [],
+        "seconds": 1.0,
+    }
+    named = {"run_id": run.run_id, "label": run.label, "scale": run.scale, "science": science(run)}
+    Result(status="finished", **named, **values).save(directory / "result.json")
     return directory
 
 
@@ -71,6 +82,7 @@ def test_pictures_are_drawn_at_the_runs_precision_and_the_state_is_built_once(
     assert precisions == [torch.bfloat16] * 2
     about = load_pictures(run_dir / "images" / "pictures.json")
     assert (about.run_id, about.eval_stats) == (run_dir.name.partition("-")[0], "worker0")
+    assert about.result == hashlib.sha256((run_dir / "result.json").read_bytes()).hexdigest()
     names = ["000000000001.png", "000000000002.png"]
     assert list(about.sha256) == names
     assert sorted(path.name for path in (run_dir / "images").iterdir()) == [*names, "pictures.json"]

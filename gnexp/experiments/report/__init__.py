@@ -18,7 +18,13 @@ from gnexp.experiments.report.figures import digest_of, draw_png, draw_svg
 from gnexp.experiments.report.gaps import gap_blocks, gap_rows, gap_sentences
 from gnexp.experiments.report.page import make_page, make_readme, without_drawings
 from gnexp.experiments.report.parse import parse_exhibit
-from gnexp.experiments.report.pictures import Shown, collect_pictures, load_shown, picture_blocks
+from gnexp.experiments.report.pictures import (
+    Shown,
+    collect_pictures,
+    is_shown,
+    load_shown,
+    picture_blocks,
+)
 from gnexp.experiments.report.plot_by_batch import plot_by_batch
 from gnexp.experiments.report.plot_by_epoch import plot_by_epoch
 from gnexp.experiments.report.plot_gap import plot_gap
@@ -94,7 +100,7 @@ def render(
     contents = plan.contents(found, notes, is_whole=is_whole)
     for name, content in contents.items():
         write_bytes(results_dir / name, content)
-    for name in _stale(results_dir, plan, contents):
+    for name in _stale(results_dir, plan, found, contents):
         (results_dir / name).unlink()
     return Rendered(
         collected=tuple(collected),
@@ -133,7 +139,7 @@ def check(
             problems.append(f"{path} is not what the runs say; run `gnexp report` and look at the difference")
     problems += [
         f"{results_dir / name} is left over: nothing renders it"
-        for name in _stale(results_dir, plan, contents)
+        for name in _stale(results_dir, plan, found, contents)
     ]
     return problems
 
@@ -192,10 +198,21 @@ class _Plan:
         for exhibit in self.exhibits:
             if exhibit.kind == PICTURES:
                 small = self._measure(exhibit, exhibit.experiments, "small", results)
-                shown, told = load_shown(exhibit, small, results_dir / "figures" / exhibit.id)
+                shown, told = load_shown(exhibit, small, results_dir)
                 pictures[exhibit.id] = shown
                 notes += told
         return _Found(results, pictures), notes
+
+    def unshown_pictures(self, results_dir: Path, collected: _Found) -> list[str]:
+        """Collected pictures that no exhibit shows any more."""
+        return [
+            f"figures/{exhibit.id}/{path.name}"
+            for exhibit in self.exhibits
+            if exhibit.kind == PICTURES
+            for small in [self._measure(exhibit, exhibit.experiments, "small", {})]
+            for path in sorted((results_dir / "figures" / exhibit.id).glob("*"))
+            if not is_shown(exhibit, small, collected.pictures[exhibit.id], path.name)
+        ]
 
     def sections(self, collected: _Found) -> list[Section]:
         """The exhibits with what was measured for each."""
@@ -245,7 +262,7 @@ class _Plan:
         return contents
 
 
-def _stale(results_dir: Path, plan: _Plan, contents: Mapping[str, bytes]) -> list[str]:
+def _stale(results_dir: Path, plan: _Plan, found: _Found, contents: Mapping[str, bytes]) -> list[str]:
     """Files of these exhibits that an earlier report wrote and this one does not."""
     names = [
         f"{folder}/{exhibit.id}{ending}"
@@ -253,7 +270,8 @@ def _stale(results_dir: Path, plan: _Plan, contents: Mapping[str, bytes]) -> lis
         for folder, endings in (("tables", (".md", ".csv")), ("figures", (".svg", ".png", ".md")))
         for ending in endings
     ]
-    return [name for name in names if name not in contents and (results_dir / name).exists()]
+    stale = [name for name in names if name not in contents and (results_dir / name).exists()]
+    return stale + plan.unshown_pictures(results_dir, found)
 
 
 def _essence(name: str, content: bytes) -> object:

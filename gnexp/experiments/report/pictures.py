@@ -19,7 +19,7 @@ from gnexp.experiments.report.cells import Measured, Measurements
 from gnexp.experiments.report.collect import count, run_directories
 from gnexp.experiments.report.exhibit import Exhibit
 from gnexp.experiments.report.words import DASH, join
-from gnexp.experiments.result import DIVERGED, RESULT
+from gnexp.experiments.result import DIVERGED
 from gnexp.files import write_bytes
 
 
@@ -41,9 +41,6 @@ def collect_pictures(
 ) -> tuple[list[Path], list[str]]:
     """Copies the pictures of runs into results_dir/figures/<exhibit>, a run's all or none.
 
-    Only of runs whose result is the recorded one: the same run made again elsewhere has other weights, and its pictures
-    would stand beside a score that is not theirs.
-
     Returns:
         The files written, and notes on what cannot be taken or was kept.
     """
@@ -51,18 +48,12 @@ def collect_pictures(
     notes: list[str] = []
     folder = results_dir / "figures" / exhibit.id
     runs = {run.run_id: run for run in shown_runs(exhibit, small)}
-    for run_id, directories in run_directories(runs_dir, runs).items():
-        drawn = [directory for directory in directories if (directory / FOLDER / PICTURES).exists()]
-        recorded = results_dir / "runs" / f"{run_id}.json"
-        source = next((d / FOLDER / PICTURES for d in drawn if _is_same(d / RESULT, recorded)), None)
-        if source is None:
-            notes += [
-                f"not collected: {directory / FOLDER}, since the result of {directory.name} is not the one recorded"
-                for directory in drawn
-            ]
+    directories = run_directories(runs_dir, runs).items()
+    for run_id, source in ((i, d / FOLDER / PICTURES) for i, found in directories for d in found):
+        if not source.exists():
             continue
         try:
-            found = _read(exhibit, run_id, source)
+            shown = _read(exhibit, run_id, source, results_dir)
         except (ValueError, OSError) as error:
             notes.append(f"not collected: {error}")
             continue
@@ -74,22 +65,25 @@ def collect_pictures(
                 )
             continue
         target.unlink(missing_ok=True)  # written last: it says that all of them are there
-        contents = {folder / f"{run_id}-{name}": content for name, content in found.contents.items()}
+        contents = {folder / f"{run_id}-{name}": content for name, content in shown.contents.items()}
         for path, content in {**contents, target: source.read_bytes()}.items():
             write_bytes(path, content)
             written.append(path)
     return written, notes
 
 
-def load_shown(exhibit: Exhibit, small: Measurements, folder: Path) -> tuple[dict[str, Shown], list[str]]:
+def load_shown(
+    exhibit: Exhibit, small: Measurements, results_dir: Path
+) -> tuple[dict[str, Shown], list[str]]:
     """The collected pictures by run_id; those that are torn or not what was collected become a note."""
     shown: dict[str, Shown] = {}
     notes: list[str] = []
+    folder = results_dir / "figures" / exhibit.id
     for run in shown_runs(exhibit, small):
         about = folder / f"{run.run_id}.json"
         if about.exists():
             try:
-                shown[run.run_id] = _read(exhibit, run.run_id, about, f"{run.run_id}-")
+                shown[run.run_id] = _read(exhibit, run.run_id, about, results_dir, f"{run.run_id}-")
             except (ValueError, OSError) as error:
                 # Relative to results/, so that the report's text is the same in any folder.
                 place = f"figures/{folder.name}"
@@ -97,6 +91,13 @@ def load_shown(exhibit: Exhibit, small: Measurements, folder: Path) -> tuple[dic
                     f"left out: {str(error).replace(str(folder), place)}; collect it with overwrite=true"
                 )
     return shown, notes
+
+
+def is_shown(exhibit: Exhibit, small: Measurements, shown: Mapping[str, Shown], name: str) -> bool:
+    """Whether a file of figures/<exhibit> is one that it shows, or would if it were whole."""
+    run_ids = {run.run_id for run in shown_runs(exhibit, small)}
+    run_id, _, picture = name.removesuffix(".json").partition("-")
+    return run_id in run_ids and (not picture or run_id not in shown or picture in shown[run_id].contents)
 
 
 def picture_blocks(exhibit: Exhibit, small: Measurements, shown: Mapping[str, Shown]) -> list[Block]:
@@ -139,16 +140,14 @@ def picture_blocks(exhibit: Exhibit, small: Measurements, shown: Mapping[str, Sh
     return blocks
 
 
-def _is_same(one: Path, other: Path) -> bool:
-    """Whether both files are there and hold the same."""
-    return one.exists() and other.exists() and one.read_bytes() == other.read_bytes()
-
-
-def _read(exhibit: Exhibit, run_id: str, about: Path, prefix: str = "") -> Shown:
+def _read(exhibit: Exhibit, run_id: str, about: Path, results_dir: Path, prefix: str = "") -> Shown:
     """The first pictures that lie beside `about`, each compared with its digest.
 
+    The same run made again has other weights, and its pictures would stand beside a score that is not theirs.
+
     Raises:
-        ValueError: they are another run's, drawn otherwise than the exhibit wants, too few, or other bytes.
+        ValueError: they are another run's or another training's than the recorded one, drawn otherwise than the exhibit
+            wants, too few, or other bytes.
     """
     found = load_pictures(about)
     again = f"run gnexp eval run={run_id} {_settings(exhibit)} again"
@@ -157,6 +156,9 @@ def _read(exhibit: Exhibit, run_id: str, about: Path, prefix: str = "") -> Shown
             f"{about} is of run {found.run_id} under {found.eval_stats}, wanted are {run_id} and "
             f"{exhibit.eval_stats}; {again}"
         )
+    recorded = results_dir / "runs" / f"{run_id}.json"
+    if not recorded.exists() or found.result != hashlib.sha256(recorded.read_bytes()).hexdigest():
+        raise ValueError(f"{about} is of another training than the recorded result of {run_id}; {again}")
     names = list(found.sha256)[: exhibit.num_images]
     if len(names) < exhibit.num_images:
         raise ValueError(
