@@ -169,6 +169,7 @@ class _Session:
             data_fingerprint=self.state.dataset.fingerprint,
             env=env,
             seconds=round(sum(t["train_seconds"] + t["eval_seconds"] for t in timing), 1),
+            num_skipped=_num_lines(self.directory / SKIPPED),
         )
 
     def _say_status(self, word: str) -> None:

@@ -143,17 +143,15 @@ _NOT_STATED: dict[str, dict[str, str]] = {  # task -> option -> what is to say o
 
 def not_stated(run: RunConfig) -> list[str]:
     """The options that the paper leaves open, with the values that this run has for them."""
-    options = {"norm.eps": ""}
-    if run.norm.momentum is not None:
-        options["norm.momentum"] = (
-            ", statistics of evaluation (all three are measured; a score's own name has worker 0's)"
-        )
-    if run.norm.renorm_ramp is not None:
-        options["norm.renorm_ramp"] = ""
-    options |= _NOT_STATED[run.task.kind]
-    return [f"{key}={_spell(operator.attrgetter(key)(run))}{note}" for key, note in options.items()]
-
-
-def _spell(value: object) -> str:
-    """A value as a command line has it."""
-    return spell(list(value) if isinstance(value, tuple) else value)
+    of_norm = {"norm.eps": "", "norm.momentum": "", "norm.renorm_ramp": ""}
+    told = []
+    for key, note in {**of_norm, **_NOT_STATED[run.task.kind]}.items():
+        value = operator.attrgetter(key)(run)
+        if value is None and key in of_norm:  # a norm without it
+            continue
+        told.append(f"{key}={list(value) if isinstance(value, tuple) else spell(value)}{note}")
+        if key == "norm.momentum":
+            told.append(
+                "statistics of evaluation (all three are measured; a score's own name has worker 0's)"
+            )
+    return told

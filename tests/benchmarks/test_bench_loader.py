@@ -1,7 +1,6 @@
 """The benchmark of the loader reports no speed where its images are not those of the plain way."""
 
 import dataclasses
-import importlib.util
 import json
 import sys
 from collections.abc import Callable
@@ -13,20 +12,12 @@ import pytest
 import torch
 
 from gnexp.data.dataset import Batch
-
-FOLDER = Path(__file__).parents[2] / "benchmarks"
+from tests.benchmarks.benchmark import load_benchmark
 
 
 @pytest.fixture(scope="module")
 def bench() -> ModuleType:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(FOLDER)
-        spec = importlib.util.spec_from_file_location("bench_loader", FOLDER / "bench_loader.py")
-        assert spec is not None and spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules["bench_loader"] = module
-        spec.loader.exec_module(module)
-    return module
+    return load_benchmark("bench_loader")
 
 
 def test_it_measures_every_pipeline(

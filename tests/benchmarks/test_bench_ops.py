@@ -1,29 +1,25 @@
 """The benchmark of the GN op prints no speed of what is not float64's; its GPU part is tried on tiny shapes here."""
 
 import argparse
-import importlib
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from types import ModuleType
 
 import pytest
 import torch
 
 from gnexp.config import ModelConfig
+from tests.benchmarks.benchmark import load_benchmark
 
-FOLDER = Path(__file__).parents[2] / "benchmarks"
 CPU = torch.device("cpu")
 TINY = ModelConfig(name="tiny", blocks=(1, 1), widths=(8, 16), default_num_groups=4)
 
 
 @pytest.fixture(scope="module")
 def bench() -> Iterator[ModuleType]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(FOLDER)
-        threads = torch.get_num_threads()
-        yield importlib.import_module("bench_ops")
-        torch.set_num_threads(threads)
+    threads = torch.get_num_threads()
+    yield load_benchmark("bench_ops")
+    torch.set_num_threads(threads)
 
 
 def rows(bench: ModuleType, capsys: pytest.CaptureFixture[str]) -> tuple[list[dict[str, object]], str]:

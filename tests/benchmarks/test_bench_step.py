@@ -1,9 +1,6 @@
 """The benchmark of the step reports no speed where the two sides do not compute the same."""
 
-import importlib.util
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -13,17 +10,12 @@ import torch
 from gnexp.compose import Composer
 from gnexp.config import RunConfig
 from gnexp.engine.state import State, build
-
-PATH = Path(__file__).parents[2] / "benchmarks" / "bench_step.py"
+from tests.benchmarks.benchmark import load_benchmark
 
 
 @pytest.fixture(scope="module")
 def bench() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("bench_step", PATH)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["bench_step"] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
+    module = load_benchmark("bench_step")
     vars(module)["NUM_IMAGES"] = 64
     return module
 

@@ -1,6 +1,5 @@
 """The benchmark of video decoding reports no speed where its clips are not those of the plain loop."""
 
-import importlib.util
 import json
 import sys
 from pathlib import Path
@@ -8,19 +7,12 @@ from types import ModuleType
 
 import pytest
 
-FOLDER = Path(__file__).parents[2] / "benchmarks"
+from tests.benchmarks.benchmark import load_benchmark
 
 
 @pytest.fixture(scope="module")
 def bench() -> ModuleType:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(FOLDER)
-        spec = importlib.util.spec_from_file_location("bench_video", FOLDER / "bench_video.py")
-        assert spec is not None and spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules["bench_video"] = module
-        spec.loader.exec_module(module)
-    return module
+    return load_benchmark("bench_video")
 
 
 @pytest.fixture

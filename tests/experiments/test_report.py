@@ -262,6 +262,17 @@ def test_diverged_seeds_are_counted_and_kept_out_of_means(tmp_path: Path) -> Non
     assert row(errors, "GN, ours")[1] == "3 of 3 diverged"
 
 
+def test_skipped_files_are_told(tmp_path: Path) -> None:
+    first, *rest = runs_of("sizes")
+    write_runs(tmp_path / "runs", rest)
+    write_runs(tmp_path / "runs", [first], num_skipped=3)
+    render_in(tmp_path, [TABLE])
+    for page in ("README.md", "report.html"):
+        text = (tmp_path / "results" / page).read_text()
+        assert "those of val left out of the scores: " in text
+        assert text.count(f"{first.run_id}") == 1
+
+
 def test_paper_scale_shows_the_difference(tmp_path: Path) -> None:
     write_runs(tmp_path / "runs", runs_of("sizes", "paper")[:1], error=24.0)
     render_in(tmp_path, [TABLE])

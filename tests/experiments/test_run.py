@@ -203,7 +203,8 @@ def test_images_that_others_stand_in_for_are_listed(tmp_path: Path) -> None:
     assert line.startswith(f"{bad}\t")
     log = (spec.directory / "log.txt").read_text()
     assert log.count("warning: 1 file(s) cannot be read, others stand in for those of training") == 1
-    assert load_result(spec.directory / "result.json").status == "finished"
+    result = load_result(spec.directory / "result.json")
+    assert (result.status, result.num_skipped) == ("finished", 1)
 
 
 def test_images_that_cannot_be_read_are_listed_over_sittings(tmp_path: Path) -> None:
