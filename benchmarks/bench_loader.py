@@ -172,7 +172,7 @@ def rows_of(rates: dict[str, list[float]]) -> list[dict[str, object]]:
 def processor() -> str:
     """The machine's processor, as Linux names it."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()

@@ -107,7 +107,7 @@ def _end_children() -> int:
     """Ends the processes that are left, with their loader processes; returns how many there were."""
     own = os.getpid()
     try:
-        left = Path(f"/proc/{own}/task/{own}/children").read_text().split()
+        left = Path(f"/proc/{own}/task/{own}/children").read_text(encoding="utf-8").split()
     except OSError:  # no Linux
         return 0
     for pid in map(int, left):

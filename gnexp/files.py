@@ -41,7 +41,7 @@ def locked_folder(folder: Path, lock: str) -> Iterator[None]:
         lock: name of the file in it that is locked; it stays.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / lock, "a") as file:
+    with open(folder / lock, "a", encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 

@@ -65,7 +65,7 @@ def _finished_run(run_dir: Path) -> str:
         raise ValueError(f"init={run_dir.name} has not finished; train it first, or name a file of weights")
     if result.status != FINISHED or not (run_dir / WEIGHTS).is_file():
         raise ValueError(f"init={run_dir.name} has no final weights ({result.status}); choose another run")
-    spec_id = json.loads((run_dir / "spec.json").read_text())["run_id"]
+    spec_id = json.loads((run_dir / "spec.json").read_text(encoding="utf-8"))["run_id"]
     if spec_id != result.run_id:
         raise ValueError(f"{run_dir} holds the spec of {spec_id} and the result of {result.run_id}")
     return result.run_id

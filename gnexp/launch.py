@@ -61,7 +61,7 @@ def num_cores() -> int:
     """Cores that this process may use: its affinity, and the share that a container grants."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
-        quota, period = _CGROUP_CPU.read_text().split()
+        quota, period = _CGROUP_CPU.read_text(encoding="utf-8").split()
         return max(1, min(cores, int(quota) // int(period)))
     except (OSError, ValueError):  # no Linux container, or "max": no limit
         return cores
@@ -135,7 +135,7 @@ def write_spec(run: RunConfig, run_dir: Path, rank: int = 0) -> Path:
 def _spec_id(spec: Path) -> str | None:
     """The run_id of what a spec says; None where it is torn, since it is then written anew."""
     try:
-        return from_dict(json.loads(spec.read_text())["config"]).run_id
+        return from_dict(json.loads(spec.read_text(encoding="utf-8"))["config"]).run_id
     except (ValueError, TypeError, KeyError, AttributeError):
         return None
 

@@ -59,7 +59,11 @@ def _first_host(nodes: str) -> str:
         return nodes.split(",")[0]
     try:
         listed = subprocess.run(
-            ["scontrol", "show", "hostnames", nodes], capture_output=True, text=True, check=True, timeout=20
+            ["scontrol", "show", "hostnames", nodes],
+            capture_output=True,
+            encoding="utf-8",
+            check=True,
+            timeout=20,
         )
         return listed.stdout.split()[0]
     except (OSError, subprocess.SubprocessError, IndexError):

@@ -107,7 +107,7 @@ def _log_traceback(directory: Path | None) -> str:
         traceback.print_exc()
         return ""
     log = directory / "log.txt"
-    with open(log, "a") as file:
+    with open(log, "a", encoding="utf-8") as file:
         traceback.print_exc(file=file)
     return f" (see {log})"
 

@@ -43,7 +43,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--write", action="store_true", help="put the table into docs/reproduce.md")
     if parser.parse_args().write:
-        text = PAGE.read_text()
+        text = PAGE.read_text(encoding="utf-8")
         before, after = text[: text.index(BEGIN) + len(BEGIN)], text[text.index(END) :]
         write_text(PAGE, f"{before}\n{make_table()}\n{after}")
     else:
@@ -68,7 +68,7 @@ def experiments() -> list[str]:
 def _row(experiment: str) -> tuple[str, ...]:
     small, paper = (_runs(expand(experiment, scale)) for scale in ("small", "paper"))
     seconds = [
-        json.loads(path.read_text())["seconds"]
+        json.loads(path.read_text(encoding="utf-8"))["seconds"]
         for run in small
         if (path := RUNS / f"{run.run_id}.json").exists()
     ]

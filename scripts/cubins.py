@@ -131,7 +131,7 @@ def inspect(variant: Variant, arch: int) -> dict[str, Any]:
 
 def _dump(option: str, path: Path) -> str:
     command = [str(BIN / "cuobjdump"), option, str(path)]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return subprocess.run(command, capture_output=True, encoding="utf-8", check=True).stdout
 
 
 def main() -> None:

@@ -93,7 +93,7 @@ def processes_of(runs_dir: Path) -> list[int]:
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            is_ended = (entry / "stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+            is_ended = (entry / "stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()[0] == "Z"
             if not is_ended and str(runs_dir).encode() in (entry / "cmdline").read_bytes():
                 found.append(int(entry.name))
     return sorted(found)
@@ -144,7 +144,9 @@ def disturb(
             time.sleep(0.05)
     command = start(words, folder, log)
     if (code := command.wait(300)) != 0:
-        run.problem = f"the last start left with exit code {code}: {log.read_text().splitlines()[-1]}"
+        run.problem = (
+            f"the last start left with exit code {code}: {log.read_text(encoding='utf-8').splitlines()[-1]}"
+        )
 
 
 def difference(ours: Path, expected: Path) -> str:
@@ -215,7 +217,7 @@ def _soak(options: argparse.Namespace, folder: Path, begin: float) -> int:
         place, start_time = folder / f"whole{number}", time.monotonic()
         place.mkdir()
         if start(words[name], place, place / "said.txt").wait(600) != 0:
-            print((place / "said.txt").read_text(), file=sys.stderr)
+            print((place / "said.txt").read_text(encoding="utf-8"), file=sys.stderr)
             return False
         seconds[name] = time.monotonic() - start_time
         return True

@@ -15,13 +15,13 @@ from gnexp.config import from_dict, science
 from gnexp.experiments.result import Result
 
 spec_path = Path(sys.argv[2])
-spec = json.loads(spec_path.read_text())
+spec = json.loads(spec_path.read_text(encoding="utf-8"))
 run = from_dict(spec["config"])
 folder = spec_path.parent
 what, _, only = os.environ.get("FAKE_WORKER", "finish").partition(" ")
 if only and only not in run.label:
     what = "finish"
-with (folder / "seen.jsonl").open("a") as file:
+with (folder / "seen.jsonl").open("a", encoding="utf-8") as file:
     environment = {
         name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "GNEXP_QUIET")
     }
@@ -42,16 +42,18 @@ if what == "wait":
     caught = []
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda number, frame: caught.append(number))
-    (folder / "waiting").write_text(str(os.getpid()))
+    (folder / "waiting").write_text(str(os.getpid()), encoding="utf-8")
     while not caught:
         time.sleep(0.02)
     time.sleep(0.3)  # a second signal for the same key would be counted
-    (folder / "caught.json").write_text(json.dumps(caught))
+    (folder / "caught.json").write_text(json.dumps(caught), encoding="utf-8")
     sys.exit(130 if caught[0] == signal.SIGINT else 75)
 series = [{"epoch": epoch, "val/top1_error": 20.0 - epoch} for epoch in range(1, run.recipe.epochs + 1)]
-(folder / "metrics.jsonl").write_text("".join(json.dumps(record) + "\n" for record in series))
+(folder / "metrics.jsonl").write_text(
+    "".join(json.dumps(record) + "\n" for record in series), encoding="utf-8"
+)
 if what != "diverge":
-    (folder / "weights.pt").write_text("what a run that starts from this one would read")
+    (folder / "weights.pt").write_text("what a run that starts from this one would read", encoding="utf-8")
 Result(
     run_id=run.run_id,
     label=run.label,

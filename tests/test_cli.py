@@ -151,7 +151,7 @@ def test_a_users_mistake_is_one_line_and_exit_code_2(tmp_path, monkeypatch, capf
 
 
 def test_a_file_in_the_way_of_runs(tmp_path):
-    (tmp_path / "runs").write_text("")
+    (tmp_path / "runs").write_text("", encoding="utf-8")
     done = gnexp_process("train", "scale=smoke", cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr.startswith("gnexp: error: cannot write to runs")
@@ -188,7 +188,7 @@ def test_eval_prints_the_workers_scores(tmp_path, monkeypatch, capfd):
         "worker0     12.35",
         "mean        12.00",
     ]
-    last = json.loads((run_dir / "seen.jsonl").read_text().splitlines()[-1])
+    last = json.loads((run_dir / "seen.jsonl").read_text(encoding="utf-8").splitlines()[-1])
     assert last["arguments"] == ["eval", f"runs/{run_dir.name}/spec.json", "all", "0"]
 
 
@@ -200,7 +200,7 @@ def test_report_renders_and_checks(tmp_path, monkeypatch, capfd):
     table = tmp_path / "results" / "tables" / "table1.md"
     assert str(table.relative_to(tmp_path)) in shown.splitlines()
     assert cli.main(["report", "exhibit=table1", "--check"]) == 0
-    table.write_text("other")
+    table.write_text("other", encoding="utf-8")
     assert cli.main(["report", "exhibit=table1", "--check"]) == 1
     assert "table1.md" in capfd.readouterr().err
 

@@ -61,10 +61,14 @@ def test_train_makes_a_result_and_again_says_so(folder):
     assert code == 0, err
     assert "epoch 2/2" in out
     (run_dir,) = (folder / "runs").iterdir()
-    result = json.loads((run_dir / "result.json").read_text())
+    result = json.loads((run_dir / "result.json").read_text(encoding="utf-8"))
     assert result["status"] == "finished"
     assert 0 <= result["metrics"]["val/top1_error"] <= 100
-    assert json.loads((run_dir / "spec.json").read_text())["run_id"] == result["run_id"] == run_dir.name[:12]
+    assert (
+        json.loads((run_dir / "spec.json").read_text(encoding="utf-8"))["run_id"]
+        == result["run_id"]
+        == run_dir.name[:12]
+    )
     code, out, err = gnexp(folder, "train", "norm=gn", *SMOKE)
     assert (code, err) == (0, "")
     assert (
@@ -77,7 +81,7 @@ def test_eval_scores_the_final_weights_as_training_did(folder):
     (run_dir,) = (folder / "runs").iterdir()
     code, out, err = gnexp(folder, "eval", f"run={run_dir.name[:8]}")
     assert code == 0, err
-    error = json.loads((run_dir / "result.json").read_text())["metrics"]["val/top1_error"]
+    error = json.loads((run_dir / "result.json").read_text(encoding="utf-8"))["metrics"]["val/top1_error"]
     assert out.splitlines()[-1] == f"worker0     {error:.2f}"
 
 
@@ -142,7 +146,7 @@ def test_a_signal_while_the_config_is_composed_is_one_line(tmp_path, number, cod
         process_group=0,
     )
     maps = Path(f"/proc/{process.pid}/maps")
-    while "_yaml" not in maps.read_text():  # Hydra is being imported
+    while "_yaml" not in maps.read_text(encoding="utf-8"):  # Hydra is being imported
         assert process.poll() is None
     process.send_signal(number)
     _, err = process.communicate(timeout=30)

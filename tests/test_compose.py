@@ -52,8 +52,8 @@ scales:
 def composer(tmp_path_factory):
     folder = tmp_path_factory.mktemp("conf")
     (folder / "experiment").mkdir()
-    (folder / "experiment" / "probe.yaml").write_text(EXPERIMENT)
-    (folder / "experiment" / "uneven.yaml").write_text(UNEVEN)
+    (folder / "experiment" / "probe.yaml").write_text(EXPERIMENT, encoding="utf-8")
+    (folder / "experiment" / "uneven.yaml").write_text(UNEVEN, encoding="utf-8")
     return compose.Composer([str(folder)])
 
 
@@ -151,7 +151,7 @@ def test_what_is_left_out_names_axes_of_the_grid(tmp_path, content, message):
     scales = "" if content.startswith("scales") else "scales: {small: {}}"
     text = f"name: wrong\ngrid: {{norm: [bn, gn]}}\n{content}\n{scales}\n"
     (tmp_path / "experiment").mkdir()
-    (tmp_path / "experiment" / "wrong.yaml").write_text(text)
+    (tmp_path / "experiment" / "wrong.yaml").write_text(text, encoding="utf-8")
     with pytest.raises(ValueError, match=message) as caught:
         compose.Composer([str(tmp_path)]).expand("wrong", "small")
     assert "\n" not in str(caught.value)

@@ -11,7 +11,7 @@ def test_writes_and_replaces(tmp_path):
     path = tmp_path / "new" / "a.json"
     write_json(path, {"a": 1})
     write_json(path, {"a": 2.5})
-    assert json.loads(path.read_text()) == {"a": 2.5}
+    assert json.loads(path.read_text(encoding="utf-8")) == {"a": 2.5}
     assert [p.name for p in path.parent.iterdir()] == ["a.json"]
 
 
@@ -20,12 +20,12 @@ def test_a_failed_write_keeps_the_old_content_and_leaves_no_temporary_file(tmp_p
     write_text(path, "old")
 
     def write(temporary):
-        temporary.write_text("half")
+        temporary.write_text("half", encoding="utf-8")
         raise OSError(28, "No space left on device")
 
     with pytest.raises(OSError, match="No space"):
         write_atomic(path, write)
-    assert path.read_text() == "old"
+    assert path.read_text(encoding="utf-8") == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
 
 
@@ -34,10 +34,10 @@ def test_nan_is_refused_and_the_old_file_stays(tmp_path):
     write_json(path, 1)
     with pytest.raises(ValueError, match="JSON compliant"):
         write_json(path, float("nan"))
-    assert path.read_text() == "1\n"
+    assert path.read_text(encoding="utf-8") == "1\n"
 
 
 def test_a_file_in_the_way_is_an_oserror(tmp_path):
-    (tmp_path / "runs").write_text("")
+    (tmp_path / "runs").write_text("", encoding="utf-8")
     with pytest.raises(OSError, match="runs"):
         write_text(tmp_path / "runs" / "a.txt", "x")

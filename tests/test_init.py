@@ -17,7 +17,9 @@ def make_run(runs_dir, run=DONE, status=FINISHED):
     """A run's directory as training leaves it, with a few bytes for weights."""
     run_dir = runs_dir / f"{run.run_id}-{run.label}"
     run_dir.mkdir(parents=True)
-    (run_dir / "spec.json").write_text(json.dumps({"run_id": run.run_id, "config": to_dict(run)}))
+    (run_dir / "spec.json").write_text(
+        json.dumps({"run_id": run.run_id, "config": to_dict(run)}), encoding="utf-8"
+    )
     (run_dir / "weights.pt").write_bytes(b"weights")
     if status:
         Result(

@@ -31,7 +31,7 @@ def wait_for(path):
 
 
 def seen(run_dir):
-    return [json.loads(line) for line in (run_dir / "seen.jsonl").read_text().splitlines()]
+    return [json.loads(line) for line in (run_dir / "seen.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
 def test_spec_says_what_runs(tmp_path):
@@ -39,7 +39,7 @@ def test_spec_says_what_runs(tmp_path):
     outcome = launch.launch(run, tmp_path / "runs", quiet=True)
     assert outcome.exit_code == 0
     assert outcome.run_dir == tmp_path / "runs" / f"{run.run_id}-{run.label}"
-    spec = json.loads((outcome.run_dir / "spec.json").read_text())
+    spec = json.loads((outcome.run_dir / "spec.json").read_text(encoding="utf-8"))
     assert (spec["format"], spec["run_id"], spec["label"]) == (1, run.run_id, run.label)
     assert from_dict(spec["config"]).run_id == run.run_id
     assert from_dict(spec["config"]).threads == launch.default_threads()
@@ -87,7 +87,7 @@ def test_threads_are_set_in_the_spec_and_in_the_environment(tmp_path, capfd, qui
     assert line["GNEXP_QUIET"] == ("1" if quiet else None)
     assert ("hello" in capfd.readouterr().out) != quiet
     if quiet:
-        assert "hello from the worker" in (outcome.run_dir / "log.txt").read_text()
+        assert "hello from the worker" in (outcome.run_dir / "log.txt").read_text(encoding="utf-8")
 
 
 def test_a_finished_run_is_not_run_again(tmp_path):
@@ -116,8 +116,8 @@ def test_a_failure_is_one_line_and_the_rest_is_in_the_log(tmp_path, monkeypatch,
     monkeypatch.setenv("FAKE_WORKER", what)
     outcome = launch.launch(RunConfig(), tmp_path, quiet=True)
     assert (outcome.exit_code, outcome.message) == (code, message)
-    assert (outcome.run_dir / "error.txt").read_text() == message + "\n"
-    assert message in (outcome.run_dir / "log.txt").read_text()
+    assert (outcome.run_dir / "error.txt").read_text(encoding="utf-8") == message + "\n"
+    assert message in (outcome.run_dir / "log.txt").read_text(encoding="utf-8")
     assert capfd.readouterr() == ("", "")
     monkeypatch.setenv("FAKE_WORKER", "finish")
     assert launch.launch(RunConfig(), tmp_path, quiet=True).exit_code == 0
@@ -152,7 +152,7 @@ def test_a_signal_is_passed_on_once_and_waited_for(tmp_path, monkeypatch, number
     outcome = launch.launch(RunConfig(), tmp_path, quiet=True)
     sender.join()
     assert (outcome.exit_code, outcome.stopped_by, outcome.message) == (code, number, "")
-    assert json.loads((run_dir / "caught.json").read_text()) == [number]
+    assert json.loads((run_dir / "caught.json").read_text(encoding="utf-8")) == [number]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
@@ -170,11 +170,11 @@ def test_the_terminals_ctrl_c_reaches_the_child_once(tmp_path):
     wait_for(run_dir / "waiting")
     os.killpg(parent.pid, signal.SIGINT)
     assert parent.wait(timeout=20) == 130
-    assert json.loads((run_dir / "caught.json").read_text()) == [signal.SIGINT]
+    assert json.loads((run_dir / "caught.json").read_text(encoding="utf-8")) == [signal.SIGINT]
 
 
 def test_a_file_in_the_way_is_a_users_mistake(tmp_path):
-    (tmp_path / "runs").write_text("")
+    (tmp_path / "runs").write_text("", encoding="utf-8")
     with pytest.raises(ValueError, match=r"cannot write to .*runs.*runs_dir="):
         launch.launch(RunConfig(), tmp_path / "runs", quiet=True)
 
@@ -182,7 +182,7 @@ def test_a_file_in_the_way_is_a_users_mistake(tmp_path):
 def test_a_full_disk_is_a_users_mistake_and_the_old_spec_stays(tmp_path, monkeypatch):
     run = RunConfig()
     spec = launch.write_spec(run, tmp_path / "run")
-    before = spec.read_text()
+    before = spec.read_text(encoding="utf-8")
 
     def fail(descriptor):
         raise OSError(28, "No space left on device")
@@ -190,7 +190,7 @@ def test_a_full_disk_is_a_users_mistake_and_the_old_spec_stays(tmp_path, monkeyp
     monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(ValueError, match="No space left on device"):
         launch.write_spec(run, tmp_path / "run")
-    assert spec.read_text() == before
+    assert spec.read_text(encoding="utf-8") == before
 
 
 def test_another_runs_directory_is_refused_and_a_torn_spec_is_written_anew(tmp_path):
@@ -199,15 +199,15 @@ def test_another_runs_directory_is_refused_and_a_torn_spec_is_written_anew(tmp_p
         ValueError, match=f"describes run {RunConfig(seed=1).run_id}, not {RunConfig().run_id}"
     ):
         launch.write_spec(RunConfig(), tmp_path)
-    spec.write_text('{"format": 1, "conf')
+    spec.write_text('{"format": 1, "conf', encoding="utf-8")
     launch.write_spec(RunConfig(), tmp_path)
-    assert json.loads(spec.read_text())["run_id"] == RunConfig().run_id
+    assert json.loads(spec.read_text(encoding="utf-8"))["run_id"] == RunConfig().run_id
 
 
 def test_a_torn_result_is_named(tmp_path):
     run_dir = launch.find_run_dir(tmp_path, RunConfig())
     run_dir.mkdir()
-    (run_dir / "result.json").write_text('{"format": 1, "run')
+    (run_dir / "result.json").write_text('{"format": 1, "run', encoding="utf-8")
     with pytest.raises(ValueError, match=r"result.json is not a result of gnexp"):
         launch.launch(RunConfig(), tmp_path, quiet=True)
 
@@ -232,7 +232,7 @@ def test_cores_follow_a_containers_share(tmp_path, monkeypatch):
     monkeypatch.setattr(launch, "_CGROUP_CPU", share)
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)))
     for text, cores in (("max 100000", 8), ("300000 100000", 3), ("50000 100000", 1), ("", 8)):
-        share.write_text(text)
+        share.write_text(text, encoding="utf-8")
         assert launch.num_cores() == cores
 
 

@@ -49,7 +49,9 @@ def test_a_preempted_job_saves_is_requeued_and_goes_on(tmp_path: Path) -> None:
         text=True,
     )  # fmt: skip
     try:
-        wait_for(lambda: any(path.read_text() for path in tmp_path.glob("runs/*/metrics.jsonl")))
+        wait_for(
+            lambda: any(path.read_text(encoding="utf-8") for path in tmp_path.glob("runs/*/metrics.jsonl"))
+        )
         (job,) = processes_of(tmp_path, "submitit.core._submit")
         os.kill(job, signal.SIGUSR2)
         out, err = sweep.communicate(timeout=120)
@@ -57,7 +59,7 @@ def test_a_preempted_job_saves_is_requeued_and_goes_on(tmp_path: Path) -> None:
         sweep.kill()
     assert sweep.returncode == 0, out + err
     (run_dir,) = tmp_path.glob("runs/*")
-    assert len(json.loads((run_dir / "env.json").read_text())) == 2  # two sittings
-    log = (run_dir / "log.txt").read_text()
+    assert len(json.loads((run_dir / "env.json").read_text(encoding="utf-8"))) == 2  # two sittings
+    log = (run_dir / "log.txt").read_text(encoding="utf-8")
     assert "the same command goes on from there" in log and "goes on from the checkpoint of epoch" in log
-    assert json.loads((run_dir / "result.json").read_text())["status"] == "finished"
+    assert json.loads((run_dir / "result.json").read_text(encoding="utf-8"))["status"] == "finished"

@@ -61,7 +61,7 @@ def test_the_first_machine_of_many(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         ValueError, match=r"MASTER_ADDR must be the name of the first machine of gpu\[07-09,12\]"
     ):
         outer_group(several)
-    (tmp_path / "scontrol").write_text("#!/bin/sh\necho gpu07\necho gpu08\n")
+    (tmp_path / "scontrol").write_text("#!/bin/sh\necho gpu07\necho gpu08\n", encoding="utf-8")
     (tmp_path / "scontrol").chmod(0o755)
     group = outer_group(several)
     assert group is not None and group.environment["MASTER_ADDR"] == "gpu07"
@@ -111,6 +111,6 @@ def test_two_that_srun_has_started_make_one_run(tmp_path: Path) -> None:
     assert "2 processes with 2 worker(s) each" in said[0][0]
     assert said[1] == ("", "")
     (run_dir,) = tmp_path.glob("runs/*")
-    result = json.loads((run_dir / "result.json").read_text())
+    result = json.loads((run_dir / "result.json").read_text(encoding="utf-8"))
     assert result["status"] == "finished" and len(result["series"]) == 2
     assert not list(run_dir.glob(".rank*"))

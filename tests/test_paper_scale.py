@@ -39,7 +39,7 @@ def ranks_of(run_dir: Path) -> list[int]:
     for entry in Path("/proc").glob("[0-9]*"):
         try:
             command = (entry / "cmdline").read_bytes().split(b"\0")
-            parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
+            parent = int((entry / "stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()[1])
         except OSError:
             continue
         if str(run_dir / "spec.json").encode() in command:

@@ -1,5 +1,6 @@
 """Rules of the whole tree, kept by small tests instead of documents."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -61,9 +62,36 @@ def modules_loaded_by(module: str, cwd: Path = ROOT) -> set[str]:
 
 @pytest.mark.parametrize("package", ["gnexp", "hydra_plugins"])
 def test_every_file_fits_one_sitting(package):
-    lengths = {path: len(path.read_text().splitlines()) for path in (ROOT / package).rglob("*.py")}
+    lengths = {
+        path: len(path.read_text(encoding="utf-8").splitlines()) for path in (ROOT / package).rglob("*.py")
+    }
     assert lengths
     assert not {str(path): length for path, length in lengths.items() if length > MAX_LINES}
+
+
+def _names_no_encoding(call: ast.Call) -> bool:
+    """Whether a call opens text and leaves its encoding to the locale."""
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    given = {keyword.arg for keyword in call.keywords}
+    if "encoding" in given or None in given:
+        return False
+    if name in ("read_text", "write_text"):  # gnexp.files.write_text takes the path first, and writes UTF-8
+        return len(call.args) == ("write" in name)
+    if isinstance(call.func, ast.Name) and name == "open":
+        mode = call.args[1] if len(call.args) > 1 else None
+        return not (isinstance(mode, ast.Constant) and "b" in str(mode.value))
+    return False
+
+
+def test_every_text_file_is_opened_with_its_encoding():
+    # ruff's PLW1514 sees this where it can tell that something is a path.
+    found = []
+    for path in project_files():
+        if path.suffix == ".py":
+            tree = ast.parse((ROOT / path).read_bytes())
+            calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call))
+            found += [f"{path}:{call.lineno}" for call in calls if _names_no_encoding(call)]
+    assert not found
 
 
 def test_no_registry_is_named():
@@ -88,11 +116,11 @@ def test_conf_is_found():
 
 
 def test_version_is_that_of_the_citation():
-    assert f"\nversion: {gnexp.__version__}\n" in (ROOT / "CITATION.cff").read_text()
+    assert f"\nversion: {gnexp.__version__}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
 
 
 def test_readme_tree_is_the_tree():
-    readme = (ROOT / "README.md").read_text()
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
     block = re.search(r"## What is where\n\n```\n(.*?)```", readme, re.DOTALL)
     assert block is not None
     listed: set[str] = set()
@@ -118,7 +146,7 @@ def test_readme_tree_is_the_tree():
     "page", ["README.md", "CHANGELOG.md", *sorted(f"docs/{p.name}" for p in (ROOT / "docs").glob("*.md"))]
 )
 def test_links_lead_somewhere(page):
-    targets = re.findall(r"\]\(([^)#]+)[^)]*\)", (ROOT / page).read_text())
+    targets = re.findall(r"\]\(([^)#]+)[^)]*\)", (ROOT / page).read_text(encoding="utf-8"))
     broken = [t for t in targets if "://" not in t and not (ROOT / page).parent.joinpath(t).exists()]
     assert not broken
 
@@ -166,10 +194,14 @@ def test_wheel_finds_its_own_conf(wheel):
 
 def test_every_measured_row_of_the_readme_is_one_that_the_program_wrote():
     rows = [
-        line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("|") and "±" in line
+        line
+        for line in (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+        if line.startswith("|") and "±" in line
     ]
     assert rows
     written = {
-        line for path in (ROOT / "results" / "tables").glob("*.md") for line in path.read_text().splitlines()
+        line
+        for path in (ROOT / "results" / "tables").glob("*.md")
+        for line in path.read_text(encoding="utf-8").splitlines()
     }
     assert not [row for row in rows if row not in written]

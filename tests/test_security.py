@@ -45,7 +45,7 @@ class Planted:
 
 def calls_of(path):
     """(dotted name, call) of every call in a file."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Call):
             yield ast.unparse(node.func), node
 
@@ -89,7 +89,8 @@ def test_subprocesses_get_argument_lists_and_no_shell():
 def test_the_walk_sees_what_it_looks_for(tmp_path):
     path = tmp_path / "bad.py"
     path.write_text(
-        "import os\nos.system('ls')\ntorch.load(x)\nsubprocess.run('ls', shell=True)\neval('1')\n"
+        "import os\nos.system('ls')\ntorch.load(x)\nsubprocess.run('ls', shell=True)\neval('1')\n",
+        encoding="utf-8",
     )
     found = dict(calls_of(path))
     assert {"os.system", "eval"} <= found.keys() & FORBIDDEN
@@ -129,7 +130,7 @@ def test_no_config_of_ours_names_code():
     files = sorted(conf_dir().rglob("*.yaml"))
     assert files
     for path in files:
-        keys = {str(key) for key in yaml_keys(yaml.safe_load(path.read_text()))}
+        keys = {str(key) for key in yaml_keys(yaml.safe_load(path.read_text(encoding="utf-8")))}
         assert not {key for key in keys if key.startswith("_") and key != "_self_"}, path
 
 
@@ -137,7 +138,7 @@ def test_no_config_of_ours_names_code():
 def test_a_users_config_cannot_name_code(tmp_path, group):
     (tmp_path / group).mkdir()
     text = f"_target_: pathlib.Path.touch\n_args_: [{tmp_path / 'planted'}]\n"
-    (tmp_path / group / "evil.yaml").write_text(text)
+    (tmp_path / group / "evil.yaml").write_text(text, encoding="utf-8")
     with pytest.raises(ValueError, match="_target_|_args_") as caught:
         Composer([str(tmp_path)]).run([f"{group}=evil"])
     assert "\n" not in str(caught.value)
@@ -154,7 +155,7 @@ def test_a_users_config_cannot_reach_hydras_own_part(tmp_path, verb, part):
     planted = tmp_path / "planted"
     (tmp_path / "own" / "norm").mkdir(parents=True)
     text = "# @package _global_\nnorm: {kind: gn}\nhydra: {" + part.format(planted=planted) + "}\n"
-    (tmp_path / "own" / "norm" / "evil.yaml").write_text(text)
+    (tmp_path / "own" / "norm" / "evil.yaml").write_text(text, encoding="utf-8")
     words = ["norm=evil", "scale=smoke", "data.num_train=64", "data.num_val=40", "recipe.epochs=1", "batch=4"]
     words += ["experiment=null", "dry_run=true"] if verb == "sweep" else []
     done = subprocess.run(
@@ -177,7 +178,7 @@ def test_a_users_launcher_is_one_of_hydras_plugins_and_sets_nothing_else(tmp_pat
         "worse": "# @package _global_\nhydra: {" + CALLBACK.format(planted=planted) + "}\n",
     }
     for name, text in texts.items():
-        (tmp_path / "own" / "hydra" / "launcher" / f"{name}.yaml").write_text(text)
+        (tmp_path / "own" / "hydra" / "launcher" / f"{name}.yaml").write_text(text, encoding="utf-8")
         done = subprocess.run(
             [
                 sys.executable,
@@ -205,7 +206,7 @@ def test_a_spec_cannot_name_code(tmp_path):
     path = tmp_path / "spec.json"
     for place in (config, config["model"]):
         place |= evil
-        path.write_text(json.dumps({"run_id": RunConfig().run_id, "config": config}))
+        path.write_text(json.dumps({"run_id": RunConfig().run_id, "config": config}), encoding="utf-8")
         with pytest.raises(ValueError, match="is not a run's spec .unknown key .*_"):
             load_spec(path)
         for key in evil:
@@ -218,7 +219,7 @@ def test_a_spec_cannot_name_code(tmp_path):
     ):
         config = to_dict(RunConfig())
         config[key]["kind"] = kind
-        path.write_text(json.dumps({"run_id": RunConfig().run_id, "config": config}))
+        path.write_text(json.dumps({"run_id": RunConfig().run_id, "config": config}), encoding="utf-8")
         with pytest.raises(ValueError, match="is not a run's spec|says run_id"):
             load_spec(path)
     assert not planted.exists()

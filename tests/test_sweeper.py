@@ -124,7 +124,7 @@ def test_a_torn_result_is_listed_and_the_others_go_on(capfd):
     runs = [cell.runs[0] for cell in compose.expand("batch_size", "smoke").cells]
     run_dir = launch.find_run_dir(Path("runs"), runs[0])
     run_dir.mkdir(parents=True)
-    (run_dir / "result.json").write_text("{")
+    (run_dir / "result.json").write_text("{", encoding="utf-8")
     assert run_sweep() == 1
     err = capfd.readouterr().err
     assert "1 of 4 runs failed" in err

@@ -62,7 +62,7 @@ def test_a_run_and_its_evaluation(tmp_path: Path) -> None:
         "epoch 1/3", "epoch 2/3", "epoch 3/3",
     ]  # fmt: skip
     code, out, err = finish(start(spec, "eval", str(spec), "all", "0"))
-    metrics = json.loads((spec.parent / "metrics.jsonl").read_text().splitlines()[-1])
+    metrics = json.loads((spec.parent / "metrics.jsonl").read_text(encoding="utf-8").splitlines()[-1])
     assert code == 0 and {tuple(line.split("\t")[:2]): line.split("\t")[2] for line in out.splitlines()} == {
         ("worker0", "top1_error"): f"{metrics['val/top1_error']:.4f}",
         ("mean", "top1_error"): f"{metrics['val/top1_error_mean']:.4f}",
@@ -122,7 +122,7 @@ def test_it_ends_with_its_parent(tmp_path: Path) -> None:
 
 def _is_alive(pid: int) -> bool:
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()[0] != "Z"
     except OSError:
         return False
 

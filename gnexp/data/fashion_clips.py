@@ -101,7 +101,7 @@ def _write_video(path: Path, frames: npt.NDArray[np.uint8]) -> None:
 
 def _read_manifest(path: Path) -> tuple[str, str]:
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
         return str(content["sha256"]), str(content["files"])
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise ValueError(f"cannot read {path}: {error}; mend it") from error

@@ -130,4 +130,4 @@ def _write_split(root: Path, name: str, pictures: Iterator[Picture]) -> None:
         ],
     }
     (root / "annotations").mkdir(exist_ok=True)
-    (root / "annotations" / f"instances_{name}.json").write_text(json.dumps(content))
+    (root / "annotations" / f"instances_{name}.json").write_text(json.dumps(content), encoding="utf-8")

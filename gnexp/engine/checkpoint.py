@@ -45,7 +45,7 @@ def load_tensors(path: Path, device: torch.device) -> dict[str, Any]:
     """
     try:
         content = path.read_bytes()
-        expected = _hash_of(path).read_text().split()[0]
+        expected = _hash_of(path).read_text(encoding="utf-8").split()[0]
         if hashlib.sha256(content).hexdigest() != expected:
             raise ValueError("its sha256 is not the one beside it")
         values: dict[str, Any] = torch.load(io.BytesIO(content), map_location=device, weights_only=True)

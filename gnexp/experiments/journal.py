@@ -48,7 +48,7 @@ class Journal:
         """Adds this segment's entry to env.json and returns all of them."""
         path = self._directory / ENV
         try:
-            segments = json.loads(path.read_text())
+            segments = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             segments = []
         segments.append(segment)
@@ -70,7 +70,7 @@ class Journal:
 
 
 def _append(path: Path, values: dict[str, float | int]) -> None:
-    with open(path, "a") as file:
+    with open(path, "a", encoding="utf-8") as file:
         file.write(json.dumps(values, allow_nan=False) + "\n")
         file.flush()
         os.fsync(file.fileno())
@@ -80,7 +80,7 @@ def _whole_lines(path: Path) -> list[dict[str, Any]]:
     """The lines that were written whole; a torn last line is what a power cut leaves."""
     lines = []
     if path.exists():
-        for text in path.read_text().splitlines():
+        for text in path.read_text(encoding="utf-8").splitlines():
             try:
                 lines.append(json.loads(text))
             except ValueError:

@@ -32,7 +32,7 @@ class BusyError(ValueError):
 def is_locked(directory: Path) -> bool:
     """Whether a process holds a run's directory now."""
     try:
-        with open(directory / _NAME) as file:
+        with open(directory / _NAME, encoding="utf-8") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
@@ -49,7 +49,7 @@ def locked(directory: Path) -> Iterator[None]:
         BusyError: another process holds it; the message names its pid and host.
     """
     path = directory / _NAME
-    with open(path, "a+") as file:
+    with open(path, "a+", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -39,7 +39,7 @@ def load_pictures(path: Path) -> Pictures:
         ValueError: the file is torn or lacks a field, or a name in it leads out of its folder.
     """
     try:
-        found = Pictures(**json.loads(path.read_text()))
+        found = Pictures(**json.loads(path.read_text(encoding="utf-8")))
         if type(found.least_score) not in (int, float):
             raise ValueError(f"least_score must be a number, got {found.least_score!r}")
         if not isinstance(found.sha256, dict):

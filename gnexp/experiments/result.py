@@ -48,7 +48,7 @@ def load_result(path: Path) -> Result:
         ValueError: the file is torn, of another format, or lacks a field.
     """
     try:
-        values = json.loads(path.read_text())
+        values = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(values, dict):
             raise ValueError(f"expected an object, got {type(values).__name__}")
         if values.get("format") != FORMAT:

@@ -48,7 +48,7 @@ def load_spec(path: Path) -> Spec:
         ValueError: it is damaged, or its config is not the one that its run_id was made from.
     """
     try:
-        values = json.loads(path.read_text())
+        values = json.loads(path.read_text(encoding="utf-8"))
         run = from_dict(values["config"])
         run_id = values["run_id"]
     except (OSError, ValueError, TypeError, KeyError) as error:
@@ -184,7 +184,11 @@ class _Session:
         for part in self.processes.gather(dict(self.state.dataset.skipped)):
             found |= part
         path = self.directory / SKIPPED
-        known = dict(line.split("\t", 1) for line in path.read_text().splitlines()) if path.exists() else {}
+        known = (
+            dict(line.split("\t", 1) for line in path.read_text(encoding="utf-8").splitlines())
+            if path.exists()
+            else {}
+        )
         if self.processes.is_first and (new := found.keys() - known.keys()):
             listed = known | found
             write_text(path, "".join(f"{image}\t{reason}\n" for image, reason in sorted(listed.items())))
@@ -275,7 +279,12 @@ def commit() -> dict[str, Any]:
 
     def git(*arguments: str) -> str:
         return subprocess.run(
-            ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True, timeout=20
+            ["git", "-C", str(root), *arguments],
+            capture_output=True,
+            encoding="utf-8",
+            errors="surrogateescape",
+            check=True,
+            timeout=20,
         ).stdout.strip()
 
     try:

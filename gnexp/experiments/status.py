@@ -58,7 +58,7 @@ def has_failed_since(directory: Path, moment: float) -> bool:
 
 def _read(directory: Path, key: str) -> str | None:
     try:
-        found = json.loads((directory / _NAME).read_text())[key]
+        found = json.loads((directory / _NAME).read_text(encoding="utf-8"))[key]
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return found if isinstance(found, str) else None

@@ -75,9 +75,9 @@ def _network(values: Mapping[str, Any]) -> Any:
 def _of_runs(runs_dir: Path) -> Iterator[Speed]:
     for path in sorted(runs_dir.glob("*/timing.jsonl")):
         try:
-            run = from_dict(json.loads((path.parent / "spec.json").read_text())["config"])
-            machine = json.loads((path.parent / "env.json").read_text())[-1]
-            lines = [json.loads(line) for line in path.read_text().splitlines()]
+            run = from_dict(json.loads((path.parent / "spec.json").read_text(encoding="utf-8"))["config"])
+            machine = json.loads((path.parent / "env.json").read_text(encoding="utf-8"))[-1]
+            lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
             yield Speed(run.run_id, science(run), machine, _images_per_second(lines))
         except (OSError, ValueError, LookupError, TypeError, ZeroDivisionError):
             continue  # torn, or not an epoch done

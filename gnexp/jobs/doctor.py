@@ -47,7 +47,7 @@ def _gpu(index: int) -> dict[str, Any]:
 
 def _driver() -> str | None:
     try:
-        version = re.search(r"\b\d+\.\d+(\.\d+)?\b", _DRIVER.read_text())
+        version = re.search(r"\b\d+\.\d+(\.\d+)?\b", _DRIVER.read_text(encoding="utf-8"))
     except OSError:
         return None
     return version[0] if version else None

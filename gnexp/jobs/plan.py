@@ -14,7 +14,7 @@ from gnexp.engine.device import choose_device, describe
 
 def main(words: list[str]) -> int:
     """Prints {"machine": ..., "cells": [{"parameters", "macs", "num_train"} or {"error"}, ...]}."""
-    runs = [from_dict(values) for values in json.loads(Path(words[0]).read_text())]
+    runs = [from_dict(values) for values in json.loads(Path(words[0]).read_text(encoding="utf-8"))]
     counted: dict[str, Cost] = {}
     found = [_cell(run, counted) for run in runs]
     machine = describe(RunConfig(), choose_device("auto"), {})

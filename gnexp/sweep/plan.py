@@ -187,4 +187,4 @@ def summary(plan: Sequence[PlannedRun]) -> str:
 def read_error(run_dir: Path) -> str:
     """What a run that failed has left to say; empty where it did not."""
     path = run_dir / ERROR_FILE
-    return path.read_text().strip() if path.exists() else ""
+    return path.read_text(encoding="utf-8").strip() if path.exists() else ""

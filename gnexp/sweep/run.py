@@ -97,7 +97,7 @@ def check_writable(directory: Path) -> None:
     probe = directory / ".gnexp-write-test"
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        probe.write_text("")
+        probe.write_text("", encoding="utf-8")
         probe.unlink()
     except OSError as error:
         raise ValueError(unwritable(directory, error)) from None

@@ -125,13 +125,13 @@ def _backend(name: str, version: str, need: str) -> Finding:
 
 def _memory() -> str:
     try:
-        lines = _MEMINFO.read_text().splitlines()
+        lines = _MEMINFO.read_text(encoding="utf-8").splitlines()
     except OSError:
         return "unknown"
     kib = {line.split(":")[0]: int(line.split()[1]) for line in lines if line.endswith("kB")}
     free, whole = (kib.get(key, 0) / 2**20 for key in ("MemAvailable", "MemTotal"))
     try:
-        granted = f", {int(_CGROUP_MEMORY.read_text()) / 2**30:.1f} GiB granted"
+        granted = f", {int(_CGROUP_MEMORY.read_text(encoding='utf-8')) / 2**30:.1f} GiB granted"
     except (OSError, ValueError):  # no Linux container, or "max": no limit
         granted = ""
     return f"{free:.1f} GiB free of {whole:.1f}{granted}"

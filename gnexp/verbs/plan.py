@@ -136,7 +136,7 @@ def _count(cells: Sequence[Cell]) -> dict[str, Any] | None:
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "cells.json"
-        path.write_text(json.dumps([to_dict(cell.runs[0]) for cell in cells]))
+        path.write_text(json.dumps([to_dict(cell.runs[0]) for cell in cells]), encoding="utf-8")
         ended = start_worker(["plan", str(path)], dict(os.environ), stdout=subprocess.PIPE)
     if ended.exit_code != 0:
         return None

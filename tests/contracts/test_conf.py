@@ -90,7 +90,7 @@ def test_a_cells_command_makes_its_runs(composer, from_command, option, scale):
 )
 def test_the_schema_refuses_a_typo_in_a_file(tmp_path, group, content, message):
     (tmp_path / group).mkdir()
-    (tmp_path / group / "typo.yaml").write_text(content)
+    (tmp_path / group / "typo.yaml").write_text(content, encoding="utf-8")
     composer = Composer([str(tmp_path)])
     check([f"{group}=typo"], composer.options, sweep=False)
     with pytest.raises(ValueError, match=message) as caught:
@@ -100,7 +100,7 @@ def test_the_schema_refuses_a_typo_in_a_file(tmp_path, group, content, message):
 
 def test_a_users_file_is_an_option(tmp_path):
     (tmp_path / "norm").mkdir()
-    (tmp_path / "norm" / "gn2.yaml").write_text("kind: gn\nnum_groups: 2\n")
+    (tmp_path / "norm" / "gn2.yaml").write_text("kind: gn\nnum_groups: 2\n", encoding="utf-8")
     composer = Composer([str(tmp_path)])
     check(["norm=gn2"], composer.options, sweep=False)
     assert composer.run(["norm=gn2"]).run_id == Composer().run(["norm=gn", "norm.num_groups=2"]).run_id

@@ -36,7 +36,7 @@ def exhibit(path: Path) -> Exhibit:
 
 def test_is_named_by_its_file_and_says_what_it_is(path: Path, exhibit: Exhibit) -> None:
     assert exhibit.id == path.stem
-    assert path.read_text().startswith(f"# {exhibit.name}: ")
+    assert path.read_text(encoding="utf-8").startswith(f"# {exhibit.name}: ")
     assert exhibit.source
 
 

@@ -72,4 +72,6 @@ def write_coco(root: Path, category_ids=(1, 2, 3, 90), num: int = 8, suffix: str
                 )
         categories = [{"id": i, "name": f"thing {i}", "supercategory": "thing"} for i in category_ids[::-1]]
         content = {"images": images[::-1], "annotations": annotations, "categories": categories}
-        annotations_path(root, split).write_text(json.dumps({"info": {}, "licenses": []} | content))
+        annotations_path(root, split).write_text(
+            json.dumps({"info": {}, "licenses": []} | content), encoding="utf-8"
+        )

@@ -104,7 +104,7 @@ def test_val_has_every_image_and_the_files_own_ground_truth(root):
         target = batch.labels[empty]
         assert target["boxes"].shape == (0, 4) and target["labels"].shape == (0,)
         assert target["masks"].shape == (0, height, width)
-    written = json.loads(annotations_path(root, "val").read_text())
+    written = json.loads(annotations_path(root, "val").read_text(encoding="utf-8"))
     assert dataset.ground_truth() == written
     assert sum(entry["iscrowd"] for entry in written["annotations"]) == 7
     some = _open(root, num_val=3).ground_truth()
@@ -188,11 +188,11 @@ def test_a_box_of_which_its_image_has_nothing_is_not_used(root, tmp_path):
     """Rounding may put a box a pixel beyond the border: cut to the image it has no width, which training refuses."""
     shutil.copytree(root, tmp_path / "coco")
     path = annotations_path(tmp_path / "coco", "train")
-    content = json.loads(path.read_text())
+    content = json.loads(path.read_text(encoding="utf-8"))
     image = next(image for image in content["images"] if image["id"] == 103)  # without annotations
     entry = content["annotations"][0] | {"id": 9999, "image_id": 103, "iscrowd": 0, "area": 4.0}
     content["annotations"].append(entry | {"bbox": [image["width"], 3, 1, 4]})
-    path.write_text(json.dumps(content))
+    path.write_text(json.dumps(content), encoding="utf-8")
     assert _open(tmp_path / "coco").num_train == _open(root).num_train
 
 
@@ -207,7 +207,7 @@ def test_the_fingerprint_is_of_annotations_names_and_sizes(root, tmp_path):
         file.write(b"\0")
     longer = _open(tmp_path).fingerprint
     path = annotations_path(tmp_path, "val")
-    path.write_text(path.read_text().replace("thing 90", "thing 91"))
+    path.write_text(path.read_text(encoding="utf-8").replace("thing 90", "thing 91"), encoding="utf-8")
     assert len({first, longer, _open(tmp_path).fingerprint}) == 3
 
 
@@ -250,9 +250,9 @@ def test_the_loader_asks_for_grouped_batches(root):
 
 def _mend(root, split, change):
     path = annotations_path(root, split)
-    content = json.loads(path.read_text())
+    content = json.loads(path.read_text(encoding="utf-8"))
     change(content)
-    path.write_text(json.dumps(content))
+    path.write_text(json.dumps(content), encoding="utf-8")
 
 
 def _annotation(**changes):

@@ -199,7 +199,7 @@ def test_every_8_bit_mode_becomes_rgb(tmp_path, mode, suffix):
 def test_an_unreadable_image_is_one_clear_line(tmp_path):
     names = ("text.jpg", "cut.jpg", "deep.png", "gone.jpg", "empty.jpg")
     text, cut, deep, gone, empty = (tmp_path / name for name in names)
-    text.write_text("no image")
+    text.write_text("no image", encoding="utf-8")
     empty.touch()
     _picture(64, 64).save(cut)
     cut.write_bytes(cut.read_bytes()[:-600])

@@ -197,7 +197,7 @@ def test_a_root_that_cannot_be_one(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="data.root must be a folder, got none"):
         open_downloaded(dataclasses.replace(gray(tmp_path), root=None), CPU)
     file = tmp_path / "file"
-    file.write_text("")
+    file.write_text("", encoding="utf-8")
     with pytest.raises(ValueError, match="data.root must be a folder, got .*file, which is a file"):
         open_downloaded(gray(file), CPU)
     with pytest.raises(ValueError, match="Not a directory"):

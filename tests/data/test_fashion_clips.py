@@ -104,7 +104,9 @@ def test_the_fingerprint_is_of_the_frames_and_checked_when_made_and_opened(clean
         line = rf"data=fashion_clips gave videos with sha256 {fingerprint}, its config expects abc; with"
         with pytest.raises(ValueError, match=line):
             _open(place, sha256="abc")
-    other = json.loads((_folder(_made(tmp_path / "other", exposure=0.5)) / "manifest.json").read_text())
+    other = json.loads(
+        (_folder(_made(tmp_path / "other", exposure=0.5)) / "manifest.json").read_text(encoding="utf-8")
+    )
     assert other["sha256"] != fingerprint
 
 
@@ -128,7 +130,7 @@ def test_damage_is_seen_when_the_set_is_opened(root, damage):
     elif damage == "add":
         (path.parent / "own.mp4").write_bytes(content)
     else:
-        (folder / "manifest.json").write_text("{")
+        (folder / "manifest.json").write_text("{", encoding="utf-8")
     line = rf"(must hold the videos of its manifest.json|cannot read .*manifest.json).* \(or remove {folder}, and it is"
     with pytest.raises(ValueError, match=line) as caught:
         _open(root)

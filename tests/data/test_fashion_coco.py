@@ -73,7 +73,7 @@ def test_the_files_are_cocos_and_hold_what_the_pictures_hold(root, capfd):
     }
     for split, num in (("train", 24), ("val", 10)):
         path = folder / "annotations" / f"instances_{split}2017.json"
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
         assert content.keys() == {"info", "licenses", "images", "annotations", "categories"}
         assert [category["name"] for category in content["categories"]] == list(CATEGORIES)
         for entry in content["annotations"]:

@@ -55,7 +55,9 @@ def _write(root, *, layout="folders", lists=True, quote='"', val_list="val.csv")
                 _touch(root, f"{place}/{_name(video, start, end)}")
                 rows.append(f"{quote}{label}{quote},{video},{start},{end},{split}\n")
         if lists:
-            (root / ("train.csv" if split == "train" else val_list)).write_text("".join(rows))
+            (root / ("train.csv" if split == "train" else val_list)).write_text(
+                "".join(rows), encoding="utf-8"
+            )
 
 
 def _listed(root, **changes):
@@ -116,7 +118,7 @@ def test_lists_may_name_videos_that_lie_in_one_folder(tmp_path):
 
 def test_a_lists_order_repetitions_and_byte_order_mark_change_nothing(tmp_path):
     _write(tmp_path)
-    rows = (tmp_path / "train.csv").read_text().splitlines(keepends=True)
+    rows = (tmp_path / "train.csv").read_text(encoding="utf-8").splitlines(keepends=True)
     (tmp_path / "train.csv").write_text("".join([rows[0], *rows[:0:-1], rows[1]]), encoding="utf-8-sig")
     assert _listed(tmp_path) == (FILES, [0, 1, 1], [])
 
@@ -178,7 +180,7 @@ def test_sha256_pins_the_folder(tmp_path):
 )
 def test_a_bad_row_is_one_clear_line(tmp_path, row, line):
     _write(tmp_path)
-    with open(tmp_path / "train.csv", "a") as file:
+    with open(tmp_path / "train.csv", "a", encoding="utf-8") as file:
         file.write(row + "\n")
     with pytest.raises(ValueError, match=rf"^{tmp_path}/train.csv, line 5: {line}") as caught:
         _open(tmp_path, on_error="skip")
@@ -231,7 +233,7 @@ def test_labels_must_be_those_of_both_lists_and_as_many_as_the_config_says(tmp_p
         ValueError, match="data.num_classes must be the number of listed labels in .*, got 3 and 2"
     ):
         _open(tmp_path, num_classes=3)
-    with open(tmp_path / "train.csv", "a") as file:
+    with open(tmp_path / "train.csv", "a", encoding="utf-8") as file:
         file.write("third,abcdefghijk,0,10,train\n")
     with pytest.raises(
         ValueError, match="every label of .*/train.csv needs at least one video, got none of third in"

@@ -27,7 +27,9 @@ class Planted:
 def put(path: Path, content: bytes) -> None:
     """Writes a file whose hash is right, so that nothing but its content can be wrong."""
     path.write_bytes(content)
-    path.with_name(f"{path.name}.sha256").write_text(f"{hashlib.sha256(content).hexdigest()}  {path.name}\n")
+    path.with_name(f"{path.name}.sha256").write_text(
+        f"{hashlib.sha256(content).hexdigest()}  {path.name}\n", encoding="utf-8"
+    )
 
 
 def saved(folder: Path, *places: tuple[int, int]) -> Checkpoints:
@@ -43,9 +45,9 @@ def test_round_trip(tmp_path: Path) -> None:
     found = load_tensors(path, CPU)
     assert found["epoch"] == 3 and torch.equal(found["weights"], torch.arange(5.0))
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    assert (
-        tmp_path / "weights.pt.sha256"
-    ).read_text() == f"{digest}  weights.pt\n"  # as sha256sum --check reads it
+    assert (tmp_path / "weights.pt.sha256").read_text(
+        encoding="utf-8"
+    ) == f"{digest}  weights.pt\n"  # as sha256sum --check reads it
     assert sorted(file.name for file in tmp_path.iterdir()) == ["weights.pt", "weights.pt.sha256"]
 
 
@@ -95,7 +97,7 @@ def test_the_one_before_serves_when_the_newest_is_damaged(tmp_path: Path, damage
         beside.unlink()
         reason = "No such file"
     elif damage == "empty hash":
-        beside.write_text("")
+        beside.write_text("", encoding="utf-8")
         reason = "cannot be read"
     elif damage == "pickle":
         put(path, pickle.dumps(Planted(planted), protocol=2))

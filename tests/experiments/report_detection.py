@@ -26,7 +26,7 @@ _FOLDERS = (conf_dir() / "exhibit", Path(__file__).parent / "exhibits_to_come")
 def load(exhibit: str) -> dict[str, Any]:
     """An exhibit as its file has it."""
     path = next(folder / f"{exhibit}.yaml" for folder in _FOLDERS if (folder / f"{exhibit}.yaml").exists())
-    values: dict[str, Any] = yaml.safe_load(path.read_text().replace("model.box_norm", BOX))
+    values: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8").replace("model.box_norm", BOX))
     return values
 
 

@@ -24,6 +24,7 @@ def write_spec(runs: Path, **changes: Any) -> Path:
     directory.mkdir(parents=True)
     path = directory / "spec.json"
     path.write_text(
-        json.dumps({"format": 1, "run_id": run.run_id, "label": run.label, "config": to_dict(run)})
+        json.dumps({"format": 1, "run_id": run.run_id, "label": run.label, "config": to_dict(run)}),
+        encoding="utf-8",
     )
     return path

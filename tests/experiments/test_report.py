@@ -45,7 +45,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def table(folder: Path) -> str:
-    return (folder / "results" / "tables" / "table2.md").read_text()
+    return (folder / "results" / "tables" / "table2.md").read_text(encoding="utf-8")
 
 
 def row(text: str, start: str) -> list[str]:
@@ -81,7 +81,9 @@ def test_the_caption_owns_up(whole: Path) -> None:
 
 
 def test_csv_is_tidy(whole: Path) -> None:
-    rows = list(csv.DictReader((whole / "results" / "tables" / "table2.csv").read_text().splitlines()))
+    rows = list(
+        csv.DictReader((whole / "results" / "tables" / "table2.csv").read_text(encoding="utf-8").splitlines())
+    )
     (found,) = [
         r
         for r in rows
@@ -97,7 +99,7 @@ def test_csv_is_tidy(whole: Path) -> None:
 
 
 def test_the_page_needs_nothing_else(whole: Path) -> None:
-    page = (whole / "results" / "report.html").read_text()
+    page = (whole / "results" / "report.html").read_text(encoding="utf-8")
     assert not re.search(r"""(src|href)\s*=\s*["'](?!#)""", re.sub(r'xlink:href="#', 'href="#', page))
     assert not re.search(r"@import|url\((?!#)|<script|<link", page)
     ids = re.findall(r'\bid="([^"]+)"', page)
@@ -109,7 +111,7 @@ def test_the_page_needs_nothing_else(whole: Path) -> None:
 
 
 def test_a_question_stands_once_with_its_figures_tables_and_commands(whole: Path) -> None:
-    page = (whole / "results" / "report.html").read_text()
+    page = (whole / "results" / "report.html").read_text(encoding="utf-8")
     (chapter,) = re.findall(r'<section id="ask-sizes">.*?</section>', page, flags=re.DOTALL)
     assert re.findall(r'<article id="([^"]+)">', chapter) == ["figure1", "table2", "figure5"]
     assert chapter.count("What does batch do?") == 1
@@ -130,7 +132,7 @@ def test_other_tables_add_a_sentence_each_where_they_are_measured(tmp_path: Path
         {**TABLE, "id": "table8", "order": 8, "contrasts": [bn]},
     ]
     render_in(tmp_path, [TABLE, *others])
-    text = (tmp_path / "results" / "README.md").read_text()
+    text = (tmp_path / "results" / "README.md").read_text(encoding="utf-8")
     (found,) = re.findall(r"## What else was found\n\n(.*?)\n\n", text, flags=re.DOTALL)
     assert found.startswith(
         "- **Table 7**, small scale: GN at 2 and GN at 32 are not told apart (0.0 points, "
@@ -139,7 +141,7 @@ def test_other_tables_add_a_sentence_each_where_they_are_measured(tmp_path: Path
 
 
 def test_readme_answers_and_names_hardware_and_commits(whole: Path) -> None:
-    text = (whole / "results" / "README.md").read_text()
+    text = (whole / "results" / "README.md").read_text(encoding="utf-8")
     assert "What does batch do?" in text and "BN at 2 loses 5.9 points" in text
     assert "n = 3 seeds per cell" in text
     assert "invented, 2 cores" in text and "`0123456789ab`" in text
@@ -186,10 +188,10 @@ def test_check_reads_the_page_s_words_and_not_its_drawings(tmp_path: Path) -> No
     write_runs(tmp_path / "runs", runs_of("sizes"))
     render_in(tmp_path, [TABLE, CURVES])
     page, readme = results / "report.html", results / "README.md"
-    before = page.read_text()
-    page.write_text(re.sub(r"<path d=", "<path  d=", before))
+    before = page.read_text(encoding="utf-8")
+    page.write_text(re.sub(r"<path d=", "<path  d=", before), encoding="utf-8")
     assert check([TABLE, CURVES], expand, results_dir=results) == []
-    page.write_text(before.replace("+5.9", "+9.5"))
+    page.write_text(before.replace("+5.9", "+9.5"), encoding="utf-8")
     readme.unlink()
     assert [
         ("report.html" in p, "README.md" in p) for p in check([TABLE, CURVES], expand, results_dir=results)
@@ -268,7 +270,7 @@ def test_skipped_files_are_told(tmp_path: Path) -> None:
     write_runs(tmp_path / "runs", [first], num_skipped=3)
     render_in(tmp_path, [TABLE])
     for page in ("README.md", "report.html"):
-        text = (tmp_path / "results" / page).read_text()
+        text = (tmp_path / "results" / page).read_text(encoding="utf-8")
         assert "those of val left out of the scores: " in text
         assert text.count(f"{first.run_id}") == 1
 
@@ -285,7 +287,9 @@ def test_paper_scale_shows_the_difference(tmp_path: Path) -> None:
 def test_faults_are_notes_and_never_a_crash(tmp_path: Path) -> None:
     runs = runs_of("sizes")
     write_runs(tmp_path / "runs", runs)
-    (directory_of(tmp_path / "runs", runs[0]) / "result.json").write_text('{"format": 1, "run_id"')
+    (directory_of(tmp_path / "runs", runs[0]) / "result.json").write_text(
+        '{"format": 1, "run_id"', encoding="utf-8"
+    )
     (directory_of(tmp_path / "runs", runs[1]) / "result.json").unlink()
     result_of(runs[2], 70.0).save(tmp_path / "runs" / f"{runs[2].run_id}-again" / "result.json")
     rendered = render_in(tmp_path, [TABLE])
@@ -346,7 +350,7 @@ def test_a_choice_of_exhibits_leaves_the_index_alone(tmp_path: Path) -> None:
 def test_a_figure_without_runs_left_is_removed(tmp_path: Path) -> None:
     stale = tmp_path / "results" / "figures" / "figure5.svg"
     stale.parent.mkdir(parents=True)
-    stale.write_text("old")
+    stale.write_text("old", encoding="utf-8")
     assert any("left over" in p for p in check([CURVES], expand, results_dir=tmp_path / "results"))
     render_in(tmp_path, [CURVES])
     assert not stale.exists()

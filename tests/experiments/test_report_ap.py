@@ -22,7 +22,7 @@ def render_in(folder: Path, *exhibits: str, **changes: Any) -> str:
     """Renders some of Tables 4 to 7 and gives the first one's text."""
     found = [{**load(name), **changes} for name in exhibits]
     render(found, expand, runs_dir=folder / "runs", results_dir=folder / "results")
-    return (folder / "results" / "tables" / f"{exhibits[0]}.md").read_text()
+    return (folder / "results" / "tables" / f"{exhibits[0]}.md").read_text(encoding="utf-8")
 
 
 def row(text: str, start: str) -> list[str]:
@@ -63,11 +63,11 @@ def test_it_speaks_of_ap_and_never_of_error(tmp_path: Path) -> None:
     write_c4(tmp_path)
     render_in(tmp_path, *TABLES)
     for name in TABLES:
-        text = (tmp_path / "results" / "tables" / f"{name}.md").read_text()
+        text = (tmp_path / "results" / "tables" / f"{name}.md").read_text(encoding="utf-8")
         assert "error" not in text.lower() and "top-1" not in text.lower()
         assert "higher is better" in text
     assert "BN* is batch normalization frozen" in render_in(tmp_path, "table4")
-    page = (tmp_path / "results" / "report.html").read_text()
+    page = (tmp_path / "results" / "report.html").read_text(encoding="utf-8")
     assert "<caption>APs behind it" in page and "<caption>Errors" not in page
 
 
@@ -80,7 +80,7 @@ def test_contrasts_say_which_ap_is_higher_as_far_as_the_interval_allows(tmp_path
     )
     assert "- The mask AP of GN and that of BN* are not told apart (0.0 points, " in text
     assert row(text, "box AP: GN minus BN*") == ["+1.1", "+1.11 [+0.98, +1.24] (n=2)"]
-    readme = (tmp_path / "results" / "README.md").read_text()
+    readme = (tmp_path / "results" / "README.md").read_text(encoding="utf-8")
     assert "a regime selected to show the effect): The box AP of GN is 1.1 points higher" in readme
     write_aps(tmp_path / "other" / "runs", runs_of("coco_c4", norm="frozen_bn"), GN, mask=26.0)
     write_aps(tmp_path / "other" / "runs", runs_of("coco_c4", norm="gn"), FROZEN, mask=26.0)
@@ -139,7 +139,11 @@ def test_a_cell_of_the_paper_alone_shows_its_values_and_no_row_of_ours(tmp_path:
     assert row(part(text, "## Paper scale"), quoted) == ["34.5", "55.2", "37.7", "–", "–", "–"]
     assert text.count("sync BN, ") == 2 and "AP minus AP of GN of the same model" in text
     assert "sync BN is batch normalization over the images of all workers" in text
-    rows = list(csv.DictReader((tmp_path / "results" / "tables" / "table7.csv").read_text().splitlines()))
+    rows = list(
+        csv.DictReader(
+            (tmp_path / "results" / "tables" / "table7.csv").read_text(encoding="utf-8").splitlines()
+        )
+    )
     found = [r for r in rows if r["norm"] == "sync_bn"]
     assert [r["paper"] for r in found] == ["34.5", "55.2", "37.7", "", "", ""]
     assert {(r["scale"], r["n"], r["experiment"], r["run_ids"]) for r in found} == {("paper", "0", "", "")}
@@ -169,7 +173,11 @@ def test_what_stands_for_what_holds_of_models_and_recipes(tmp_path: Path) -> Non
     effects = part(text, "AP minus AP of BN\\* with small_coco of the same model, paired by seed**")
     assert row(effects, "mask_rcnn_r101_fpn, GN, coco_long, the paper")[:1] == ["+1.4"]
     assert row(effects, "thin_mask_rcnn_deep, GN, small_coco_long, ours")[:1] == ["+1.1 ± 0.1 (n=2)"]
-    rows = list(csv.DictReader((tmp_path / "results" / "tables" / "table6.csv").read_text().splitlines()))
+    rows = list(
+        csv.DictReader(
+            (tmp_path / "results" / "tables" / "table6.csv").read_text(encoding="utf-8").splitlines()
+        )
+    )
     effect = "val/box_ap minus frozen_bn with small_coco"
     found = {(r["model"], r["norm"], r["recipe"]): r for r in rows if r["quantity"].startswith(effect[:15])}
     ours, theirs = (
@@ -183,7 +191,11 @@ def test_what_stands_for_what_holds_of_models_and_recipes(tmp_path: Path) -> Non
 def test_csv_has_every_ap_under_every_set_of_statistics(tmp_path: Path) -> None:
     write_c4(tmp_path)
     render_in(tmp_path, "table4", eval_stats="precise")
-    rows = list(csv.DictReader((tmp_path / "results" / "tables" / "table4.csv").read_text().splitlines()))
+    rows = list(
+        csv.DictReader(
+            (tmp_path / "results" / "tables" / "table4.csv").read_text(encoding="utf-8").splitlines()
+        )
+    )
     gn = [r for r in rows if r["scale"] == "small" and r["norm"] == "gn"]
     assert len(gn) == 6 * (3 + 1)
     found = {r["quantity"]: (r["mean"], r["paper"]) for r in gn}
@@ -196,7 +208,7 @@ def test_without_a_reference_there_are_aps_and_no_effects(tmp_path: Path) -> Non
     write_c4(tmp_path)
     text = render_in(tmp_path, "table4", reference={})
     assert "Effect in points" not in text and "**APs, % (not comparable" in text
-    assert " minus " not in (tmp_path / "results" / "tables" / "table4.csv").read_text()
+    assert " minus " not in (tmp_path / "results" / "tables" / "table4.csv").read_text(encoding="utf-8")
 
 
 def test_other_statistics_and_a_control_are_shown_as_of_errors(tmp_path: Path) -> None:
@@ -236,7 +248,9 @@ def test_the_whole_report_with_errors_and_aps(tmp_path: Path) -> None:
     assert "The paper's own scale, on ImageNet and COCO:" in readme
     assert '<section id="ask-coco_c4">' in page and '<article id="table4">' in page
     changed = tmp_path / "first" / "results" / "tables" / "table4.md"
-    changed.write_text(changed.read_text().replace("+1.1 ± 0.1", "+1.2 ± 0.1", 1))
+    changed.write_text(
+        changed.read_text(encoding="utf-8").replace("+1.1 ± 0.1", "+1.2 ± 0.1", 1), encoding="utf-8"
+    )
     assert [
         "table4.md" in words for words in check(exhibits, expand_all, results_dir=changed.parents[1])
     ] == [True]

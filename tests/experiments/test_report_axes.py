@@ -89,7 +89,7 @@ def rendered(folder: Path, exhibit: dict[str, Any], errors: dict[int, float]) ->
         for run in runs:
             write_runs(folder / "runs", [run], error=error + run.seed)
     render([exhibit], expand, runs_dir=folder / "runs", results_dir=folder / "results")
-    return (folder / "results" / "tables" / f"{exhibit['id']}.md").read_text()
+    return (folder / "results" / "tables" / f"{exhibit['id']}.md").read_text(encoding="utf-8")
 
 
 def test_a_cell_takes_an_axis_from_its_grid_and_else_from_its_runs() -> None:
@@ -148,7 +148,7 @@ def test_columns_that_only_the_paper_has_stand_in_a_table_of_their_own(tmp_path:
     assert (
         "G = 8 gains 2.0 points against G = 1 (95 % interval −2.0 to −2.0, 2 seeds; the paper: −0.9)" in text
     )
-    csv = (tmp_path / "results" / "tables" / "table3.csv").read_text()
+    csv = (tmp_path / "results" / "tables" / "table3.csv").read_text(encoding="utf-8")
     assert csv.startswith("exhibit,scale,experiment,norm.num_groups,quantity,mean,")
     assert "table3,small,groups,8,val/top1_error minus norm.num_groups=1,-2.0000," in csv
 
@@ -166,7 +166,7 @@ def test_a_miniature_stands_beside_what_it_stands_for(tmp_path: Path) -> None:
     models = [line for line in text.splitlines() if line.startswith("- Model: ")]
     assert [words.split(" (")[0] for words in models] == ["- Model: thin", "- Model: deep"]
     assert text.count("The two scales share no cell") == 0
-    csv = (tmp_path / "results" / "tables" / "depth.csv").read_text()
+    csv = (tmp_path / "results" / "tables" / "depth.csv").read_text(encoding="utf-8")
     # 25 and 26 at seeds 0 and 1, less 20 and 21.
     assert "depth,small,depth,thin,bn,2,val/top1_error minus bn at 32,5.0000,0.0000,2,0,2,11.1," in csv
 

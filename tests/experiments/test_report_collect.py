@@ -34,7 +34,9 @@ def collect(runs_dir: Path, store: Path, *, overwrite: bool = False) -> Collecti
 def test_copies_unchanged(runs_dir: Path, store: Path) -> None:
     write_runs(runs_dir, [RUN])
     source = directory_of(runs_dir, RUN) / "result.json"
-    source.write_text(source.read_text() + "\n\n")  # bytes that saving again would not keep
+    source.write_text(
+        source.read_text(encoding="utf-8") + "\n\n", encoding="utf-8"
+    )  # bytes that saving again would not keep
     assert collect(runs_dir, store).notes == ()
     assert (store / f"{RUN.run_id}.json").read_bytes() == source.read_bytes()
 
@@ -67,7 +69,7 @@ def test_a_torn_result_is_a_note(runs_dir: Path, store: Path) -> None:
 def test_an_unfinished_run_is_a_note(runs_dir: Path, store: Path) -> None:
     directory = directory_of(runs_dir, RUN)
     directory.mkdir(parents=True)
-    (directory / "metrics.jsonl").write_text('{"epoch": 1}\n{"epo')
+    (directory / "metrics.jsonl").write_text('{"epoch": 1}\n{"epo', encoding="utf-8")
     found = collect(runs_dir, store)
     assert found.fresh == {}
     assert "1 run not finished" in found.notes[0] and directory.name in found.notes[0]
@@ -113,16 +115,16 @@ def test_what_no_run_writes_is_refused(
 def test_a_nan_is_refused(runs_dir: Path, store: Path) -> None:
     write_runs(runs_dir, [RUN])
     path = directory_of(runs_dir, RUN) / "result.json"
-    values = json.loads(path.read_text())
+    values = json.loads(path.read_text(encoding="utf-8"))
     values["metrics"]["val/top1_error"] = float("nan")
-    path.write_text(json.dumps(values))
+    path.write_text(json.dumps(values), encoding="utf-8")
     assert collect(runs_dir, store).fresh == {}
 
 
 def test_a_torn_file_in_the_store_is_left_out(store: Path) -> None:
     for run in RUNS[:2]:
         result_of(run).save(store / f"{run.run_id}.json")
-    (store / f"{RUN.run_id}.json").write_text("{")
+    (store / f"{RUN.run_id}.json").write_text("{", encoding="utf-8")
     results, notes = load_store(store, WANTED)
     assert list(results) == [RUNS[1].run_id]
     assert len(notes) == 1 and f"runs/{RUN.run_id}.json" in notes[0]

@@ -34,7 +34,7 @@ def problems(folder: Path) -> list[str]:
 
 
 def page(folder: Path) -> str:
-    return (folder / "results" / "figures" / "detections.md").read_text()
+    return (folder / "results" / "figures" / "detections.md").read_text(encoding="utf-8")
 
 
 def digest_of_result(runs_dir: Path, run: RunConfig) -> str | None:
@@ -77,16 +77,18 @@ def test_the_first_pictures_are_collected_unchanged_and_shown(folder: Path) -> N
     wanted = {f"{run.run_id}-{n:012d}.png": f"drawn {run.run_id} {n}" for run in (GN, BN) for n in (7, 9)}
     about = {f"{run.run_id}.json" for run in (GN, BN)}
     assert {path.name for path in store.iterdir()} == {*wanted, *about}
-    assert all((store / name).read_text() == content for name, content in wanted.items())
+    assert all((store / name).read_text(encoding="utf-8") == content for name, content in wanted.items())
     assert {store / name for name in (*wanted, *about)} <= {*rendered.paths}
     text = page(folder)
     for name in wanted:
         assert f"(detections/{name})" in text
     assert "| 7 | ![Image 7: left what is annotated, right what GN in thin_mask_rcnn finds](" in text
-    html = (folder / "results" / "report.html").read_text()
+    html = (folder / "results" / "report.html").read_text(encoding="utf-8")
     for content in wanted.values():
         assert f'src="data:image/png;base64,{base64.b64encode(content.encode()).decode()}"' in html
-    assert "[pictures](figures/detections.md)" in (folder / "results" / "README.md").read_text()
+    assert "[pictures](figures/detections.md)" in (folder / "results" / "README.md").read_text(
+        encoding="utf-8"
+    )
 
 
 def test_it_says_where_the_pictures_are_from(folder: Path) -> None:
@@ -142,7 +144,7 @@ def test_present_pictures_are_replaced_only_when_told(folder: Path) -> None:
     assert any("keeps other pictures" in note and "overwrite=true" in note for note in rendered.notes)
     render_in(folder, overwrite=True)
     shown = folder / "results" / "figures" / "detections" / f"{GN.run_id}-{7:012d}.png"
-    assert shown.read_text() == f"drawn anew {GN.run_id} 7"
+    assert shown.read_text(encoding="utf-8") == f"drawn anew {GN.run_id} 7"
     assert problems(folder) == []
 
 
@@ -231,7 +233,9 @@ def test_a_missing_picture_is_a_dash_and_the_commands_that_make_it(folder: Path)
     *_, train, draw = text.strip().splitlines()
     assert train.split()[:2] == ["gnexp", "train"] and "norm=bn" in train and train.endswith("seed=0")
     assert draw.strip() == f"gnexp eval run={BN.run_id} save_images=2"
-    assert f"gnexp eval run={BN.run_id} save_images=2" in (folder / "results" / "report.html").read_text()
+    assert f"gnexp eval run={BN.run_id} save_images=2" in (folder / "results" / "report.html").read_text(
+        encoding="utf-8"
+    )
     assert problems(folder) == []
 
 

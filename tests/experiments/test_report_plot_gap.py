@@ -116,15 +116,17 @@ def test_the_table_has_the_plotted_numbers(tmp_path: Path) -> None:
     places = {"results_dir": tmp_path / "results"}
     render([FIGURE, TABLE], expand, runs_dir=tmp_path / "runs", **places)
     assert check([FIGURE, TABLE], expand, **places) == []
-    text = (tmp_path / "results/tables/why_table.md").read_text()
+    text = (tmp_path / "results/tables/why_table.md").read_text(encoding="utf-8")
     assert "| gap of BN " in text and "+4.0 ± 0.4 (n=3)" in text and "+6.00 [+6.00, +6.00] (n=3)" in text
     assert "Wu & He" not in text and "imagenet" not in text
-    rows = list(csv.DictReader(io.StringIO((tmp_path / "results/tables/why_table.csv").read_text())))
+    rows = list(
+        csv.DictReader(io.StringIO((tmp_path / "results/tables/why_table.csv").read_text(encoding="utf-8")))
+    )
     (growth,) = [row for row in rows if row["data.exposure"] == "1.0 minus 0.0" and row["norm"] == "bn"]
     assert (growth["batch"], growth["mean"], growth["n"]) == ("2 minus 32", "6.0000", "3")
-    page = (tmp_path / "results/report.html").read_text()
+    page = (tmp_path / "results/report.html").read_text(encoding="utf-8")
     assert "the gap of BN grows by 6.0 points" in page and "gap of BN</th>" in page
-    readme = (tmp_path / "results/README.md").read_text()
+    readme = (tmp_path / "results/README.md").read_text(encoding="utf-8")
     assert "figures/why.svg" in readme
     found = readme.split("## What else was found")[1].split("##")[0]
     assert "the gap of BN grows by 6.0 points" in found and "the gap of GN" in found
@@ -132,7 +134,7 @@ def test_the_table_has_the_plotted_numbers(tmp_path: Path) -> None:
 
 def test_before_any_run_it_says_how_to_make_them(tmp_path: Path) -> None:
     render([FIGURE, TABLE], expand, runs_dir=tmp_path / "runs", results_dir=tmp_path / "results")
-    text = (tmp_path / "results/tables/why_table.md").read_text()
+    text = (tmp_path / "results/tables/why_table.md").read_text(encoding="utf-8")
     assert "Nothing has been run yet" in text and "gnexp sweep experiment=why" in text
     assert not (tmp_path / "results/figures/why.svg").exists()
 

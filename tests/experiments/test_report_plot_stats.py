@@ -131,11 +131,13 @@ def test_the_table_has_errors_losses_and_their_difference(tmp_path: Path) -> Non
     places = {"results_dir": tmp_path / "results"}
     render([TABLE, FIGURE], expand, runs_dir=tmp_path / "runs", **places)
     assert check([TABLE, FIGURE], expand, **places) == []
-    text = (tmp_path / "results/tables/eval_stats.md").read_text()
+    text = (tmp_path / "results/tables/eval_stats.md").read_text(encoding="utf-8")
     for line in ("| `worker0` minus `precise` ", "| evaluation's part ", "Beside it: another study."):
         assert line in text
     assert "Wu & He 2018" not in text and "BN at 2 loses" in text
-    rows = list(csv.DictReader(io.StringIO((tmp_path / "results/tables/eval_stats.csv").read_text())))
+    rows = list(
+        csv.DictReader(io.StringIO((tmp_path / "results/tables/eval_stats.csv").read_text(encoding="utf-8")))
+    )
     (part,) = [row for row in rows if row["quantity"].startswith("evaluation's part") and row["batch"] == "2"
                and row["n"] == "3"]  # fmt: skip
     assert part["mean"] == "0.9833" and part["scale"] == "small"

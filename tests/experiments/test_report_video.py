@@ -40,7 +40,7 @@ def cells_of(text: str, start: str) -> list[str]:
 def test_table_8(tmp_path: Path) -> None:
     write(tmp_path)
     render([TABLE], expand, runs_dir=tmp_path / "runs", results_dir=tmp_path / "results")
-    text = (tmp_path / "results" / "tables" / "table8.md").read_text()
+    text = (tmp_path / "results" / "tables" / "table8.md").read_text(encoding="utf-8")
     paper = text[text.index("## Paper scale") :]
     assert cells_of(paper, "GN, 64 frames, 4 clips per worker, the paper") == ["74.5", "91.7"]
     behind = text[text.index("**Accuracies behind it") :]

@@ -40,9 +40,9 @@ def test_a_torn_result_is_refused(tmp_path: Path, share: float) -> None:
 def test_a_lacking_field_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "result.json"
     RESULT.save(path)
-    values = json.loads(path.read_text())
+    values = json.loads(path.read_text(encoding="utf-8"))
     del values["metrics"]
-    path.write_text(json.dumps(values))
+    path.write_text(json.dumps(values), encoding="utf-8")
     with pytest.raises(ValueError, match="metrics"):
         load_result(path)
 

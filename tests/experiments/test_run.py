@@ -38,7 +38,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def lines(path: Path) -> list[dict[str, float]]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def test_the_directory_holds_what_it_should(finished: Path) -> None:
@@ -101,7 +101,7 @@ def test_an_interrupted_run_goes_on_and_ends_equal(
         with pytest.raises(KeyboardInterrupt):
             train_run(spec)
     # What a kill between the record and the checkpoint would leave: a line too many, and half a line.
-    with open(spec.directory / "metrics.jsonl", "a") as file:
+    with open(spec.directory / "metrics.jsonl", "a", encoding="utf-8") as file:
         file.write('{"epoch": 9, "lr": 1}\n{"epoch": 10, "l')
     train_spec(path)
     assert (spec.directory / "metrics.jsonl").read_bytes() == (finished / "metrics.jsonl").read_bytes()
@@ -109,7 +109,9 @@ def test_an_interrupted_run_goes_on_and_ends_equal(
     found = load_tensors(spec.directory / "weights.pt", torch.device("cpu"))["model"]
     assert all(torch.equal(value, found[name]) for name, value in expected.items())
     assert len(load_result(spec.directory / "result.json").env) == 2
-    assert f"goes on from the checkpoint of epoch {stop_after}" in (spec.directory / "log.txt").read_text()
+    assert f"goes on from the checkpoint of epoch {stop_after}" in (spec.directory / "log.txt").read_text(
+        encoding="utf-8"
+    )
 
 
 def test_divergence_is_a_result(tmp_path: Path) -> None:
@@ -121,7 +123,7 @@ def test_divergence_is_a_result(tmp_path: Path) -> None:
     assert not (spec.directory / "weights.pt").exists()
     with pytest.raises(ValueError, match="diverged, so it has no final weights"):
         finished_state(spec)
-    log = (spec.directory / "log.txt").read_text()
+    log = (spec.directory / "log.txt").read_text(encoding="utf-8")
     assert re.search(r"diverged: (the loss became|a gradient is not finite)", log)
 
 
@@ -162,10 +164,10 @@ def test_a_second_writer_is_refused(tmp_path: Path) -> None:
 
 def test_a_spec_that_is_not_its_own(tmp_path: Path) -> None:
     path = write_spec(tmp_path)
-    path.write_text(path.read_text().replace('"batch": 4', '"batch": 2'))
+    path.write_text(path.read_text(encoding="utf-8").replace('"batch": 4', '"batch": 2'), encoding="utf-8")
     with pytest.raises(ValueError, match="says run_id .* its config makes"):
         load_spec(path)
-    path.write_text("{")
+    path.write_text("{", encoding="utf-8")
     with pytest.raises(ValueError, match="is not a run's spec"):
         load_spec(path)
 
@@ -186,7 +188,7 @@ def test_a_checkpoint_of_something_else(tmp_path: Path, change: dict[str, str], 
 
 
 def test_what_the_paper_leaves_open_is_printed(finished: Path) -> None:
-    log = (finished / "log.txt").read_text()
+    log = (finished / "log.txt").read_text(encoding="utf-8")
     for option in not_stated(SMOKE):
         assert option in log
     assert any(option == "norm.momentum=0.1" for option in not_stated(SMOKE))
@@ -199,9 +201,9 @@ def test_images_that_others_stand_in_for_are_listed(tmp_path: Path) -> None:
     bad.write_bytes(bad.read_bytes()[:100])
     data = dataclasses.replace(data, on_error="skip", loader_workers=0)
     spec = train_spec(write_spec(tmp_path / "runs", data=data))
-    (line,) = (spec.directory / "skipped.txt").read_text().splitlines()
+    (line,) = (spec.directory / "skipped.txt").read_text(encoding="utf-8").splitlines()
     assert line.startswith(f"{bad}\t")
-    log = (spec.directory / "log.txt").read_text()
+    log = (spec.directory / "log.txt").read_text(encoding="utf-8")
     assert log.count("warning: 1 file(s) cannot be read, others stand in for those of training") == 1
     result = load_result(spec.directory / "result.json")
     assert (result.status, result.num_skipped) == ("finished", 1)
@@ -219,7 +221,9 @@ def test_images_that_cannot_be_read_are_listed_over_sittings(tmp_path: Path) -> 
     first.write_bytes(whole)
     second.write_bytes(bytes(second.stat().st_size))
     train_run(load_spec(path))
-    listed = [line.split("\t")[0] for line in (path.parent / "skipped.txt").read_text().splitlines()]
+    listed = [
+        line.split("\t")[0] for line in (path.parent / "skipped.txt").read_text(encoding="utf-8").splitlines()
+    ]
     assert listed == [str(first), str(second)]
 
 

@@ -24,7 +24,7 @@ def test_an_epoch_is_a_line_on_the_screen_and_in_the_log(
     screen.show(RECORD)
     out = capsys.readouterr().out
     assert out == "epoch 1/0: train/loss 2, val/top1_error 12.35 (1234 images/s)\n"
-    assert out.strip() in (tmp_path / "log.txt").read_text()
+    assert out.strip() in (tmp_path / "log.txt").read_text(encoding="utf-8")
 
 
 def test_quiet_means_the_log_alone(
@@ -34,7 +34,7 @@ def test_quiet_means_the_log_alone(
     Screen(tmp_path / "log.txt").show(RECORD)
     captured = capsys.readouterr()
     assert captured.out == "" and captured.err == ""
-    assert "images/s" in (tmp_path / "log.txt").read_text()
+    assert "images/s" in (tmp_path / "log.txt").read_text(encoding="utf-8")
 
 
 def test_the_options_that_the_paper_leaves_open() -> None:

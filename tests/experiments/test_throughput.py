@@ -18,11 +18,11 @@ def begun(runs_dir, run, *, epochs=2, machine=HERE, train_seconds=4.0):
     """A run's directory after some epochs: 16 images in a second of training, a quarter as long in evaluation."""
     directory = runs_dir / f"{run.run_id}-{run.label}"
     directory.mkdir(parents=True)
-    (directory / "spec.json").write_text(json.dumps({"config": to_dict(run)}))
-    (directory / "env.json").write_text(json.dumps([{"device": "old"}, machine]))
+    (directory / "spec.json").write_text(json.dumps({"config": to_dict(run)}), encoding="utf-8")
+    (directory / "env.json").write_text(json.dumps([{"device": "old"}, machine]), encoding="utf-8")
     line = {"train_seconds": train_seconds, "eval_seconds": train_seconds / 4}
     line["images_per_second"] = 64 / train_seconds
-    (directory / "timing.jsonl").write_text((json.dumps(line) + "\n") * epochs)
+    (directory / "timing.jsonl").write_text((json.dumps(line) + "\n") * epochs, encoding="utf-8")
     return directory
 
 
@@ -78,8 +78,8 @@ def test_another_number_of_processes_is_another_speed(tmp_path):
 def test_a_recorded_result_counts_and_what_is_torn_does_not(tmp_path):
     recorded(tmp_path / "results", SMOKE, seconds=2.0)
     torn = begun(tmp_path / "runs", dataclasses.replace(SMOKE, seed=1))
-    (torn / "spec.json").write_text("{")
+    (torn / "spec.json").write_text("{", encoding="utf-8")
     begun(tmp_path / "runs", dataclasses.replace(SMOKE, seed=2), epochs=0)
-    (tmp_path / "results" / "runs" / "torn.json").write_text("{")
+    (tmp_path / "results" / "runs" / "torn.json").write_text("{", encoding="utf-8")
     (speed,) = read_speeds(tmp_path / "runs", tmp_path / "results")
     assert speed.images_per_second == 3 * 64 / 2.0

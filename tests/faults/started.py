@@ -42,7 +42,7 @@ class Started:
         """Waits until a checkpoint of that many steps is there."""
 
         def is_there() -> bool:
-            assert self.is_alive, self._errors.read_text()
+            assert self.is_alive, self._errors.read_text(encoding="utf-8")
             return steps_saved(directory) >= num
 
         wait_until(is_there, f"{num} steps")
@@ -59,7 +59,7 @@ class Started:
         self._process.join(timeout)
         assert not self._process.is_alive(), f"process {self.pid} goes on after {timeout} s"
         assert self._process.exitcode is not None
-        return self._process.exitcode, self._errors.read_text().splitlines()
+        return self._process.exitcode, self._errors.read_text(encoding="utf-8").splitlines()
 
     def kill(self) -> None:
         self._process.kill()
@@ -158,7 +158,7 @@ def processes_in(folder: Path) -> dict[int, str]:
     for path in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             words = (path / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-            is_zombie = (path / "stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+            is_zombie = (path / "stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()[0] == "Z"
             if not is_zombie and os.readlink(path / "cwd") == str(folder.resolve()):
                 found[int(path.name)] = words
     return found
@@ -169,7 +169,7 @@ def children_of(pid: int) -> list[int]:
     found = []
     for path in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
-            state, parent = path.read_text().rsplit(")", 1)[1].split()[:2]
+            state, parent = path.read_text(encoding="utf-8").rsplit(")", 1)[1].split()[:2]
             if int(parent) == pid and state != "Z":
                 found.append(int(path.parent.name))
     return found
@@ -177,7 +177,7 @@ def children_of(pid: int) -> list[int]:
 
 def is_alive(pid: int) -> bool:
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()[0] != "Z"
     except OSError:
         return False
 

@@ -56,13 +56,13 @@ def kill_at_each_call(folder: Path, outcomes: Path) -> None:
             found.append([0, [str(error)], []])
         if status == 0:
             break
-    outcomes.write_text(json.dumps(found))
+    outcomes.write_text(json.dumps(found), encoding="utf-8")
 
 
 def test_fault_08_killed_at_each_call_of_a_save(tmp_path: Path) -> None:
     (tmp_path / "checkpoints").mkdir()
     assert in_child(kill_at_each_call, tmp_path / "checkpoints", tmp_path / "outcomes.json") == 0
-    outcomes = json.loads((tmp_path / "outcomes.json").read_text())
+    outcomes = json.loads((tmp_path / "outcomes.json").read_text(encoding="utf-8"))
     assert len(outcomes) > 100, "too few moments: does the profile see the calls?"
     numbers = [number for number, _, _ in outcomes]
     # The old one before the rename and the new one after it: never none, and never back.
@@ -117,7 +117,9 @@ def test_fault_10_all_damaged_is_an_error_and_no_silent_start_from_zero(tmp_path
     assert {path: path.read_bytes() for path in before} == before
     for path in spec.parent.glob("checkpoints/*"):
         path.unlink()
-    (spec.parent / "metrics.jsonl").write_text(before[spec.parent / "metrics.jsonl"].decode() * 2)
+    (spec.parent / "metrics.jsonl").write_text(
+        before[spec.parent / "metrics.jsonl"].decode() * 2, encoding="utf-8"
+    )
     with pytest.raises(ValueError, match="has the records of 2 epochs and no checkpoint"):
         train_run(load_spec(spec))
 

@@ -229,4 +229,4 @@ def test_fault_21_what_one_process_alone_finds_wrong_is_told(tmp_path: Path) -> 
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1 and done.stderr.startswith("gnexp: process 1: error: ")
     assert str(broken) in done.stderr
-    assert json.loads((spec.parent / "status.json").read_text())["status"] == "failed"
+    assert json.loads((spec.parent / "status.json").read_text(encoding="utf-8"))["status"] == "failed"

@@ -51,7 +51,7 @@ def test_fault_01_and_02_stopped_at_every_kind_of_moment_in_turn(tmp_path: Path,
     assert looks >= EPOCHS * _LOOKS
     train_whole(spec)
     assert_equal(contents(spec.parent), contents(whole.parent))
-    assert len(json.loads((spec.parent / "env.json").read_text())) == sum(stops) + 1
+    assert len(json.loads((spec.parent / "env.json").read_text(encoding="utf-8"))) == sum(stops) + 1
 
 
 @pytest.mark.slow
@@ -175,4 +175,4 @@ def test_fault_04_records_past_the_checkpoint_are_cut_back(tmp_path: Path) -> No
 
 
 def _epochs(path: Path) -> list[int]:
-    return [json.loads(line)["epoch"] for line in path.read_text().splitlines()]
+    return [json.loads(line)["epoch"] for line in path.read_text(encoding="utf-8").splitlines()]

@@ -80,10 +80,10 @@ def test_fault_20_a_killed_sweep_then_two_at_once_make_each_run_once(tmp_path: P
     assert len(results) == 2
     for path in results:
         assert load_result(path).status == "finished"
-        log = (path.parent / "log.txt").read_text()
+        log = (path.parent / "log.txt").read_text(encoding="utf-8")
         assert log.count("epoch 8/8") == 1 and log.count("result: ") == 1
-        assert len((path.parent / "metrics.jsonl").read_text().splitlines()) == 8
-        assert len(json.loads((path.parent / "env.json").read_text())) <= 2
+        assert len((path.parent / "metrics.jsonl").read_text(encoding="utf-8").splitlines()) == 8
+        assert len(json.loads((path.parent / "env.json").read_text(encoding="utf-8"))) <= 2
 
 
 def _training(folder: Path) -> list[str]:

@@ -44,7 +44,8 @@ def write_spec(runs: Path, **changes: Any) -> Path:
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / "spec.json"
     path.write_text(
-        json.dumps({"format": 1, "run_id": run.run_id, "label": run.label, "config": to_dict(run)})
+        json.dumps({"format": 1, "run_id": run.run_id, "label": run.label, "config": to_dict(run)}),
+        encoding="utf-8",
     )
     return path
 
@@ -118,7 +119,7 @@ def contents(directory: Path) -> dict[str, Any]:
     newest = max((directory / "checkpoints").glob("*.pt"))
     saved = load_tensors(newest, CPU)
     del saved["state"]["position"]["train_seconds"]
-    result = json.loads((directory / "result.json").read_text())
+    result = json.loads((directory / "result.json").read_text(encoding="utf-8"))
     return {
         "weights": load_tensors(directory / "weights.pt", CPU),
         "newest": newest.name,

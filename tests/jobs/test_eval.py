@@ -29,7 +29,7 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = place / f"{run.run_id}-{run.label}"
     directory.mkdir()
     spec = {"format": 1, "run_id": run.run_id, "label": run.label, "config": to_dict(run)}
-    (directory / "spec.json").write_text(json.dumps(spec))
+    (directory / "spec.json").write_text(json.dumps(spec), encoding="utf-8")
     model = build_task(run.task).build_model(run, torch.Generator().manual_seed(0))
     save_tensors(directory / "weights.pt", {"run_id": run.run_id, "model": model.state_dict()})
     values = {

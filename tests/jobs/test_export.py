@@ -43,7 +43,7 @@ def finished_run(runs: Path, run: RunConfig) -> tuple[Path, torch.nn.Module]:
     directory = runs / f"{run.run_id}-{run.label}"
     directory.mkdir(parents=True)
     spec = {"format": 1, "run_id": run.run_id, "label": run.label, "config": to_dict(run)}
-    (directory / "spec.json").write_text(json.dumps(spec))
+    (directory / "spec.json").write_text(json.dumps(spec), encoding="utf-8")
     model = build_task(run.task).build_model(run, torch.Generator().manual_seed(0))
     randomize(model)
     save_tensors(directory / "weights.pt", {"run_id": run.run_id, "model": model.state_dict()})
@@ -83,7 +83,7 @@ def test_torchvisions_resnet50_with_groups(
     theirs.load_state_dict(loaded["weights"], strict=True)
     assert_same_outputs(ours, theirs)
     assert isinstance(loaded["model"], torchvision.models.ResNet)
-    about = json.loads((directory / "export.pt.json").read_text())
+    about = json.loads((directory / "export.pt.json").read_text(encoding="utf-8"))
     assert about == {"run_id": directory.name[:12], "norm": "gn32", "eval_stats": "none"}
 
 

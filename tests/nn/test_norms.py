@@ -19,7 +19,7 @@ SHAPES = [(6, 8), (6, 8, 5), (6, 8, 4, 3), (6, 8, 2, 3, 2)]
 
 
 def make(path: Path, channels: int = 8, *, workers: int = 1, relu: bool = False, seed: int = 0) -> NormAct:
-    config = NormConfig(**yaml.safe_load(path.read_text()))
+    config = NormConfig(**yaml.safe_load(path.read_text(encoding="utf-8")))
     if config.kind == "gn" and config.num_groups is None and config.channels_per_group is None:
         config = NormConfig(kind="gn", num_groups=2)
     norm = norm_factory(config, workers)(channels, relu=relu).double()

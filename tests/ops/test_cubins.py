@@ -14,7 +14,7 @@ import pytest
 pytest.importorskip("triton")
 
 ROOT = Path(__file__).parents[2]
-GOLDEN: dict[str, Any] = json.loads((Path(__file__).parent / "cubins.json").read_text())
+GOLDEN: dict[str, Any] = json.loads((Path(__file__).parent / "cubins.json").read_text(encoding="utf-8"))
 ROW_KEYS = ("kernel", "layout", "places", "dtype", "sm")
 
 

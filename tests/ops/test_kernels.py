@@ -93,10 +93,10 @@ def plant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plant:
     """Puts an altered copy of a module of kernels in its place."""
 
     def alter(module: str, right: str, wrong: str) -> None:
-        source = (FOLDER / f"{module}.py").read_text()
+        source = (FOLDER / f"{module}.py").read_text(encoding="utf-8")
         assert right in source, f"{module}.py has changed: {right}"
         path = tmp_path / f"planted_{module}.py"
-        path.write_text(source.replace(right, wrong))
+        path.write_text(source.replace(right, wrong), encoding="utf-8")
         spec = importlib.util.spec_from_file_location(path.stem, path)
         assert spec is not None and spec.loader is not None
         altered = importlib.util.module_from_spec(spec)

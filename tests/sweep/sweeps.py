@@ -33,7 +33,7 @@ def order_of_runs():
     lines = [
         (json.loads(line), path.parent.name)
         for path in Path("runs").glob("*/seen.jsonl")
-        for line in path.read_text().splitlines()
+        for line in path.read_text(encoding="utf-8").splitlines()
     ]
     return [name for _, name in sorted(lines, key=lambda pair: pair[0]["time"])]
 

@@ -54,7 +54,7 @@ def test_runs_that_others_start_from_are_made_first(capfd):
     order = [name.split("-", 3)[3] for name in order_of_runs()]
     assert sorted(order[:4]) == [f"{norm}-batch4-seed{seed}" for norm in ("bn", "gn8") for seed in (0, 1)]
     for spec in Path("runs").glob("*batch2-seed1/spec.json"):
-        config = json.loads(spec.read_text())["config"]
+        config = json.loads(spec.read_text(encoding="utf-8"))["config"]
         (parent,) = Path("runs").glob(f"*{spec.parent.name.split('-')[3]}-batch4-seed1")
         assert config["init"] == parent.name.split("-")[0]
         assert config["init_path"] == str(parent.resolve() / "weights.pt")
@@ -108,7 +108,7 @@ def test_a_diverged_parent_is_not_made_again_and_its_children_show_as_blocked(
         Path("runs").glob("*bn-batch2*")
     )
     if not is_recorded:
-        assert len(before[0].read_text().splitlines()) == 1
+        assert len(before[0].read_text(encoding="utf-8").splitlines()) == 1
 
 
 def test_train_names_the_run_that_is_missing(capfd):

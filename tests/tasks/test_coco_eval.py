@@ -213,8 +213,8 @@ def test_nothing_is_printed_and_nothing_given_is_changed(capfd):
 def test_results_are_what_pycocotools_reads(tmp_path):
     truth, detections = made(0)
     results = results_of(truth, detections)
-    (tmp_path / "results.json").write_text(json.dumps(results, allow_nan=False))
-    (tmp_path / "truth.json").write_text(json.dumps(truth))
+    (tmp_path / "results.json").write_text(json.dumps(results, allow_nan=False), encoding="utf-8")
+    (tmp_path / "truth.json").write_text(json.dumps(truth), encoding="utf-8")
     with contextlib.redirect_stdout(io.StringIO()):
         loaded = COCO(str(tmp_path / "truth.json")).loadRes(str(tmp_path / "results.json"))
     assert len(loaded.anns) == len(results) == sum(len(d["boxes"]) for d in detections)

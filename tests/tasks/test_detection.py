@@ -188,7 +188,7 @@ def test_two_processes_train_what_one_does(root: Path, tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
         (run_dir,) = runs_dir.iterdir()
         weights = torch.load(run_dir / "weights.pt", weights_only=True)["model"]
-        found.append((weights, json.loads((run_dir / "result.json").read_text())["metrics"]))
+        found.append((weights, json.loads((run_dir / "result.json").read_text(encoding="utf-8"))["metrics"]))
     (one, scores), (two, others) = found
     for name, value in one.items():
         torch.testing.assert_close(two[name], value, rtol=0, atol=1e-5, msg=name)

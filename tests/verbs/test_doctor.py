@@ -31,7 +31,7 @@ def test_it_says_what_is_here(tmp_path, monkeypatch, capfd):
 
 
 def test_what_is_broken_makes_exit_code_1(tmp_path, monkeypatch, capfd):
-    (tmp_path / "file").write_text("")
+    (tmp_path / "file").write_text("", encoding="utf-8")
     monkeypatch.setattr(launch, "WORKER", ("/bin/sh", "-c", "echo gnexp: failed: boom >&2; exit 1"))
     assert cli.main(["doctor", f"runs_dir={tmp_path / 'file'}", f"results_dir={tmp_path}"]) == 1
     found = lines_of(capfd.readouterr().out)

@@ -98,7 +98,7 @@ def test_a_folder_of_unknown_size_is_a_dash(capfd):
 @pytest.mark.usefixtures("here")
 def test_a_users_own_files_and_a_cell_that_cannot_be_built(tmp_path, capfd):
     (tmp_path / "own" / "norm").mkdir(parents=True)
-    (tmp_path / "own" / "norm" / "gn2.yaml").write_text("kind: gn\nnum_groups: 2\n")
+    (tmp_path / "own" / "norm" / "gn2.yaml").write_text("kind: gn\nnum_groups: 2\n", encoding="utf-8")
     words = ["plan", "experiment=null", "norm=gn2", "--config-dir", "own"]
     assert cli.main(words) == 0
     assert "1 runs: 0 done, 1 to do" in capfd.readouterr().out

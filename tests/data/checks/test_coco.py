@@ -31,9 +31,9 @@ def root(whole: Path, tmp_path: Path) -> Path:
 
 def mend(root: Path, split: str, change) -> None:  # type: ignore[no-untyped-def]
     path = annotations_path(root, split)
-    content = json.loads(path.read_text())
+    content = json.loads(path.read_text(encoding="utf-8"))
     change(content)
-    path.write_text(json.dumps(content))
+    path.write_text(json.dumps(content), encoding="utf-8")
 
 
 def check(root: Path, capfd: pytest.CaptureFixture[str], *words: str) -> tuple[int, list[str]]:
@@ -117,7 +117,7 @@ def test_nothing_to_train_on_is_bad(root: Path, capfd: pytest.CaptureFixture[str
 
 def test_a_torn_file_is_named_once(root: Path, capfd: pytest.CaptureFixture[str]) -> None:
     file = annotations_path(root, "train")
-    file.write_text(file.read_text()[:-9])
+    file.write_text(file.read_text(encoding="utf-8")[:-9], encoding="utf-8")
     code, lines = check(root, capfd)
     assert code == 1
     assert lines[0].startswith(f"bad   {file}: must be JSON, got ")

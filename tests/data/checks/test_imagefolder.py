@@ -35,11 +35,11 @@ def test_every_fault_is_one_line_with_its_path(root, capfd):
     train, val = root / "train" / "a", root / "val" / "b"
     (train / "00.jpg").write_bytes((train / "00.jpg").read_bytes()[:-100])
     (train / "01.jpg").write_bytes(b"")
-    (train / "02.jpg").write_text("no image")
+    (train / "02.jpg").write_text("no image", encoding="utf-8")
     (train / "deep.png").parent.mkdir(exist_ok=True)
     Image.fromarray(np.full((8, 8), 40_000, dtype=np.uint16)).save(train / "deep.png")
     (val / "gone.jpg").symlink_to(root / "nowhere.jpg")
-    (val / "notes.txt").write_text("passed over")
+    (val / "notes.txt").write_text("passed over", encoding="utf-8")
     (root / "train" / "c").mkdir()
     Image.new("CMYK", (9, 9)).save(val / "inks.jpg")
     exif = Image.Exif()

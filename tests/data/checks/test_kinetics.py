@@ -80,12 +80,12 @@ def test_lists_are_checked_too(root, capfd):
         for path in sorted((root / split).glob("*/*.mp4")):
             video, start, end = path.stem.rsplit("_", 2)
             rows.append(f"{path.parent.name},{video},{int(start)},{int(end)},{split}")
-        (root / f"{split}.csv").write_text("\n".join(rows) + "\n")
+        (root / f"{split}.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
     assert _check(root) == 0
     capfd.readouterr()
     missing = sorted((root / "train" / "a").iterdir())[0]
     missing.unlink()
-    with open(root / "val.csv", "a") as file:
+    with open(root / "val.csv", "a", encoding="utf-8") as file:
         file.write("../a,abc,0,10,val\n")
     assert _check(root) == 1
     lines = capfd.readouterr().out.splitlines()
