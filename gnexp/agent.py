@@ -16,6 +16,7 @@ from pathlib import Path
 from types import FrameType
 
 from gnexp.experiments.status import PREEMPTED, RUNNING, read_message, read_status
+from gnexp.names import escape_unprintable
 from gnexp.signals import (
     EXIT_PREEMPTED,
     STOPPING,
@@ -33,6 +34,7 @@ _NOT_SAVED = "ended before it had saved; the same command goes on from the last 
 
 def main() -> int:
     """Runs until every process has ended."""
+    escape_unprintable()
     num, spec = int(sys.argv[1]), Path(sys.argv[2])
     end_with_parent()
     stopper = Stopper()

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gnexp import __version__
+from gnexp.names import escape_unprintable
 from gnexp.usage import HELP, VERB_HELP
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a verb and returns the exit code: 0 done, 1 failed, 2 a user's mistake, 130 Ctrl-C."""
+    escape_unprintable()
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] in ("-h", "--help", "help"):
         print(HELP, end="")

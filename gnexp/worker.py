@@ -16,6 +16,7 @@ from pathlib import Path
 
 from gnexp.experiments.lock import EXIT_BUSY, BusyError
 from gnexp.experiments.status import FAILED, Status, has_failed_since
+from gnexp.names import escape_unprintable, shown
 from gnexp.signals import (
     EXIT_INTERRUPTED,
     EXIT_PREEMPTED,
@@ -32,6 +33,7 @@ _GRACE_SECONDS = 3.0  # that a process which lost another gives it to be the fir
 
 def main() -> int:
     """Does one job and says in one line what went wrong, if anything did."""
+    escape_unprintable()
     job, *words = sys.argv[1:]
     # Another job's failure is none of the run's.
     directory = Path(words[0]).parent if job == "train" else None
@@ -67,7 +69,7 @@ def _tell(error: BaseException, directory: Path | None, begun_at: float) -> int:
         return _fail(f"error: {error}", EXIT_USER_ERROR, directory)
     if isinstance(error, OSError):
         # A directory that cannot be written, a full disk. Errors of a flush do not name their file.
-        place = error.filename or directory or "a file"
+        place = shown(str(error.filename or directory or "a file"))
         reason = error.strerror or error
         message = (
             f"error: {place}: {reason}; mend that, and the same command goes on from the last checkpoint"
@@ -107,7 +109,7 @@ def _log_traceback(directory: Path | None) -> str:
         traceback.print_exc()
         return ""
     log = directory / "log.txt"
-    with open(log, "a", encoding="utf-8") as file:
+    with open(log, "a", encoding="utf-8", errors="backslashreplace") as file:
         traceback.print_exc(file=file)
     return f" (see {log})"
 

@@ -18,6 +18,8 @@ import torch
 import torch.nn.functional as F
 from PIL import Image, UnidentifiedImageError
 
+from gnexp.names import shown
+
 NUM_CROP_DRAWS = 23  # flip, two for each of 10 tries, then the corner
 Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels
 _T = TypeVar("_T")
@@ -29,7 +31,7 @@ class UnreadableError(ValueError):
     what = "file"
 
     def __init__(self, path: str, reason: str) -> None:
-        super().__init__(f"cannot read the {self.what} {path}: {reason}; mend or remove it")
+        super().__init__(f"cannot read the {self.what} {shown(path)}: {reason}; mend or remove it")
         self.path, self.reason = path, reason
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gnexp.data.class_files import ClassFiles, list_files, list_folder, pack_files
+from gnexp.names import shown
 
 _COLUMNS = ("label", "youtube_id", "time_start", "time_end")
 _NAMES = {"train": ("train.csv",), "val": ("val.csv", "validate.csv")}  # of the lists
@@ -46,7 +47,7 @@ def scan_listed(path: Path, folder: Path, suffixes: tuple[bytes, ...]) -> tuple[
     """
     wanted: dict[bytes, set[bytes]] = {}
     for row in _rows(path):
-        label, name = map(os.fsencode, row)
+        label, name = (word.encode() for word in row)  # in UTF-8, as files have them, whatever the locale
         wanted.setdefault(label, set()).add(name)
     root = os.fsencode(folder)
     is_flat = not any(entry.name in wanted and entry.is_dir() for entry in list_folder(root))
@@ -58,10 +59,10 @@ def scan_listed(path: Path, folder: Path, suffixes: tuple[bytes, ...]) -> tuple[
         there = shared if is_flat else _by_stem(place, suffixes) if os.path.isdir(place) else {}
         own = sorted(wanted[label])
         files.append(sorted(there[stem] for stem in own if stem in there))
-        missing += [os.fsdecode(os.path.join(label, stem)) for stem in own if stem not in there]
+        missing += [shown(os.path.join(label, stem)) for stem in own if stem not in there]
         if not files[-1]:
             raise ValueError(
-                f"every label of {path} needs at least one video, got none of {os.fsdecode(label)} in {folder}; add "
+                f"every label of {path} needs at least one video, got none of {shown(label)} in {folder}; add "
                 "one, or take the label out of the lists"
             )
     if not files:

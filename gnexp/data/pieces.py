@@ -17,6 +17,7 @@ from torch.utils.data import Dataset as TorchDataset
 from gnexp.config import DataConfig
 from gnexp.data.dataset import Indices
 from gnexp.data.decode import UnreadableError
+from gnexp.names import shown
 from gnexp.ops import keyed
 from gnexp.signals import become_loader
 
@@ -115,8 +116,8 @@ class Decoder(TorchDataset[Piece]):
 def fault_of_the_machine(error: OSError, what: str) -> str:
     """The line of a file that could not be read and is not to blame."""
     return (
-        f"cannot read {error.filename}: {error.strerror}, which is no fault of the {what}; mend that, and the same "
-        "command goes on"
+        f"cannot read {shown(error.filename)}: {error.strerror}, which is no fault of the {what}; mend that, "
+        "and the same command goes on"
     )
 
 
@@ -130,8 +131,8 @@ def note_skipped(new: Mapping[str, str], skipped: dict[str, str], config: DataCo
     if len(skipped) > _most(config):
         path, reason = next(reversed(skipped.items()))
         raise ValueError(
-            f"more than data.max_skipped={_most(config)} {what} cannot be read, the last {path}: {reason}; mend the "
-            f"folder (gnexp data check {config.root}), or raise data.max_skipped"
+            f"more than data.max_skipped={_most(config)} {what} cannot be read, the last {shown(path)}: {reason}; mend "
+            f"the folder (gnexp data check {config.root}), or raise data.max_skipped"
         )
 
 

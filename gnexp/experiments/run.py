@@ -27,10 +27,12 @@ from gnexp.experiments.lock import locked
 from gnexp.experiments.result import DIVERGED, FINISHED, RESULT, WEIGHTS, Result, load_result
 from gnexp.experiments.screen import Screen
 from gnexp.experiments.status import DONE, PREEMPTED, RUNNING, Status
-from gnexp.files import remove_leftovers, write_text
+from gnexp.files import remove_leftovers
+from gnexp.names import read_reasons, shown, stored, write_reasons
 from gnexp.signals import Stopper, StopRequest
 
-CHECKPOINTS, SKIPPED = "checkpoints", "skipped.txt"
+CHECKPOINTS, SKIPPED = "checkpoints", "skipped.jsonl"
+_OLD_SKIPPED = "skipped.txt"  # of a run that an earlier gnexp began: name, tab, reason
 
 
 @dataclass(frozen=True)
@@ -169,7 +171,7 @@ class _Session:
             data_fingerprint=self.state.dataset.fingerprint,
             env=env,
             seconds=round(sum(t["train_seconds"] + t["eval_seconds"] for t in timing), 1),
-            num_skipped=_num_lines(self.directory / SKIPPED),
+            num_skipped=len(_read_skipped(self.directory)),
         )
 
     def _say_status(self, word: str) -> None:
@@ -177,25 +179,21 @@ class _Session:
             self.status.say(word, epoch=self.state.epoch, step=self.state.step)
 
     def _say_skipped(self) -> None:
-        """Keeps, in skipped.txt, which files could not be read; in training others stand in. Every process calls it."""
+        """Keeps in skipped.jsonl which files could not be read; in training others stand in. Every process calls it."""
         if self.run.data.on_error != "skip":
             return
         found: dict[str, str] = {}
         for part in self.processes.gather(dict(self.state.dataset.skipped)):
-            found |= part
+            found |= {stored(path): reason for path, reason in part.items()}
         path = self.directory / SKIPPED
-        known = (
-            dict(line.split("\t", 1) for line in path.read_text(encoding="utf-8").splitlines())
-            if path.exists()
-            else {}
-        )
+        known = _read_skipped(self.directory) if self.processes.is_first else {}
         if self.processes.is_first and (new := found.keys() - known.keys()):
             listed = known | found
-            write_text(path, "".join(f"{image}\t{reason}\n" for image, reason in sorted(listed.items())))
+            write_reasons(path, listed)
             self.screen.warn(
                 f"{len(listed)} file(s) cannot be read, others stand in for those of training, and those of val are "
                 f"left out of the score: see {path} "
-                f"(new: {min(new)})"
+                f"(new: {shown(min(new))})"
             )
         most = DEFAULT_MAX_SKIPPED if self.run.data.max_skipped is None else self.run.data.max_skipped
         # Of all processes; each ends sooner by its own count alone. An earlier sitting's may have been mended since.
@@ -267,6 +265,15 @@ def _named(position: tuple[int, int]) -> str:
     return (
         f"epoch {epoch + 1}, step {step}" if step else f"the end of epoch {epoch}" if epoch else "the start"
     )
+
+
+def _read_skipped(directory: Path) -> dict[str, str]:
+    """The files of a run's list and why each was skipped, as `stored` has their names."""
+    old = directory / _OLD_SKIPPED
+    if not (directory / SKIPPED).exists() and old.exists():
+        lines = old.read_text(encoding="utf-8", errors="surrogateescape").split("\n")
+        return dict(line.split("\t", 1) for line in lines if "\t" in line)
+    return read_reasons(directory / SKIPPED)
 
 
 def _num_lines(path: Path) -> int:

@@ -40,7 +40,7 @@ class Screen:
         """One line for the person and the log."""
         if not self._is_shown:
             return
-        with open(self._log, "a", encoding="utf-8") as file:
+        with open(self._log, "a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
         if not self._is_quiet:
             tqdm.write(line, file=sys.stdout)

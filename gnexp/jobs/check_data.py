@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from gnexp.data.checks import CHECKS
 from gnexp.data.checks.findings import Finding, Listing, Survey, inspect
+from gnexp.names import shown
 
 
 def main(words: list[str]) -> int:
@@ -47,7 +48,7 @@ def _check_split(split: str, listing: Listing, num_processes: int) -> int:
 
 def _say(finding: Finding) -> bool:
     with tqdm.external_write_mode(file=sys.stdout):
-        print(f"{'bad ' if finding.is_bad else 'note'}  {finding.path}: {finding.reason}", flush=True)
+        print(f"{'bad ' if finding.is_bad else 'note'}  {shown(finding.path)}: {finding.reason}", flush=True)
     return finding.is_bad
 
 

@@ -23,7 +23,7 @@ def main(words: list[str]) -> int:
     state = finished_state(spec)
     chosen = list(EVAL_STATS) if eval_stats == "all" else [eval_stats]
     if int(num_images):
-        print(f"images\t{save_pictures(state, int(num_images), chosen[0], spec.directory)}")
+        save_pictures(state, int(num_images), chosen[0], spec.directory)
     found = evaluate_run(state, chosen, spec.directory)
     for stats, scores in found.items():
         for name, score in scores.items():

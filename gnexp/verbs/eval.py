@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
+from gnexp.experiments.pictures import FOLDER
 from gnexp.keys import check_choice
 from gnexp.launch import named_run_dir, start_worker
 from gnexp.verbs.settings import settings_of
@@ -26,12 +27,12 @@ def main(words: list[str]) -> int:
     arguments = ["eval", str(run_dir / "spec.json"), settings["eval_stats"], settings["save_images"]]
     ended = start_worker(arguments, dict(os.environ), stdout=subprocess.PIPE)
     if ended.exit_code == 0:
-        lines = [line.split("\t") for line in ended.out.decode().splitlines() if "\t" in line]
+        lines = [line.split("\t") for line in ended.out.decode(errors="replace").splitlines()]
         scores = {(stats, name): float(score) for stats, name, score in (x for x in lines if len(x) == 3)}
         print(run_dir.name)
         _print_scores(scores)
-        for _, folder in (x for x in lines if len(x) == 2):
-            print(f"images: {folder}")
+        if int(settings["save_images"]):
+            print(f"images: {run_dir / FOLDER}")
         for path in sorted(run_dir.glob("detections-*.json")):
             print(f"results for COCO's own tools: {path}")
     return ended.exit_code

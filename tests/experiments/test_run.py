@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import re
 import statistics
 from pathlib import Path
@@ -20,6 +21,7 @@ from gnexp.experiments.lock import locked
 from gnexp.experiments.result import load_result
 from gnexp.experiments.run import Spec, load_spec, train_run
 from gnexp.experiments.screen import not_stated
+from gnexp.names import read_reasons
 from gnexp.nn.statistics import EVAL_STATS
 from gnexp.tasks.classification import Classification
 from tests.experiments.runs import SMOKE, write_spec
@@ -195,18 +197,26 @@ def test_what_the_paper_leaves_open_is_printed(finished: Path) -> None:
 
 
 def test_images_that_others_stand_in_for_are_listed(tmp_path: Path) -> None:
-    """Once each, with the reason; the run goes on."""
+    """Once each, whatever their names, with the reason; the run goes on, over an epoch's end too."""
     data = photographs(tmp_path / "photographs")
-    bad = tmp_path / "photographs" / "train" / "class0" / "004.jpg"
-    bad.write_bytes(bad.read_bytes()[:100])
+    folder = tmp_path / "photographs" / "train" / "class0"
+    odd = [b"a\nb.jpg", b"a\tb.jpg", "a\u2028b.jpg".encode(), "a\u0085b.jpg".encode(), b"\xe9.jpg"]
+    names = [os.fsdecode(name) for name in (*odd, b"plain.jpg")]
+    for path, name in zip(sorted(folder.iterdir()), names, strict=False):
+        path.rename(folder / name).write_bytes(b"no image")
     data = dataclasses.replace(data, on_error="skip", loader_workers=0)
     spec = train_spec(write_spec(tmp_path / "runs", data=data))
-    (line,) = (spec.directory / "skipped.txt").read_text(encoding="utf-8").splitlines()
-    assert line.startswith(f"{bad}\t")
-    log = (spec.directory / "log.txt").read_text(encoding="utf-8")
-    assert log.count("warning: 1 file(s) cannot be read, others stand in for those of training") == 1
+    listed = read_reasons(spec.directory / "skipped.jsonl")
+    assert listed == {str(folder / name): "not an image that Pillow knows" for name in names}
+    log = (spec.directory / "log.txt").read_text(encoding="utf-8").split("\n")
+    assert (
+        sum(
+            "warning: 6 file(s) cannot be read, others stand in for those of training" in line for line in log
+        )
+        == 1
+    )
     result = load_result(spec.directory / "result.json")
-    assert (result.status, result.num_skipped) == ("finished", 1)
+    assert (result.status, result.num_skipped) == ("finished", 6)
 
 
 def test_images_that_cannot_be_read_are_listed_over_sittings(tmp_path: Path) -> None:
@@ -218,13 +228,12 @@ def test_images_that_cannot_be_read_are_listed_over_sittings(tmp_path: Path) -> 
     whole = first.read_bytes()
     first.write_bytes(bytes(len(whole)))
     assert train_until(path, 14), "it was to be stopped in its second epoch"
+    (path.parent / "skipped.jsonl").unlink()  # as an earlier gnexp left it
+    (path.parent / "skipped.txt").write_text(f"{first}\tan empty file\n", encoding="utf-8")
     first.write_bytes(whole)
     second.write_bytes(bytes(second.stat().st_size))
     train_run(load_spec(path))
-    listed = [
-        line.split("\t")[0] for line in (path.parent / "skipped.txt").read_text(encoding="utf-8").splitlines()
-    ]
-    assert listed == [str(first), str(second)]
+    assert list(read_reasons(path.parent / "skipped.jsonl")) == [str(first), str(second)]
 
 
 def test_a_run_that_skips_too_much_ends_every_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -244,7 +253,7 @@ def test_a_run_that_skips_too_much_ends_every_time(tmp_path: Path, monkeypatch: 
     path = write_spec(tmp_path / "runs", data=data, recipe=recipe)
     for _ in range(2):
         with pytest.raises(
-            ValueError, match=r"more than data.max_skipped=1 files cannot be read, see .*skipped.txt"
+            ValueError, match=r"more than data.max_skipped=1 files cannot be read, see .*skipped.jsonl"
         ):
             train_run(load_spec(path))
     assert not (path.parent / "result.json").exists()
