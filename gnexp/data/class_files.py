@@ -13,8 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from gnexp.config import DataConfig
+from gnexp.data.folders import Others, find_classes, size_of, walk
+from gnexp.names import shown
 
-IMAGE_SUFFIXES = (b".jpeg", b".jpg", b".png", b".bmp", b".ppm", b".tif", b".tiff", b".webp")
+IMAGE_SUFFIXES = (  # torchvision's, and .gif, of which the first frame is taken
+    *(b".jpeg", b".jpg", b".png", b".bmp", b".ppm", b".pgm", b".tif", b".tiff", b".webp"),
+    b".gif",
+)
 
 
 @dataclass(frozen=True)
@@ -23,12 +28,13 @@ class ClassFiles:
 
     folder: bytes
     classes: tuple[bytes, ...]
-    names: bytes  # all file names, one after the other
+    names: bytes  # all file names below their class's folder, one after the other
     starts: npt.NDArray[np.int64]  # (N,), of each name in `names`
     ends: npt.NDArray[np.int64]  # (N,)
     labels: npt.NDArray[np.int64]  # (N,), index into classes
     digest: str  # sha256 of classes, names and sizes
     is_flat: bool = False  # whether the files lie in `folder` itself, and not in a folder of their class
+    others: Others = dataclasses.field(default_factory=Others)  # that are not among the names
 
     def path(self, index: int) -> str:
         """Of file `index`."""
@@ -85,7 +91,8 @@ def scan_classes(
 ) -> ClassFiles:
     """Lists the files of a split's class folders; labels follow the sorted class names.
 
-    Hidden entries and files of other suffixes are passed over.
+    Files lie in a class's folder or in folders below it, in torchvision's order: folder by folder, then by name. Hidden
+    entries and files of other suffixes are passed over and counted.
 
     Args:
         folder: of the split.
@@ -95,23 +102,23 @@ def scan_classes(
     Raises:
         ValueError: no such folder, no class folders, or a class without a file.
     """
-    root = os.fsencode(folder)
-    classes = sorted(entry.name for entry in list_folder(root) if entry.is_dir())
+    root, others = os.fsencode(folder), Others()
+    classes = find_classes(root, others)
     if not classes:
         raise ValueError(
             f"{folder} must hold one folder per class, got none; move each {what} to {folder}/<class>/"
         )
     files = []
     for name in classes:
-        own = list_files(os.path.join(root, name), suffixes)
+        place = os.path.join(root, name)
+        own = [(path, size_of(os.path.join(place, path))) for path in walk(place, suffixes, others)]
         if not own:
             raise ValueError(
-                f"every class needs at least one {what}, got none directly in "
-                f"{os.fsdecode(os.path.join(root, name))} ({', '.join(map(os.fsdecode, suffixes))}); add one, or "
-                "remove it from train and val"
+                f"every class needs at least one {what}, got none in {shown(place)} "
+                f"({', '.join(map(os.fsdecode, suffixes))}); add one, or remove it from train and val"
             )
         files.append(own)
-    return pack_files(root, classes, files)
+    return dataclasses.replace(pack_files(root, classes, files), others=others)
 
 
 def pack_files(
@@ -158,7 +165,7 @@ def check_classes(train: ClassFiles, val: ClassFiles, num: int, what: str = "cla
         if extra:
             raise ValueError(
                 f"train and val must have the same classes, got {len(train.classes)} and {len(val.classes)}: "
-                f"{os.fsdecode(those.folder)} has no {os.fsdecode(extra[0])}; add it, or remove the other's"
+                f"{shown(those.folder)} has no {shown(extra[0])}; add it, or remove the other's"
             )
     found = len(train.classes)
     if found != num:
@@ -183,9 +190,14 @@ def fingerprint_of(train: ClassFiles, val: ClassFiles, sha256: str | None, root:
     return fingerprint
 
 
-def count_notes(config: DataConfig, root: Path, train: ClassFiles, val: ClassFiles, what: str) -> list[str]:
-    """A line for each split that has another number of files than the data set that it is named after."""
-    return [
+def file_notes(config: DataConfig, root: Path, train: ClassFiles, val: ClassFiles, what: str) -> list[str]:
+    """A line for each split with files that are passed over, or another number than the data set it is named after."""
+    passed_over = [
+        f"{root / split}: {line}"
+        for split, files in (("train", train), ("val", val))
+        if (line := files.others.line(root / split))
+    ]
+    return passed_over + [
         f"{config.name} has {expected} {split} {what}, {root / split} holds {len(files.labels)}"
         for split, files, expected in (
             ("train", train, config.expected_train),
@@ -193,36 +205,3 @@ def count_notes(config: DataConfig, root: Path, train: ClassFiles, val: ClassFil
         )
         if expected not in (None, len(files.labels))
     ]
-
-
-def list_files(folder: bytes, suffixes: tuple[bytes, ...]) -> list[tuple[bytes, int]]:
-    """Sorted names of a folder's files of these suffixes, and their sizes in bytes.
-
-    Raises:
-        ValueError: the folder, or a file in it, cannot be read.
-    """
-    try:
-        return sorted(
-            (entry.name, entry.stat().st_size)
-            for entry in list_folder(folder)
-            if entry.name.lower().endswith(suffixes) and not entry.is_dir()
-        )
-    except OSError as error:  # a dangling link, or a file removed since it was listed
-        raise ValueError(
-            f"cannot read {os.fsdecode(error.filename)}: {error.strerror}; mend or remove it"
-        ) from error
-
-
-def list_folder(folder: bytes) -> list[os.DirEntry[bytes]]:
-    """What is in a folder, hidden entries left out, in no order.
-
-    Raises:
-        ValueError: it cannot be listed.
-    """
-    try:
-        with os.scandir(folder) as entries:
-            return [entry for entry in entries if not entry.name.startswith(b".")]
-    except OSError as error:
-        raise ValueError(
-            f"cannot list the folder {os.fsdecode(folder)}: {error.strerror}; give it to this user to read"
-        ) from error

@@ -17,7 +17,7 @@ from gnexp.config import DataConfig
 from gnexp.data.class_files import (
     ClassFiles,
     check_classes,
-    count_notes,
+    file_notes,
     find_root,
     fingerprint_of,
     scan_classes,
@@ -50,7 +50,7 @@ class ImageFolder:
         self._train = train.first(config.num_train, "data.num_train")
         self._val = val.first(config.num_val, "data.num_val")
         self.num_train, self.num_val = len(self._train.labels), len(self._val.labels)
-        self.notes = count_notes(config, root, train, val, "images")
+        self.notes = file_notes(config, root, train, val, "images")
         self.skipped: dict[str, str] = {}
         self._config, self._device = config, device
         self._mean = torch.tensor(config.mean, device=device).view(1, -1, 1, 1)

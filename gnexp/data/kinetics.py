@@ -14,7 +14,7 @@ from gnexp.config import DataConfig
 from gnexp.data.class_files import (
     ClassFiles,
     check_classes,
-    count_notes,
+    file_notes,
     find_root,
     fingerprint_of,
     scan_classes,
@@ -42,7 +42,7 @@ def open_kinetics(config: DataConfig, device: torch.device) -> Clips:
         train,
         val,
         fingerprint=fingerprint_of(train, val, config.sha256, root),
-        notes=notes + count_notes(config, root, train, val, "videos"),
+        notes=notes + file_notes(config, root, train, val, "videos"),
     )
 
 

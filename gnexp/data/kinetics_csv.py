@@ -7,7 +7,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from gnexp.data.class_files import ClassFiles, list_files, list_folder, pack_files
+from gnexp.data.class_files import ClassFiles, pack_files
+from gnexp.data.folders import list_files, list_folder
 from gnexp.names import shown
 
 _COLUMNS = ("label", "youtube_id", "time_start", "time_end")

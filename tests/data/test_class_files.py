@@ -4,6 +4,8 @@ import os
 
 import numpy as np
 import pytest
+import torchvision
+from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from gnexp.data.class_files import scan_classes
 
@@ -25,7 +27,6 @@ def test_files_are_sorted_by_class_and_name(tmp_path):
         "a/.hidden.png": 1,
         ".cache/1.png": 1,
         "stray.png": 1,
-        "a/folder.png/1.png": 1,
     }
     folder = _make(tmp_path, TREE | others)
     files = scan_classes(folder)
@@ -38,6 +39,29 @@ def test_files_are_sorted_by_class_and_name(tmp_path):
         "b/2.JPEG",
     ]
     assert files.labels.tolist() == [0, 1, 2, 2, 2]
+    assert files.others.line(tmp_path) == "4 other entries passed over, the first .cache"
+
+
+def test_folders_below_a_class_are_read_as_torchvision_reads_them(tmp_path):
+    suffixes = [suffix for suffix in IMG_EXTENSIONS if suffix != ".jpg"]
+    tree = {f"a/{i}{suffix}": 1 for i, suffix in enumerate(suffixes)}
+    deep = ["a/z.jpg", "a/sub/9.jpg", "a/sub/0.JPG", "a/sub-b/1.png", "a/sub/sub/1.png", "b/x.png/1.png"]
+    folder = _make(tmp_path, tree | dict.fromkeys(deep, 1) | {"b/x.png/notes.txt": 1})
+    files = scan_classes(folder)
+    found = [(files.path(i), label) for i, label in enumerate(files.labels.tolist())]
+    assert found == torchvision.datasets.ImageFolder(folder).samples
+    assert files.others.line(tmp_path) == "1 other entry passed over, the first b/x.png/notes.txt"
+
+
+def test_a_link_that_leads_round_is_passed_over(tmp_path):
+    folder = _make(tmp_path / "split", {"a/b/1.png": 1})
+    (tmp_path / "split" / "a" / "b" / "round").symlink_to(tmp_path / "split" / "a")
+    (tmp_path / "split" / "a" / "self").symlink_to("self")
+    (tmp_path / "split" / "a" / "other").symlink_to(tmp_path / "split" / "a" / "b")
+    files = scan_classes(folder)
+    assert [files.path(i) for i in range(2)] == [f"{folder}/a/b/1.png", f"{folder}/a/other/1.png"]
+    assert (len(files.labels), files.others.num) == (2, 3)
+    assert files.others.line(tmp_path / "split").endswith("the first a/b/round")
 
 
 def test_links_to_folders_and_files_are_followed(tmp_path):
@@ -78,11 +102,11 @@ def test_first_takes_classes_evenly(tmp_path):
         ({"1.png": 1}, "must hold one folder per class, got none; move each image to"),
         (
             {"a/1.png": 1, "b/notes.txt": 1},
-            "every class needs at least one image, got none directly in .*/b ",
+            "every class needs at least one image, got none in .*/b ",
         ),
         (
-            {"a/1.png": 1, "b/images/1.png": 1},
-            "every class needs at least one image, got none directly in .*/b ",
+            {"a/1.png": 1, "b/images/1.txt": 1},
+            "every class needs at least one image, got none in .*/b ",
         ),
     ],
 )

@@ -211,6 +211,29 @@ def test_another_number_of_images_than_expected_is_noted(root):
     ]
 
 
+def test_nested_folders_pgm_and_gifs_first_frame_are_read_and_the_rest_is_named(tmp_path):
+    pictures = [Image.new("RGB", (50, 50), color) for color in ("red", "blue")]
+    for split in ("train", "val"):
+        for name in CLASSES:
+            (tmp_path / split / name / "deep").mkdir(parents=True)
+            pictures[0].convert("L").save(tmp_path / split / name / "deep" / "1.pgm")
+            pictures[0].save(
+                tmp_path / split / name / "2.gif", save_all=True, append_images=[pictures[1]], duration=40
+            )
+    (tmp_path / "val" / "n03" / "deep" / "3.heic").touch()
+    dataset = ImageFolder(_config(tmp_path), CPU)
+    assert (dataset.num_train, dataset.num_val) == (6, 6)
+    folder = tmp_path / "val"
+    assert dataset.notes == [f"{folder}: 1 other entry passed over, the first n03/deep/3.heic"]
+    images, labels = _all(dataset.val_batches(_steps(range(6))))
+    assert labels.tolist() == [0, 0, 1, 1, 2, 2]
+    config = _config(tmp_path)
+    red = (torch.tensor([1.0, 0.0, 0.0]) - torch.tensor(config.mean)) / torch.tensor(config.std)
+    assert torch.allclose(images[0], red.view(3, 1, 1), atol=1e-5)
+    gray = images[1] * torch.tensor(config.std).view(3, 1, 1) + torch.tensor(config.mean).view(3, 1, 1)
+    assert torch.allclose(gray, torch.tensor(76 / 255), atol=1e-5)
+
+
 def test_sha256_pins_the_folder(root):
     fingerprint = ImageFolder(_config(root), CPU).fingerprint
     ImageFolder(_config(root, sha256=fingerprint), CPU)
@@ -259,7 +282,7 @@ def _touch(root, *names):
         (["train/a/1.png", "val/1.png"], "val must hold one folder per class, got none; move each image to"),
         (
             ["train/a/1.png", "train/b/x.txt", "val/a/1.png"],
-            "every class needs at least one image, got none directly in .*/b ",
+            "every class needs at least one image, got none in .*/b ",
         ),
         (
             ["train/a/1.png", "train/b/1.png", "val/a/1.png"],

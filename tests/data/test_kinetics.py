@@ -222,7 +222,7 @@ def test_classes_must_be_those_of_both_splits_and_as_many_as_the_config_says(tmp
         _open(tmp_path, num_classes=3)
     (tmp_path / "train" / "fourth" / "a.mp4").unlink()
     with pytest.raises(
-        ValueError, match=r"every class needs at least one video, got none directly in .*/fourth \(.mp4"
+        ValueError, match=r"every class needs at least one video, got none in .*/fourth \(.mp4"
     ):
         _open(tmp_path, num_classes=4)
 

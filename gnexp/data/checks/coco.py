@@ -10,11 +10,12 @@ from PIL import Image
 from torch.utils.data import Dataset as TorchDataset
 
 from gnexp.data.checks.findings import SPLITS, Finding, Listing, Survey, inspect_image
-from gnexp.data.class_files import find_root, list_folder
+from gnexp.data.class_files import find_root
 from gnexp.data.coco import LAYOUT, split_paths
 from gnexp.data.coco_files import CocoFiles, read_coco
 from gnexp.data.coco_pieces import check_size
 from gnexp.data.dataset import Indices
+from gnexp.data.folders import list_folder
 
 
 def survey_coco(root: str | None) -> Survey:

@@ -81,6 +81,8 @@ def inspect_image(path: str) -> Finding | None:
     with Image.open(path) as image:
         if image.mode not in ("RGB", "L"):
             facts.append(f"{image.mode}, becomes RGB")
+        if (num_frames := getattr(image, "n_frames", 1)) > 1:
+            facts.append(f"the first of its {num_frames} pictures is taken")
         turn = 1
         with contextlib.suppress(Exception):  # damaged tags harm nobody who ignores them
             turn = image.getexif().get(_ORIENTATION, 1)

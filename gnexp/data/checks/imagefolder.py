@@ -9,8 +9,10 @@ from pathlib import Path
 from torch.utils.data import Dataset as TorchDataset
 
 from gnexp.data.checks.findings import SPLITS, Finding, Listing, Survey, inspect_image
-from gnexp.data.class_files import IMAGE_SUFFIXES, find_root, list_folder
+from gnexp.data.class_files import IMAGE_SUFFIXES, find_root
 from gnexp.data.dataset import Indices
+from gnexp.data.folders import Others, find_classes, walk
+from gnexp.names import shown
 
 
 def survey_imagefolder(root: str | None) -> Survey:
@@ -39,7 +41,8 @@ def survey_folders(
     Raises:
         ValueError: a folder that cannot be listed.
     """
-    classes = {split: _names(place / split, is_dir=True) for split in SPLITS}
+    others = {split: Others() for split in SPLITS}
+    classes = {split: find_classes(bytes(place / split), others[split]) for split in SPLITS}
     findings = []
     for split, other in (SPLITS, SPLITS[::-1]):
         folder = str(place / split)
@@ -48,16 +51,20 @@ def survey_folders(
             findings.append(Finding(folder, f"no class folders; {fix}", True))
         else:
             missing = sorted(set(classes[other]) - set(classes[split]))
-            findings += [Finding(folder, f"no class {name}, which {other} has", True) for name in missing]
+            findings += [
+                Finding(folder, f"no class {shown(name)}, which {other} has", True) for name in missing
+            ]
     splits = {
-        split: _list_split(place / split, classes[split], suffixes, what, inspector) for split in SPLITS
+        split: _list_split(place / split, classes[split], others[split], suffixes, what, inspector)
+        for split in SPLITS
     }
     return Survey(place, splits, findings)
 
 
 def _list_split(
     folder: Path,
-    classes: list[str],
+    classes: list[bytes],
+    others: Others,
     suffixes: tuple[bytes, ...],
     what: str,
     inspector: Callable[[list[str]], TorchDataset[list[Finding]]],
@@ -65,20 +72,19 @@ def _list_split(
     """Lists the class folders, as scan_classes does, but goes on past what it would refuse."""
     paths: list[str] = []
     findings: list[Finding] = []
-    num_others = len(_names(folder, is_dir=False))
     for name in classes:
-        files = _names(folder / name, is_dir=False)
-        own = [file for file in files if file.lower().endswith(tuple(map(os.fsdecode, suffixes)))]
-        num_others += len(files) - len(own)
-        paths.extend(str(folder / name / file) for file in own)
+        place = os.path.join(bytes(folder), name)
+        own = [os.fsdecode(os.path.join(place, file)) for file in walk(place, suffixes, others)]
+        paths += own
         if not own:
-            findings.append(Finding(str(folder / name), f"a class without one {what}", True))
+            findings.append(Finding(os.fsdecode(place), f"a class without one {what}", True))
+    passed_over = others.line(folder)
     return Listing(
         place=str(folder),
         classes=(len(classes), "classes"),
         files=(len(paths), f"{what}s"),
         findings=findings,
-        beside=(f"{num_others} other files passed over",) if num_others else (),
+        beside=(passed_over,) if passed_over else (),
         inspector=inspector(paths),
     )
 
@@ -90,8 +96,3 @@ class _Inspector(TorchDataset[list[Finding]]):
     def __getitem__(self, indices: Indices) -> list[Finding]:
         found = (inspect_image(self._paths[index]) for index in indices)
         return [finding for finding in found if finding is not None]
-
-
-def _names(folder: Path, *, is_dir: bool) -> list[str]:
-    entries = list_folder(os.fsencode(folder))
-    return sorted(os.fsdecode(entry.name) for entry in entries if entry.is_dir() == is_dir)

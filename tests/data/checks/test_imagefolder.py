@@ -45,6 +45,9 @@ def test_every_fault_is_one_line_with_its_path(root, capfd):
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.new("RGB", (9, 9)).save(val / "turned.jpg", exif=exif)
+    (val / "deep").mkdir()
+    moving = [Image.new("L", (9, 9), value) for value in (0, 255)]
+    moving[0].save(val / "deep" / "a\nb.gif", save_all=True, append_images=moving[1:])
     assert main(["data", "check", f"data.root={root}", "processes=2"]) == 1
     assert capfd.readouterr().out.splitlines() == [
         f"bad   {root}/val: no class c, which train has",
@@ -57,7 +60,8 @@ def test_every_fault_is_one_line_with_its_path(root, capfd):
         f"bad   {val}/gone.jpg: No such file or directory",
         f"note  {val}/inks.jpg: CMYK, becomes RGB",
         f"note  {val}/turned.jpg: orientation tag 6, ignored",
-        "val: 2 classes, 83 images, 1 other files passed over",
+        f"note  {val}/deep/a\\nb.gif: P, becomes RGB; the first of its 2 pictures is taken",
+        "val: 2 classes, 84 images, 1 other entry passed over, the first b/notes.txt",
         f"{root}: 7 bad",
     ]
 

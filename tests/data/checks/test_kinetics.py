@@ -71,7 +71,10 @@ def test_every_fault_is_one_line_with_its_path(root, capfd):
     assert lines[7].startswith(f"bad   {val[0]}: ") and lines[7].endswith(
         "of its 24 frames cannot be decoded"
     )
-    assert lines[8:] == ["val: 3 classes, 4 videos, 1 other files passed over", f"{root}: 7 bad"]
+    assert lines[8:] == [
+        "val: 3 classes, 4 videos, 1 other entry passed over, the first b/notes.txt",
+        f"{root}: 7 bad",
+    ]
 
 
 def test_lists_are_checked_too(root, capfd):
