@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO := runs_dir=demo/runs results_dir=demo/results
 ARGS ?=
+# On every core that is granted; tests/conftest.py says what stays together and comes first.
+PARALLEL := -n auto --dist loadgroup --no-loadscope-reorder
 N ?= 100
 
 .DEFAULT_GOAL := help
@@ -33,10 +35,10 @@ demo: $(STAMP) ## the paper's Figure 1 in miniature, trained here, into demo/
 	@echo "figure: $(CURDIR)/demo/results/figures/figure1.png"
 
 test: $(STAMP) ## the tests (without those marked slow or data; those marked gpu are skipped without one)
-	$(BIN)/python -m pytest -q $(ARGS)
+	$(BIN)/python -m pytest -q $(PARALLEL) $(ARGS)
 
 test-slow: $(STAMP) ## the tests marked slow
-	$(BIN)/python -m pytest -q -m "slow and not data" $(ARGS)
+	$(BIN)/python -m pytest -q -m "slow and not data" $(PARALLEL) $(ARGS)
 
 test-gpu: $(STAMP) ## the tests marked gpu, on a machine that has one
 	TRITON_INTERPRET=0 $(BIN)/python -m pytest -q -m gpu $(ARGS)

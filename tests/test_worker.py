@@ -1,12 +1,13 @@
 """The training process as its parent sees it: exit codes, one line for each mishap, nothing lost."""
 
+import functools
 import json
 import os
 import resource
 import signal
 import subprocess
 import sys
-import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,39 +16,38 @@ from gnexp.config import DataConfig, NormConfig, RecipeConfig
 from gnexp.experiments.lock import EXIT_BUSY, locked
 from gnexp.experiments.status import read_message
 from tests.experiments.runs import write_spec
+from tests.faults.started import is_alive, wait_until
+from tests.warm import Worker
 
 ROOT = Path(__file__).parents[1]
 LONG = RecipeConfig(epochs=500, base_lr=0.01)
 
 
-def start(spec: Path, *arguments: str, file_size: int | None = None) -> subprocess.Popen[str]:
-    def prepare() -> None:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a shell does for what it starts in the background
-        if file_size is not None:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, file_size))
-
-    command = [sys.executable, "-m", "gnexp.worker", *(arguments or ("train", str(spec)))]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment,
-        preexec_fn=prepare,
-    )
+def ignore_sigint() -> None:
+    """As a shell does for what it starts in the background."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def finish(process: subprocess.Popen[str]) -> tuple[int, str, list[str]]:
-    out, err = process.communicate(timeout=100)
-    return process.returncode, out, err.splitlines()
+def hold_files_to(num_bytes: int) -> None:
+    ignore_sigint()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, num_bytes))
 
 
-def wait_for_epoch(process: subprocess.Popen[str], directory: Path) -> None:
-    deadline = time.monotonic() + 60
-    while not list((directory / "checkpoints").glob("*.pt")):
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.05)
+def start(spec: Path, *arguments: str, prepare: Callable[[], None] = ignore_sigint) -> Worker:
+    return Worker([*(arguments or ("train", str(spec)))], spec.parent.parent, prepare)
+
+
+def finish(process: Worker) -> tuple[int, str, list[str]]:
+    code = process.wait()
+    return code, *process.said
+
+
+def wait_for_epoch(process: Worker, directory: Path) -> None:
+    def is_there() -> bool:
+        assert process.is_alive, process.said
+        return bool(list((directory / "checkpoints").glob("*.pt")))
+
+    wait_until(is_there, "a checkpoint")
 
 
 def newest(directory: Path) -> Path:
@@ -84,11 +84,10 @@ def test_a_signal_ends_it_and_a_rerun_goes_on(tmp_path: Path, number: signal.Sig
     assert returned == code and len(err) <= 1
     assert err == ["gnexp: stopped; the same command goes on from the last checkpoint"]
     again = start(spec)
-    assert again.stdout is not None
-    lines = [again.stdout.readline() for _ in range(4)]
+    wait_until(lambda: again.said[0].count("\n") > 3, "its first lines")
     again.send_signal(signal.SIGKILL)
-    again.communicate()
-    assert lines[3].startswith("goes on from the checkpoint of epoch ")
+    assert again.wait() == -signal.SIGKILL
+    assert again.said[0].splitlines()[3].startswith("goes on from the checkpoint of epoch ")
 
 
 def test_it_ends_with_its_parent(tmp_path: Path) -> None:
@@ -107,24 +106,11 @@ def test_it_ends_with_its_parent(tmp_path: Path) -> None:
     )
     assert parent.stdout is not None
     child = int(parent.stdout.readline())
-    deadline = time.monotonic() + 60
-    while not list((spec.parent / "checkpoints").glob("*.pt")):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until(lambda: list((spec.parent / "checkpoints").glob("*.pt")), "a checkpoint")
     parent.kill()
     parent.wait()
-    deadline = time.monotonic() + 10
-    while _is_alive(child):
-        assert time.monotonic() < deadline, "the worker outlived its parent by 10 s"
-        time.sleep(0.1)
+    wait_until(lambda: not is_alive(child), "its end", 10)
     parent.stdout.close()
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def test_a_full_disk_is_one_line_and_the_last_checkpoint_stays(tmp_path: Path) -> None:
@@ -135,7 +121,7 @@ def test_a_full_disk_is_one_line_and_the_last_checkpoint_stays(tmp_path: Path) -
     finish(process)
     before = newest(spec.parent).read_bytes()
     # The kernel's own limit on a file's size stands for the full disk: the same call fails in the same place.
-    code, _, err = finish(start(spec, file_size=len(before) // 2))
+    code, _, err = finish(start(spec, prepare=functools.partial(hold_files_to, len(before) // 2)))
     assert code == 2 and len(err) == 1 and err[0].startswith("gnexp: error: ") and "File too large" in err[0]
     assert str(spec.parent) in err[0]
     assert newest(spec.parent).read_bytes() == before

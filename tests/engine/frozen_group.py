@@ -1,12 +1,11 @@
-"""What each process of a group runs for test_frozen_processes.py: `python -m tests.engine.frozen_group OUT`.
+"""What each process of a group runs for test_frozen_processes.py.
 
-A detector on batch norm with frozen stages, started from a classifier whose workers differ; OUT's folder holds the
-classifier's weights and the images.
+A detector on batch norm with frozen stages, started from a classifier whose workers differ. The folder of what it saves
+holds the classifier's weights and the images.
 """
 
 import dataclasses
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -40,17 +39,10 @@ def trained(folder: Path, processes: Processes) -> dict[str, Any]:
     return {"start": start, "state": state.state_dict(), "losses": losses}
 
 
-def main() -> None:
-    out = Path(sys.argv[1])
+def main(out: Path) -> None:
     torch.set_num_threads(1)
     size = int(os.environ["WORLD_SIZE"])
     with joined(dataclasses.replace(run_in(out.parent), processes=size), CPU) as processes:
         found = trained(out.parent, processes)
         if processes.is_first:
             torch.save(found, out)
-
-
-if __name__ == "__main__":
-    main()
-    sys.stdout.flush()
-    os._exit(0)  # without torch's seconds of taking itself down

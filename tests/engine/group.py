@@ -1,13 +1,10 @@
-"""What each process of a group runs for test_processes.py: `python -m tests.engine.group OUT`, told as by torchrun.
+"""What each process of a group runs for test_processes.py.
 
 Trains small networks for some steps and saves, in the first process, what a checkpoint would hold.
 """
 
 import dataclasses
 import os
-import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -97,43 +94,10 @@ def all_of_them(processes: Processes) -> dict[str, Any]:
     return found
 
 
-def run_group(size: int, out: Path, module: str = "tests.engine.group") -> None:
-    """Runs a module in a group of processes, as torchrun would, without its seconds of import."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    environment = {
-        **os.environ,
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port),
-        "WORLD_SIZE": str(size),
-    }
-    group = [
-        subprocess.Popen(
-            [sys.executable, "-m", module, str(out)],
-            env={**environment, "RANK": str(rank), "LOCAL_RANK": str(rank), "OMP_NUM_THREADS": "1"},
-            cwd=Path(__file__).parents[2],
-        )
-        for rank in range(size)
-    ]
-    try:
-        assert [process.wait(timeout=120) for process in group] == [0] * size
-    finally:
-        for process in group:
-            process.kill()
-
-
-def main() -> None:
-    out = Path(sys.argv[1])
+def main(out: Path) -> None:
     torch.set_num_threads(1)
     size = int(os.environ["WORLD_SIZE"])
     with joined(dataclasses.replace(RUN, processes=size), CPU) as processes:
         found = all_of_them(processes)
         if processes.is_first:
             torch.save(found, out)
-
-
-if __name__ == "__main__":
-    main()
-    sys.stdout.flush()
-    os._exit(0)  # without torch's seconds of taking itself down

@@ -8,9 +8,10 @@ import torch
 from gnexp.compose import Composer
 from gnexp.engine.processes import ALONE
 from gnexp.tasks import build_task
+from tests.engine import frozen_group
 from tests.engine.frozen_group import WEIGHTS, run_in, trained
-from tests.engine.group import run_group
 from tests.engine.test_processes import assert_close
+from tests.warm import run_group
 
 pytestmark = pytest.mark.dist
 
@@ -28,7 +29,7 @@ def groups(tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict[str, Any]
     torch.save(weights, folder / WEIGHTS)
     assert run_in(folder).workers == 2
     found = {1: trained(folder, ALONE)}  # and makes the images
-    run_group(2, folder / "2.pt", "tests.engine.frozen_group")
+    run_group(2, frozen_group.main, folder / "2.pt")
     found[2] = torch.load(folder / "2.pt", weights_only=True)
     return found
 

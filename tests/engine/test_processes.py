@@ -10,7 +10,9 @@ import torch.distributed as dist
 
 from gnexp.engine.processes import ALONE, Processes, joined
 from gnexp.engine.state import build
-from tests.engine.group import CPU, NORMS, RUN, STEPS, all_of_them, first_steps, run_group, trained
+from tests.engine import group
+from tests.engine.group import CPU, NORMS, RUN, STEPS, all_of_them, first_steps, trained
+from tests.warm import run_group
 
 pytestmark = pytest.mark.dist
 TOLERANCE = {"float64": 1e-9, "float32": 1e-5}
@@ -22,7 +24,7 @@ def groups(tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict[str, Any]
     folder = tmp_path_factory.mktemp("groups")
     found: dict[int, dict[str, Any]] = {1: all_of_them(ALONE)}
     for size in (2, 4):
-        run_group(size, folder / f"{size}.pt")
+        run_group(size, group.main, folder / f"{size}.pt")
         found[size] = torch.load(folder / f"{size}.pt", weights_only=True)
     return found
 

@@ -16,13 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.faults.tiny import STEPS
+from tests.warm import SERVER
 
 ROOT = Path(__file__).parents[2]
-_SERVER = multiprocessing.get_context("forkserver")
-# With what torch and TensorBoard import when they are first used.
-_SERVER.set_forkserver_preload(
-    ["gnexp.worker", "gnexp.experiments.run", "torch._dynamo", "tensorboard.compat.proto.event_pb2"]
-)
 
 
 class Started:
@@ -33,7 +29,7 @@ class Started:
     ) -> None:
         self._errors = errors
         told = (words, errors, environment, seconds_of_fsync)
-        self._process = _SERVER.Process(target=_become_worker, args=told)
+        self._process = SERVER.Process(target=_become_worker, args=told)
         self._process.start()
         assert self._process.pid is not None
         self.pid = self._process.pid
@@ -118,7 +114,7 @@ def pair(spec: Path) -> Iterator[list[Started]]:
 
 def in_child(function: Callable[..., None], *arguments: Any) -> int:
     """Calls a function of a module in a process of its own and returns its exit code."""
-    process = _SERVER.Process(target=function, args=arguments)
+    process = SERVER.Process(target=function, args=arguments)
     process.start()
     process.join(100)
     assert process.exitcode is not None
