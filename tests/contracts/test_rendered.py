@@ -1,6 +1,7 @@
 """Every table as the report writes it, read back: each value of the paper's is conf/exhibit's, under its own name."""
 
 import csv
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from gnexp import compose
 from gnexp.experiments.report import render
 from gnexp.experiments.report.axes import parse_value, short_title
 from gnexp.experiments.report.parse import parse_exhibit
+from gnexp.experiments.report.statistics import LEAST_SEEDS
 
 RESULTS = Path(__file__).parents[2] / "results"
 EXHIBITS = {values["id"]: values for values in compose.load_exhibits()}
@@ -121,6 +123,15 @@ def test_the_paper_s_effects_in_csv(tables: Path, name: str) -> None:
         other = tuple(reference.get(axis, value) for axis, value in zip(axes, key, strict=True))
         a, b = at[key, metric], at[other, metric]
         assert effect == ("" if not (a and b) else f"{float(a) - float(b):.1f}".replace("-0.0", "0.0"))
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_no_interval_below_three_seeds(tables: Path, name: str) -> None:
+    for row in read_csv(tables, name):
+        assert row["half_width"] == "" or int(row["n"]) >= LEAST_SEEDS, row
+    for row in markdown_rows((tables / f"{name}.md").read_text()):
+        for cell in row:
+            assert not re.search(r"(±|\]).*\(n=[12]\b", cell), cell
 
 
 def test_table_8_as_the_paper_has_it(tables: Path) -> None:

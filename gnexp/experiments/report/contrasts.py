@@ -8,7 +8,7 @@ from gnexp.experiments.report.blocks import Table
 from gnexp.experiments.report.cells import Measurements
 from gnexp.experiments.report.exhibit import Contrast, Exhibit
 from gnexp.experiments.report.measures import Measure
-from gnexp.experiments.report.statistics import Estimate
+from gnexp.experiments.report.statistics import LEAST_SEEDS, Estimate
 from gnexp.experiments.report.words import DASH, say_contrast, say_interval, signed
 
 
@@ -48,7 +48,7 @@ def contrast_table(exhibit: Exhibit, small: Measurements, control: Measurements 
             row.append(_say_target(contrast, ours) if measure is compared[0] else DASH)
         rows.append(tuple(row))
     note = "; the targets were set before these seeds were run" if has_target else ""
-    title = f"Differences in points, paired by seed, with 95 % t intervals{note}"
+    title = f"Differences in points, paired by seed, with 95 % t intervals from {LEAST_SEEDS} seeds on{note}"
     return Table(title, ("difference", *columns), tuple(rows))
 
 

@@ -157,9 +157,7 @@ class Exhibit:
         ours = {
             axis: {theirs: own for own, theirs in pairs.items()} for axis, pairs in self.stands_for.items()
         }
-        return tuple(
-            ours.get(axis, {}).get(value, value) for axis, value in zip(self.axes, key, strict=True)
-        )
+        return tuple(ours.get(axis, {}).get(value, value) for axis, value in zip(self.axes, key, strict=True))
 
     def in_paper(self, key: Key, scale: str) -> Key:
         """The paper's cell of a cell that is named as a scale does."""
