@@ -46,7 +46,7 @@ def points(experiment: str, scale: str) -> list[dict[str, AxisValue]]:
 
 
 def expand(experiment: str, scale: str) -> Expansion:
-    """Stands in for compose.expand: 2 seeds at small scale, 1 at the paper's."""
+    """Stands in for compose.expand: 3 seeds at small scale, 1 at the paper's."""
     cells = []
     for where in points(experiment, scale):
         norm = str(where["norm"])
@@ -70,7 +70,7 @@ def expand(experiment: str, scale: str) -> Expansion:
             batch=2,
             scale=scale,
         )
-        runs = tuple(dataclasses.replace(run, seed=seed) for seed in range(2 if scale == "small" else 1))
+        runs = tuple(dataclasses.replace(run, seed=seed) for seed in range(3 if scale == "small" else 1))
         words = (f"experiment={experiment}", f"scale={scale}", *(f"{k}={v}" for k, v in where.items()))
         cells.append(Cell(coordinates=where, overrides=words, runs=runs))
     axes = {axis: tuple(dict.fromkeys(c.coordinates[axis] for c in cells)) for axis in cells[0].coordinates}

@@ -149,6 +149,25 @@ def test_readme_answers_and_names_hardware_and_commits(whole: Path) -> None:
         assert (whole / "results" / link).exists(), link
 
 
+def test_a_resumed_run_is_counted_once(tmp_path: Path) -> None:
+    """Three runs: one here, one there, one that went over both; the counts sum to three."""
+    first, second, third = runs_of("sizes")[:3]
+    here = {"commit": "aaaaaaaaaaaaaaaa", "processor": "here", "python": "3.11", "torch": "2.9"}
+    there = {**here, "commit": "bbbbbbbbbbbbbbbb", "processor": "there"}
+    for run, env in ((first, [here]), (second, [there, there]), (third, [here, there])):
+        write_runs(tmp_path / "runs", [run], env=env)
+    render_in(tmp_path, [TABLE])
+    text = (tmp_path / "results" / "README.md").read_text()
+    assert "- 3 runs, " in text
+    assert "- Hardware: here (1 run), here, then there (1 run) and there (1 run)." in text
+    commits = (
+        "`aaaaaaaaaaaa` (1 run)",
+        "`aaaaaaaaaaaa`, then `bbbbbbbbbbbb` (1 run)",
+        "`bbbbbbbbbbbb` (1 run)",
+    )
+    assert f"- Commits: {commits[0]}, {commits[1]} and {commits[2]}." in text
+
+
 def test_the_same_runs_make_the_same_bytes(whole: Path, tmp_path: Path) -> None:
     write_runs(tmp_path / "runs", reversed([*runs_of("sizes"), *runs_of("sizes_control")]))
     render_in(tmp_path, ALL[::-1])

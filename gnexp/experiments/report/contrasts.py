@@ -7,7 +7,8 @@ import itertools
 from gnexp.experiments.report.blocks import Table
 from gnexp.experiments.report.cells import Measurements
 from gnexp.experiments.report.exhibit import Contrast, Exhibit
-from gnexp.experiments.report.statistics import Estimate
+from gnexp.experiments.report.measures import Measure
+from gnexp.experiments.report.statistics import LEAST_SEEDS, Estimate
 from gnexp.experiments.report.words import DASH, say_contrast, say_interval, signed
 
 
@@ -21,7 +22,7 @@ def contrast_sentences(exhibit: Exhibit, found: Measurements, *, is_measured: bo
             if ours is None and is_measured:
                 continue
             words = {"of": exhibit.title_of(of), "minus": exhibit.title_of(minus), "measure": measure.title}
-            theirs = exhibit.paper_difference(of, minus, measure)
+            theirs = _paper_difference(exhibit, contrast, measure)
             sentences.append(say_contrast(exhibit.score.wording, words, ours, theirs))
     return sentences
 
@@ -36,7 +37,7 @@ def contrast_table(exhibit: Exhibit, small: Measurements, control: Measurements 
     for contrast, measure in itertools.product(exhibit.contrasts, compared):
         of, minus, metric = contrast.of, contrast.minus, exhibit.key_of(measure)
         ours = small.difference(of, minus, metric)
-        paper = exhibit.paper_difference(of, minus, measure)
+        paper = _paper_difference(exhibit, contrast, measure)
         of_what = f"{measure.title}: " if len(compared) > 1 else ""
         row = [f"{of_what}{exhibit.title_of(of)} minus {exhibit.title_of(minus)}"]
         row += [] if exhibit.is_ours else [DASH if paper is None else signed(paper)]
@@ -47,8 +48,14 @@ def contrast_table(exhibit: Exhibit, small: Measurements, control: Measurements 
             row.append(_say_target(contrast, ours) if measure is compared[0] else DASH)
         rows.append(tuple(row))
     note = "; the targets were set before these seeds were run" if has_target else ""
-    title = f"Differences in points, paired by seed, with 95 % t intervals{note}"
+    title = f"Differences in points, paired by seed, with 95 % t intervals from {LEAST_SEEDS} seeds on{note}"
     return Table(title, ("difference", *columns), tuple(rows))
+
+
+def _paper_difference(exhibit: Exhibit, contrast: Contrast, measure: Measure) -> float | None:
+    return exhibit.paper_difference(
+        exhibit.paper_key(contrast.of), exhibit.paper_key(contrast.minus), measure
+    )
 
 
 def _say_target(contrast: Contrast, ours: Estimate | None) -> str:

@@ -12,7 +12,7 @@ from gnexp.experiments.report.measures import METRICS
 from gnexp.experiments.report.statistics import Estimate, estimate, subtract
 from gnexp.experiments.report.tables import fill_commands
 from gnexp.experiments.report.tidy import Derived
-from gnexp.experiments.report.words import say_effect, say_mean, say_points, signed
+from gnexp.experiments.report.words import INTERVALS, no_interval, say_effect, say_mean, say_points, signed
 
 _WORKER0, _PRECISE = METRICS["worker0"], METRICS["precise"]
 SETS = (
@@ -75,7 +75,7 @@ def split_sentence(exhibit: Exhibit, found: Measurements) -> str:
     if whole.half_width is None:
         return (
             f"{of} erred {signed(whole.mean)} points against {minus} under `worker0` and {signed(training.mean)} under "
-            f"`precise`; {signed(part.mean)} are evaluation's (1 seed, so no interval and no claim)."
+            f"`precise`; {signed(part.mean)} are evaluation's ({no_interval(whole)})."
         )
     # Two digits, so that the parts are seen to sum to the whole.
     words = (
@@ -136,7 +136,7 @@ def _measured_blocks(exhibit: Exhibit, part: Measurements) -> list[Block]:
     losses.append(("evaluation's part", *(say_effect(sets.evaluations_part(c)) for c in others)))
     return [
         Text(
-            f"{describe_regime(part.runs)}; {part.seeds_text()} per cell; mean ± half the 95 % t interval over seeds; "
+            f"{describe_regime(part.runs)}; {part.seeds_text()} per cell; {INTERVALS}; "
             "differences are paired by seed, over the seeds that both cells have."
         ),
         Table(

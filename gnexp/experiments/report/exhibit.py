@@ -108,10 +108,9 @@ class Exhibit:
 
     def shows(self, key: Key, scale: str) -> bool:
         """Whether it is about a cell, named as a scale does."""
-        if not self.only:
-            return True
-        wanted = tuple(self.only.get(axis, value) for axis, value in zip(self.axes, key, strict=True))
-        return self.at_scale(wanted, scale) == key
+        return all(
+            self.at(key, axis) == self._value_at(axis, value, scale) for axis, value in self.only.items()
+        )
 
     def axis_title(self, axis: str) -> str:
         """An axis in words; of videos a worker has clips, not images."""
@@ -137,29 +136,46 @@ class Exhibit:
 
     def reference_of(self, key: Key, scale: str = "small") -> Key:
         """The cell whose value is taken off a cell's, both of one scale."""
-        found = tuple(self.reference.get(axis, value) for axis, value in zip(self.axes, key, strict=True))
-        return self.at_scale(found, scale)
-
-    def at_scale(self, key: Key, scale: str) -> Key:
-        """A cell named as the small scale spells it, named as a scale does."""
-        return self.paper_key(key) if scale == "paper" else key
-
-    def paper_key(self, key: Key) -> Key:
-        """The paper's cell that a cell of the small scale stands for."""
         return tuple(
-            self.stands_for.get(axis, {}).get(value, value)
+            self._value_at(axis, self.reference[axis], scale) if axis in self.reference else value
             for axis, value in zip(self.axes, key, strict=True)
         )
 
+    def at_scale(self, key: Key, scale: str) -> Key:
+        """A cell named as the small scale spells it, named as a scale does."""
+        return tuple(self._value_at(axis, value, scale) for axis, value in zip(self.axes, key, strict=True))
+
+    def paper_key(self, key: Key) -> Key:
+        """The paper's cell that a cell of the small scale stands for.
+
+        Never of a key that is the paper's already: 32 frames may be ours for its 64 and its own at once.
+        """
+        return self.at_scale(key, "paper")
+
+    def small_key(self, key: Key) -> Key:
+        """The paper's cell, named as the small scale would spell it."""
+        ours = {
+            axis: {theirs: own for own, theirs in pairs.items()} for axis, pairs in self.stands_for.items()
+        }
+        return tuple(ours.get(axis, {}).get(value, value) for axis, value in zip(self.axes, key, strict=True))
+
+    def in_paper(self, key: Key, scale: str) -> Key:
+        """The paper's cell of a cell that is named as a scale does."""
+        return key if scale == "paper" else self.paper_key(key)
+
+    def _value_at(self, axis: str, value: AxisValue, scale: str) -> AxisValue:
+        """A value named as the small scale spells it, named as a scale does."""
+        return self.stands_for.get(axis, {}).get(value, value) if scale == "paper" else value
+
     def paper_value(self, key: Key, measure: Measure | None = None) -> float | None:
-        """The paper's value of a cell of either scale, of the first measure unless said."""
-        values = self.paper.get(self.paper_key(key))
+        """The paper's value of one of its cells, of the first measure unless said."""
+        values = self.paper.get(key)
         return (
             None if values is None else values[0 if measure is None else self.score.measures.index(measure)]
         )
 
     def paper_difference(self, of: Key, minus: Key, measure: Measure | None = None) -> float | None:
-        """The paper's value of one cell minus that of another, in points; cells of either scale."""
+        """The paper's value of one of its cells minus that of another, in points."""
         a, b = self.paper_value(of, measure), self.paper_value(minus, measure)
         return None if a is None or b is None else a - b
 

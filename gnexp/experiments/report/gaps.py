@@ -10,7 +10,7 @@ from gnexp.experiments.report.exhibit import Exhibit
 from gnexp.experiments.report.statistics import Estimate, estimate, paired, subtract
 from gnexp.experiments.report.tables import fill_commands
 from gnexp.experiments.report.tidy import Derived
-from gnexp.experiments.report.words import join, say_effect, say_interval, say_mean, say_points
+from gnexp.experiments.report.words import INTERVALS, join, say_effect, say_interval, say_mean, say_points
 
 
 class Gaps:
@@ -109,9 +109,7 @@ def gap_blocks(exhibit: Exhibit, found: Findings) -> list[Block]:
         for norm in gaps.norms
         for batch in (gaps.large, gaps.small)
     ]
-    regime = (
-        f"{model_of(small)}, small scale; {small.seeds_text()} per cell; mean ± half the 95 % t interval."
-    )
+    regime = f"{model_of(small)}, small scale; {small.seeds_text()} per cell; {INTERVALS}."
     return [
         *blocks,
         Text(f"{regime} {property_text(exhibit)}".strip()),

@@ -22,17 +22,22 @@ class Source:
     is_paper: bool = False  # so the row is called by the paper's values of the axes
 
 
-def grid(exhibit: Exhibit, keys: Iterable[Key], title: str, sources: list[Source]) -> Table:
-    """A table over all rows and columns that some key lies in; each row once per source."""
+def grid(
+    exhibit: Exhibit, keys: Iterable[Key], title: str, sources: list[Source], scale: str = "small"
+) -> Table:
+    """A table over all rows and columns that some key lies in; each row once per source.
+
+    scale: as which the keys are named.
+    """
     header, lines = _layout(exhibit, list(dict.fromkeys(keys)))
     rows = []
     for line in lines:
         first = line[0][0]
-        is_papers_only = all(key in exhibit.paper_only for key, _ in line)
+        is_papers_only = all(exhibit.in_paper(key, scale) in exhibit.paper_only for key, _ in line)
         for source in sources:
             if is_papers_only and not source.is_paper:
                 continue
-            named = exhibit.paper_key(first) if source.is_paper else first
+            named = exhibit.in_paper(first, scale) if source.is_paper else first
             words = [exhibit.value_title(part, exhibit.at(named, part)) for part in exhibit.rows]
             rows.append((", ".join((*words, source.name)), *(source.say(*place) for place in line)))
     return Table(title, header, tuple(rows))
@@ -65,11 +70,15 @@ def effect_grids(exhibit: Exhibit, small: Measurements, control: Measurements | 
     title = f"Effect in points: {of}, paired by seed"
     if exhibit.is_ours:
         return [grid(exhibit, small.cells, title, ours)]
-    theirs = Source("the paper", lambda key, m: _say_paper_effect(exhibit, key, m), is_paper=True)
     if {exhibit.paper_key(key) for key in small.cells} >= set(exhibit.paper) - set(exhibit.paper_only):
-        return [grid(exhibit, [*exhibit.paper_only, *small.cells], title, [theirs, *ours])]
+        beside = Source(
+            "the paper", lambda key, m: _say_paper_effect(exhibit, exhibit.paper_key(key), m), is_paper=True
+        )
+        quoted = map(exhibit.small_key, exhibit.paper_only)
+        return [grid(exhibit, [*quoted, *small.cells], title, [beside, *ours])]
+    theirs = Source("the paper", lambda key, m: _say_paper_effect(exhibit, key, m), is_paper=True)
     return [
-        grid(exhibit, exhibit.paper, f"The paper's effect in points: {of}", [theirs]),
+        grid(exhibit, exhibit.paper, f"The paper's effect in points: {of}", [theirs], "paper"),
         grid(exhibit, small.cells, f"Our {title[0].lower()}{title[1:]}", ours),
     ]
 
@@ -96,7 +105,7 @@ def paper_grid(exhibit: Exhibit, found: Measurements) -> Table:
     if found.has_any and not exhibit.is_ours:
         sources.append(Source("difference", lambda key, m: _say_difference(exhibit, found, key, m)))
     keys = [*exhibit.paper_only, *found.cells, *exhibit.paper]
-    return grid(exhibit, keys, f"{exhibit.score.title}, %", sources)
+    return grid(exhibit, keys, f"{exhibit.score.title}, %", sources, "paper")
 
 
 def _say_value(exhibit: Exhibit, found: Measurements, key: Key, measure: Measure) -> str:
@@ -109,7 +118,7 @@ def _say_paper(exhibit: Exhibit, key: Key, measure: Measure) -> str:
 
 
 def _say_paper_effect(exhibit: Exhibit, key: Key, measure: Measure) -> str:
-    effect = exhibit.paper_difference(key, exhibit.reference_of(key), measure)
+    effect = exhibit.paper_difference(key, exhibit.reference_of(key, "paper"), measure)
     return DASH if effect is None else signed(effect)
 
 

@@ -25,7 +25,7 @@ class Wording:
     """Sentences on a difference: `of` against `minus` of a `measure`, `size` without its sign."""
 
     unmeasured: str
-    same: str  # one seed, so past tense and no claim
+    same: str  # no interval, so past tense and no claim
     rose: str
     fell: str
     undecided: str  # the interval holds 0

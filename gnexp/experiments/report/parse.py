@@ -104,6 +104,11 @@ def _parse(values: Mapping[str, Any]) -> Exhibit:
         axis: {parse_value(axis, ours): parse_value(axis, theirs) for ours, theirs in pairs.items()}
         for axis, pairs in _known(values.get("stands_for") or {}, axes).items()
     }
+    for axis, pairs in arguments["stands_for"].items():
+        require(
+            len({*pairs.values()}) == len(pairs),
+            f"stands_for must name one of ours for each of the paper's values of {axis}, got {pairs}",
+        )
     arguments["contrasts"] = tuple(_parse_contrast(c, axes) for c in values.get("contrasts") or ())
     num_images = values.get("num_images", 0)
     require(
@@ -112,7 +117,10 @@ def _parse(values: Mapping[str, Any]) -> Exhibit:
     )
     for key in ("eval_stats_cells", "cells"):
         arguments[key] = tuple(_parse_key(k, axes) for k in values.get(key) or ())
-    return Exhibit(**arguments)
+    exhibit = Exhibit(**arguments)
+    unclear = [key for key in exhibit.paper_only if exhibit.paper_key(exhibit.small_key(key)) != key]
+    require(not unclear, f"paper_only names {unclear[:1]}, which is another cell's name at the small scale")
+    return exhibit
 
 
 def _name_of(exhibit: str) -> str:

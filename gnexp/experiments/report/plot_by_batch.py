@@ -7,7 +7,7 @@ from gnexp.experiments.report.cells import Findings, Measurements
 from gnexp.experiments.report.deviations import describe_regime
 from gnexp.experiments.report.exhibit import Exhibit
 from gnexp.experiments.report.plots import Line, Panel, Plot, line_of, span_of, widen
-from gnexp.experiments.report.words import signed
+from gnexp.experiments.report.words import BARS, signed
 
 
 def plot_by_batch(exhibit: Exhibit, found: Findings) -> Plot:
@@ -102,8 +102,7 @@ def _batch_caption(exhibit: Exhibit, found: Findings, drawn: list[tuple[str, str
         words.append(
             "All panels span the same number of points and are aligned on "
             f"{exhibit.reference_title} (dotted), so effects can be compared across them and errors cannot. "
-            "Bars: 95 % t intervals over seeds, none for one seed. At the end of each line: its change from the first "
-            "point to the last, paired by seed."
+            f"{BARS} At the end of each line: its change from the first point to the last, paired by seed."
         )
         if any(line.gaps for _, _, lines in drawn for line in lines):
             words.append("Dashed: cells between the two ends are missing.")

@@ -7,9 +7,9 @@ from gnexp.experiments.report.cells import Findings
 from gnexp.experiments.report.exhibit import Exhibit
 from gnexp.experiments.report.gaps import Gaps, gap_sentences, model_of, property_text
 from gnexp.experiments.report.plots import Line, Panel, Plot, line_of, span_of, widen
-from gnexp.experiments.report.words import signed
+from gnexp.experiments.report.words import BARS, signed
 
-_CLIP = 8.0  # points; the bars say what may be claimed, so only those of two seeds that disagree are cut
+_CLIP = 8.0  # points; the bars say what may be claimed, so only those of few seeds that disagree are cut
 
 
 def plot_gap(exhibit: Exhibit, found: Findings) -> Plot | None:
@@ -29,7 +29,7 @@ def plot_gap(exhibit: Exhibit, found: Findings) -> Plot | None:
         0.0,
     )
     caption = [
-        f"Gap: {gaps.title}, paired by seed. Bars: 95 % t intervals over seeds, none for one seed.",
+        f"Gap: {gaps.title}, paired by seed. {BARS}",
         "At the end of each line: its change from the first point to the last, paired by seed.",
         *(["Dashed: cells between two points are missing."] if any(line.gaps for line in lines) else []),
         *gap_sentences(exhibit, found.small),

@@ -10,7 +10,7 @@ from gnexp.experiments.report.exhibit import Exhibit
 from gnexp.experiments.report.measures import METRICS
 from gnexp.experiments.report.plots import Line, Panel, Plot, line_of, span_of, widen
 from gnexp.experiments.report.statistics import estimate
-from gnexp.experiments.report.words import signed
+from gnexp.experiments.report.words import BARS, signed
 
 
 def plot_stats(exhibit: Exhibit, found: Findings) -> Plot | None:
@@ -32,7 +32,7 @@ def plot_stats(exhibit: Exhibit, found: Findings) -> Plot | None:
     if not panels:
         return None
     caption = [
-        "Bars: 95 % t intervals over seeds, none for one seed.",
+        BARS,
         "At the end of each line: its change from the first point to the last, paired by seed.",
         *(split_sentence(exhibit, part) for part in (found.paper, found.small) if part.has_any),
         SETS,

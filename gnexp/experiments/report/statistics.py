@@ -11,11 +11,14 @@ from dataclasses import dataclass
 from functools import cache
 
 CONFIDENCE = 0.95
+# Below it a cell has no interval: that of two seeds is 12.7 standard errors wide, and where they happen to agree it has
+# no width at all, which looks like evidence and is none.
+LEAST_SEEDS = 3
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over seeds. half_width is that of the 95 % t interval, None below two seeds."""
+    """A mean over seeds. half_width is that of the 95 % t interval, None below LEAST_SEEDS seeds."""
 
     mean: float
     half_width: float | None
@@ -33,8 +36,8 @@ def estimate(values: Sequence[float]) -> Estimate | None:
     if n == 0:
         return None
     mean = math.fsum(values) / n
-    if n == 1:
-        return Estimate(mean, None, 1)
+    if n < LEAST_SEEDS:
+        return Estimate(mean, None, n)
     variance = math.fsum((value - mean) ** 2 for value in values) / (n - 1)
     return Estimate(mean, t_quantile(n - 1) * math.sqrt(variance / n), n)
 

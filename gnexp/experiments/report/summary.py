@@ -17,7 +17,7 @@ from gnexp.experiments.report.contrasts import contrast_sentences
 from gnexp.experiments.report.deviations import describe_regime
 from gnexp.experiments.report.exhibit import Exhibit
 from gnexp.experiments.report.plots import Plot
-from gnexp.experiments.report.statistics import Estimate
+from gnexp.experiments.report.statistics import LEAST_SEEDS, Estimate
 from gnexp.experiments.report.tables import deviations
 from gnexp.experiments.report.words import join
 from gnexp.experiments.result import Result
@@ -95,9 +95,10 @@ def trust_blocks(sections: Sequence[Section], notes: Sequence[str]) -> list[Bloc
         )
     items += [
         (
-            "Intervals are 95 % t intervals over seeds; differences are paired by seed, over the seeds that both cells "
-            "have, so they need not be the differences of the means. They hold the noise of training, not that of "
-            "having one validation set."
+            f"Intervals are 95 % t intervals over seeds, given from {LEAST_SEEDS} seeds on: two that happen to agree "
+            "would look like evidence. Differences are paired by seed, over the seeds that both cells have, so they "
+            "need not be the differences of the means. They hold the noise of training, not that of having one "
+            "validation set."
         ),
         "A difference is claimed only where its interval excludes 0.",
     ]
@@ -165,11 +166,9 @@ def describe_env(results: Sequence[Result]) -> list[str]:
     versions: Counter[str] = Counter()
     commits: Counter[str] = Counter()
     for result in results:
-        for entry in result.env or [{}]:
-            machines[_machine(entry)] += 1
-            versions[f"Python {entry.get('python', 'unknown')}, torch {entry.get('torch', 'unknown')}"] += 1
-            commit = str(entry.get("commit") or "unknown")[:12]
-            commits[f"`{commit}`{' with uncommitted changes' if entry.get('dirty') else ''}"] += 1
+        for counter, say in ((machines, _machine), (versions, _versions), (commits, _commit)):
+            # A run that was resumed elsewhere is one run, and went over all of these in turn.
+            counter[", then ".join(dict.fromkeys(say(entry) for entry in result.env or [{}]))] += 1
     hours = math.fsum(result.seconds for result in results) / 3600
     time = f"{hours:.1f} hours" if hours >= 1 else f"{hours * 60:.0f} minutes"
     days = sorted(
@@ -182,7 +181,7 @@ def describe_env(results: Sequence[Result]) -> list[str]:
     )
     return [
         f"{count(len(results), 'run')}, {time} of training and evaluation summed over runs{when}.",
-        f"Hardware (runs): {_tally(machines)}.",
+        f"Hardware: {_tally(machines)}.",
         f"Software: {_tally(versions)}.",
         f"Commits: {_tally(commits)}.",
     ]
@@ -237,12 +236,21 @@ def _say_spread(found: list[Estimate]) -> str:
     numbers = sorted({value.n for value in found})
     n = f"n = {numbers[0]}" if len(numbers) == 1 else f"n = {numbers[0]} to {numbers[-1]}"
     if not halves:
-        return f"{n} seed per cell: no spread can be given, so nothing is claimed."
+        return f"{n} seed{'' if numbers[-1] == 1 else 's'} per cell: no interval, so nothing is claimed."
     middle = sorted(halves)[len(halves) // 2]
     return (
         f"{n} seeds per cell; the half-width of a cell's interval is {middle:.1f} points at the median and "
         f"{max(halves):.1f} at most."
     )
+
+
+def _versions(entry: dict[str, object]) -> str:
+    return f"Python {entry.get('python', 'unknown')}, torch {entry.get('torch', 'unknown')}"
+
+
+def _commit(entry: dict[str, object]) -> str:
+    commit = str(entry.get("commit") or "unknown")[:12]
+    return f"`{commit}`{' with uncommitted changes' if entry.get('dirty') else ''}"
 
 
 def _machine(entry: dict[str, object]) -> str:

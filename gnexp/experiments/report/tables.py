@@ -14,7 +14,7 @@ from gnexp.experiments.report.deviations import describe_regime, list_deviations
 from gnexp.experiments.report.exhibit import VERIFIED, Exhibit
 from gnexp.experiments.report.grids import effect_grids, paper_grid, value_grid
 from gnexp.experiments.report.measures import STATS
-from gnexp.experiments.report.words import join, say_interval, say_mean
+from gnexp.experiments.report.words import INTERVALS, join, say_interval, say_mean
 
 _FEW = 3  # missing runs up to which single commands are shown rather than the sweep
 
@@ -91,7 +91,7 @@ def small_caption(exhibit: Exhibit, found: Findings) -> str:
         else "so it says nothing of other regimes."
     )
     words = [
-        f"{regime}; {found.small.seeds_text() or 'no seed'} per cell; mean ± half the 95 % t interval over seeds.",
+        f"{regime}; {found.small.seeds_text() or 'no seed'} per cell; {INTERVALS}.",
         exhibit.score.regime,
         only_effects,
     ]

@@ -56,13 +56,14 @@ def _quantities(
 ) -> Iterator[tuple[str, Estimate | None, float | None]]:
     """Of a cell and each of its measures: name, ours and the paper's, under each set of statistics, then the effect."""
     reference = exhibit.reference_of(key, part.scale)
+    named, paper_reference = (exhibit.in_paper(k, part.scale) for k in (key, reference))
     for measure in exhibit.score.measures:
         shown = exhibit.key_of(measure)
         for metric in map(measure.under, STATS):
-            theirs = exhibit.paper_value(key, measure) if metric == shown else None
+            theirs = exhibit.paper_value(named, measure) if metric == shown else None
             yield metric, part.cells[key].estimate(metric), theirs
         if exhibit.reference:
-            theirs = exhibit.paper_difference(key, reference, measure)
+            theirs = exhibit.paper_difference(named, paper_reference, measure)
             name = f"{shown} minus {cell_spelling(exhibit.reference)}"
             yield name, part.difference(key, reference, shown), theirs
 

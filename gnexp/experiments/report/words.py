@@ -6,9 +6,11 @@ from collections.abc import Mapping
 
 from gnexp.experiments.report.cells import Measured
 from gnexp.experiments.report.measures import Wording
-from gnexp.experiments.report.statistics import Estimate
+from gnexp.experiments.report.statistics import LEAST_SEEDS, Estimate
 
 DASH = "–"
+INTERVALS = f"mean ± half the 95 % t interval over seeds, from {LEAST_SEEDS} seeds on"
+BARS = f"Bars: 95 % t intervals over seeds, none below {LEAST_SEEDS} seeds."
 
 
 def signed(value: float, digits: int = 1) -> str:
@@ -54,9 +56,14 @@ def say_points(found: Estimate, *, is_size: bool = False, digits: int = 1) -> st
     points = f"{abs(found.mean):.{digits}f}" if is_size else signed(found.mean, digits)
     points += " points"
     if found.half_width is None:
-        return f"{points} (1 seed, so no interval and no claim)"
+        return f"{points} ({no_interval(found)})"
     low, high = found.mean - found.half_width, found.mean + found.half_width
     return f"{points} (95 % interval {signed(low, digits)} to {signed(high, digits)}, {found.n} seeds)"
+
+
+def no_interval(found: Estimate) -> str:
+    """Why nothing is claimed of a difference that has no interval."""
+    return f"{found.n} seed{'' if found.n == 1 else 's'}, so no interval and no claim"
 
 
 def say_contrast(
@@ -70,7 +77,7 @@ def say_contrast(
     if found.half_width is None:
         seen = wording.rose if found.mean > 0 else wording.fell
         seen = wording.same if signed(found.mean) == "0.0" else seen
-        return f"{seen.format(**sized)} (1 seed, so no interval and no claim{beside})."
+        return f"{seen.format(**sized)} ({no_interval(found)}{beside})."
     low, high = found.mean - found.half_width, found.mean + found.half_width
     interval = f"95 % interval {signed(low)} to {signed(high)}, {found.n} seeds{beside}"
     if not found.excludes_zero:
