@@ -45,7 +45,7 @@ class Worker:
     @property
     def said(self) -> tuple[str, list[str]]:
         """What it has written to stdout so far, and the lines on stderr."""
-        out, errors = (Path(screen).read_text() for screen in self._screens)
+        out, errors = (Path(screen).read_text(encoding="utf-8") for screen in self._screens)
         return out, errors.splitlines()
 
     def send_signal(self, number: int) -> None:
