@@ -9,32 +9,41 @@ from __future__ import annotations
 import itertools
 import os
 from bisect import bisect_right
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
-from typing import TypeAlias, TypeVar
+from typing import TypeVar
 
 import av
 import numpy as np
 import numpy.typing as npt
 from av.container import InputContainer
-from av.packet import Packet
-from av.video.codeccontext import VideoCodecContext
-from av.video.frame import PictureType, VideoFrame
+from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 from av.video.stream import VideoStream
 
+from gnexp.data.avi import count_frames, frames_shown
 from gnexp.data.decode import Box, UnreadableError, is_of_the_machine
+from gnexp.data.packets import (
+    Section,
+    decode_all,
+    decode_sparingly,
+    end_of,
+    open_container,
+    packets_of,
+    read_packets,
+    time_of,
+)
 
-# Nothing that names other files or addresses: a playlist called .mp4 would have them opened.
-_OPTIONS = {"format_whitelist": "mov,matroska,avi,mpegts", "protocol_whitelist": "file"}
 # By channels, with the planes in the order of ours. Interleaved RGB takes twice as long or has white at 253.
 _FORMATS = {1: ("gray", (0,)), 3: ("gbrp", (2, 0, 1))}
 # With the last two flags swscale gives the same on every processor.
 _SCALING = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
 _FAR = 250  # frames, x264's longest way between keyframes: over more than that, seeking is cheaper than reading on
+_CUT_SECONDS = (
+    0.5  # of a file of unknown length that may lack at its end, where its packets say no length of theirs
+)
 _TRIES = 4  # seeks, each to an earlier keyframe
-_Packet: TypeAlias = "Packet[VideoStream]"
 _Rows = Mapping[int, list[int]]  # time stamp -> where in the result its frame goes
 _T = TypeVar("_T")
 
@@ -53,7 +62,7 @@ def read_video(path: str, use: Callable[[Video], _T]) -> _T:
         OSError: the machine, its disk or its network fails.
     """
     try:
-        with _open(path) as container:
+        with open_container(path) as container:
             return use(Video(path, container))
     except av.FFmpegError as error:
         if is_of_the_machine(error):
@@ -90,7 +99,7 @@ class Video:
         if not (rate and time_base and self.width > 0 and self.height > 0):
             raise UnreadableVideoError(path, "its size or its rate is not known")
         stream.codec_context.thread_count = 1  # there are as many loader processes as are wanted
-        # Time stamps of AVI are in the order of decoding: frames can only be counted.
+        # Time stamps of AVI are in the order of decoding: frames are counted.
         self._is_timed = container.format.name != "avi"
         # In the stream's time stamps, as all times here.
         self._interval = 1 / (rate * time_base) if self._is_timed else Fraction(1)
@@ -138,26 +147,43 @@ class Video:
         Raises:
             FFmpegError: as read.
         """
-        index = self._stream.index
-        with _open(self.path) as container:
-            stored = sum(not packet.is_discard for packet in _packets(container, index))
-        with _open(self.path) as container:
-            decoded = sum(not frame.is_corrupt for frame in _decode(_packets(container, index)))
-        if decoded < stored:
-            return f"{stored - decoded} of its {stored} frames cannot be decoded"
-        if self._stream.frames and decoded < self.num_frames - 1:  # of a number that is said, not counted
-            return f"it ends after {decoded} of {self.num_frames} frames"
+        index, said = self._stream.index, self._stream.frames
+        if not self._is_timed:
+            with open_container(self.path) as container:
+                stored, lost, there = count_frames(packets_of(container, index))
+        else:
+            with open_container(self.path) as container:
+                stored = sum(not packet.is_discard for packet in packets_of(container, index))
+            with open_container(self.path) as container:
+                there = sum(not frame.is_corrupt for frame in decode_all(packets_of(container, index)))
+            lost = stored - there
+        if lost > 0:
+            return f"{lost} of its {stored} frames cannot be decoded"
+        if said and there < self.num_frames - 1:
+            return f"it ends after {there} of {self.num_frames} frames"
+        return None if said else self._cut()
+
+    def _cut(self) -> str | None:
+        """Whether the file ends before the time that its container says, as one does that was cut off."""
+        with open_container(self.path) as container:
+            if not container.duration:
+                return None
+            whole = container.duration / av.time_base
+            end = end_of(container) - (container.start_time or 0) / av.time_base
+        if whole - end > max(_CUT_SECONDS, 2 * float(self._interval * (self._stream.time_base or 0))):
+            return f"it ends after {end:.2f} of {whole:.2f} s"
         return None
 
     def _count(self) -> int:
-        """Intervals from the first frame to the last; packets, where they have no times."""
-        with _open(self.path) as container:
-            times = [_time(packet) for packet in _packets(container, self._stream.index)]
-        if not self._is_timed or not times:
-            return len(times)
-        return round((max(times) - self._start) / self._interval) + 1
+        """Intervals from the first frame to the last."""
+        with open_container(self.path) as container:
+            packets = list(packets_of(container, self._stream.index))
+        if not packets:
+            return 0
+        last = max(map(time_of, packets)) if self._is_timed else max(packet.dts or 0 for packet in packets)
+        return max(round((last - self._start) / self._interval) + 1, 0 if self._is_timed else len(packets))
 
-    def _seek(self, first: int, last: int) -> _Section | None:
+    def _seek(self, first: int, last: int) -> Section | None:
         """What to decode for the frames shown from `first` to `last`, from the last keyframe before them on.
 
         None where seeking leads to no such keyframe.
@@ -170,26 +196,28 @@ class Video:
                 if is_of_the_machine(error):
                     raise
                 return None
-            packets = _packets(self._container, self._stream.index)
+            packets = packets_of(self._container, self._stream.index)
             start = next(packets, None)
             if start is None or not start.is_keyframe:
                 return None
-            if _time(start) <= first:
-                return _read_packets(itertools.chain([start], packets), last)
+            if time_of(start) <= first:
+                return read_packets(itertools.chain([start], packets), last)
             # Containers seek by the time of decoding, and frames may be shown before a keyframe that precedes them.
-            aim = (_time(start) if start.dts is None else start.dts) - 1
+            aim = (time_of(start) if start.dts is None else start.dts) - 1
         return None
 
     def _read_whole(self, rows: _Rows, canvas: _Canvas) -> None:
         """Decodes all from the start of the file on, as players do, or raises UnreadableVideoError."""
-        with _open(self.path) as container:
-            section = _read_packets(_packets(container, self._stream.index), max(rows))
+        with open_container(self.path) as container:
+            section = read_packets(packets_of(container, self._stream.index), max(rows))
             if not self._read_section(section, rows, canvas, is_sparing=False):
                 raise UnreadableVideoError(self.path, "some of its frames cannot be decoded")
 
-    def _read_section(self, section: _Section, rows: _Rows, canvas: _Canvas, *, is_sparing: bool) -> bool:
+    def _read_section(self, section: Section, rows: _Rows, canvas: _Canvas, *, is_sparing: bool) -> bool:
         """Decodes and keeps the wanted frames; returns whether all came."""
-        lengths = {_time(packet): packet.duration or 0 for packet in section.packets if not packet.is_discard}
+        lengths = {
+            time_of(packet): packet.duration or 0 for packet in section.packets if not packet.is_discard
+        }
         shown = sorted(lengths)
         if not shown:
             return False
@@ -201,30 +229,32 @@ class Video:
         needed: dict[int, list[int]] = {}
         for time, own in rows.items():
             needed.setdefault(shown[max(bisect_right(shown, time) - 1, 0)], []).extend(own)
-        decode = _decode_sparingly if is_sparing else _decode
+        decode = decode_sparingly if is_sparing else decode_all
         for frame in decode(section.packets, frozenset(needed)):
             if frame.pts in needed and not frame.is_corrupt:
                 canvas.put(frame, needed.pop(frame.pts))
         return not needed
 
     def _read_by_count(self, rows: _Rows, canvas: _Canvas) -> None:
-        """Decodes all from the start of the file on, and counts."""
-        waiting = dict(rows)
-        with _open(self.path) as container:
-            for number, frame in enumerate(_decode(_packets(container, self._stream.index))):
-                if number in waiting:
-                    canvas.put(frame, waiting.pop(number))
+        """Decodes all from the start of the file on, and counts; a frame stays until the next one."""
+        waiting = deque(sorted(rows))
+        frame, shown_from = None, 0
+        with open_container(self.path) as container:
+            for time, following in frames_shown(packets_of(container, self._stream.index)):
+                while waiting and waiting[0] < time:
+                    canvas.put(frame or following, rows[waiting.popleft()])
+                frame, shown_from = following, time
+                if waiting and waiting[0] == time:
+                    canvas.put(frame, rows[waiting.popleft()])
                 if not waiting:
                     return
-        raise UnreadableVideoError(self.path, f"frame {min(waiting)} of {self.num_frames} cannot be decoded")
-
-
-@dataclass(frozen=True)
-class _Section:
-    """Part of a file, in the order of decoding."""
-
-    packets: list[_Packet]
-    is_end: bool  # whether nothing comes after it
+        # The header may count one more than there is, where B-frames shared packets.
+        if frame is None or waiting[-1] > shown_from + 1:
+            raise UnreadableVideoError(
+                self.path, f"frame {waiting[-1]} of {self.num_frames} cannot be decoded"
+            )
+        for time in waiting:
+            canvas.put(frame, rows[time])
 
 
 class _Canvas:
@@ -255,88 +285,6 @@ class _Canvas:
             self.pixels[channel, rows] = np.frombuffer(memoryview(plane), np.uint8).reshape(
                 -1, plane.line_size
             )[self._part]
-
-
-def _open(path: str) -> InputContainer:
-    # Some videos of Kinetics have tags that are no UTF-8.
-    return av.open(path, container_options=_OPTIONS, metadata_errors="ignore")
-
-
-def _packets(container: InputContainer, index: int) -> Iterator[_Packet]:
-    """The packets of a video stream from where the file stands to where it ends or is cut off."""
-    stream = container.streams[index]
-    assert isinstance(stream, VideoStream)
-    try:
-        yield from (packet for packet in container.demux(stream) if packet.size)  # an empty one marks the end
-    except av.FFmpegError as error:
-        if is_of_the_machine(error):
-            raise
-
-
-def _time(packet: _Packet) -> int:
-    """When its frame is shown."""
-    return (packet.dts or 0) if packet.pts is None else packet.pts
-
-
-def _read_packets(packets: Iterable[_Packet], last: int) -> _Section:
-    """Those that may matter to what is shown until `last`."""
-    read: list[_Packet] = []
-    for packet in packets:
-        if packet.dts is not None and packet.dts > last:
-            return _Section(read, is_end=False)  # what is decoded after it is shown after it
-        read.append(packet)
-    return _Section(read, is_end=True)
-
-
-def _decode(packets: Iterable[_Packet], needed: Collection[int] = ()) -> Iterator[VideoFrame]:
-    """All frames, as they are shown, whichever are needed."""
-    context = None
-    for packet in packets:
-        context = packet.stream.codec_context
-        yield from _feed(context, packet)
-    if context is not None:
-        yield from _feed(context, None)
-
-
-def _decode_sparingly(packets: Sequence[_Packet], needed: Collection[int]) -> Iterator[VideoFrame]:
-    """The needed frames, by their times, and some of those that they refer to.
-
-    Groups of pictures without a needed frame are left out, and so are frames that no other refers to. Ends where a
-    keyframe turns out to be none, but a point from which a picture is refreshed bit by bit.
-    """
-    is_fed = np.zeros(len(packets), dtype=bool)
-    for place, packet in enumerate(packets):
-        if (time := packet.pts) is not None and time in needed:
-            before = range(place, -1, -1)
-            start = next((i for i in before if packets[i].is_keyframe and _time(packets[i]) <= time), 0)
-            is_fed[start : place + 1] = True
-    context = packets[0].stream.codec_context
-    # In other codecs a frame may be referred to that says it is not.
-    is_skippable = context.name == "h264"
-    edges = np.flatnonzero(np.diff(is_fed, prepend=False, append=False)).tolist()
-    for start, end in zip(edges[::2], edges[1::2], strict=True):
-        for place in range(start, end + 1):
-            fed = packets[place] if place < end else None
-            if fed is not None:
-                context.skip_frame = "NONREF" if is_skippable and fed.pts not in needed else "DEFAULT"
-            for frame in _feed(context, fed):
-                if frame.pts == packets[start].pts and frame.pict_type not in (
-                    PictureType.I,
-                    PictureType.NONE,
-                ):
-                    return
-                yield frame
-        context.flush_buffers()
-
-
-def _feed(context: VideoCodecContext, packet: _Packet | None) -> list[VideoFrame]:
-    """What a packet makes the decoder give; None = what it still has. Damage shows in the frames that are missing."""
-    try:
-        return context.decode(packet)
-    except av.FFmpegError as error:
-        if is_of_the_machine(error):
-            raise
-        return []
 
 
 def _runs(times: Sequence[int], gap: Fraction) -> Iterator[Sequence[int]]:

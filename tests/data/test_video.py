@@ -1,6 +1,7 @@
 """Frames of video files: those that a plain loop finds, whatever the file's order, times and keyframes."""
 
 import os
+import re
 import resource
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from gnexp.data import video
+from gnexp.data import packets as packets_of_videos
 from gnexp.data.video import UnreadableVideoError, Video, read_video
 from tests.data.videos import Frames, moving, write_video
 
@@ -135,13 +136,13 @@ def test_at_a_varying_rate_a_number_is_a_time(tmp_path):
 @pytest.fixture
 def fed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Grows by one for every packet that is decoded."""
-    packets, feed = [], video._feed
+    packets, feed = [], packets_of_videos.feed
 
     def count(context, packet):
         packets.extend([1] * (packet is not None))
         return feed(context, packet)
 
-    monkeypatch.setattr(video, "_feed", count)
+    monkeypatch.setattr(packets_of_videos, "feed", count)
     return packets
 
 
@@ -159,14 +160,14 @@ def test_only_what_a_clip_needs_is_decoded(tmp_path, fed):
 def test_frames_that_no_other_refers_to_are_not_decoded(tmp_path, monkeypatch):
     """H.264 says which, and leaving them out changes nothing (see test_frames_are_a_plain_loops); a decoder counts."""
     write_video(tmp_path / "a.mp4", GRAY, gop=250, preset="medium", **CLOSED)
-    decoded, feed = [], video._feed
+    decoded, feed = [], packets_of_videos.feed
 
     def count(context, packet):
         found = feed(context, packet)
         decoded.extend(found)
         return found
 
-    monkeypatch.setattr(video, "_feed", count)
+    monkeypatch.setattr(packets_of_videos, "feed", count)
     read(tmp_path / "a.mp4", [NUM - 1])
     assert NUM / 4 < len(decoded) < 0.6 * NUM
 
@@ -297,3 +298,14 @@ def test_nothing_is_printed(tmp_path, capfd):
     with pytest.raises(UnreadableVideoError):
         read(path, range(40, 80))
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("name", ["a.webm", "a.mkv"])
+def test_half_of_a_file_that_says_its_duration_alone_is_told(tmp_path, name):
+    path = tmp_path / name
+    write_video(path, moving(75, channels=3), codec="libvpx-vp9" if name == "a.webm" else "libx264")
+    assert read_video(str(path), Video.damage) is None
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    said = read_video(str(path), Video.damage)
+    assert said is not None and re.fullmatch(r"it ends after [0-2]\.\d\d of 3\.00 s", said)
