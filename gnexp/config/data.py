@@ -60,6 +60,16 @@ class DataConfig:
     # imagefolder, coco, kinetics: images or videos that the whole data set has; another count is said, not refused
     expected_train: int | None = hardware_field(None)
     expected_val: int | None = hardware_field(None)
+    expected_of: str | None = hardware_field(None)  # data.name that these counts hold for; None = every
+
+    @property
+    def expected(self) -> dict[str, int | None]:
+        """Images or videos of the whole data set, by split; None where no count holds for a set of this name."""
+        is_known = self.expected_of in (None, self.name)
+        return {
+            "train": self.expected_train if is_known else None,
+            "val": self.expected_val if is_known else None,
+        }
 
     def __post_init__(self) -> None:
         require_name("data.name", self.name)

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gnexp.config import DataConfig
+from gnexp.data.dataset import check_num
 from gnexp.data.folders import Others, find_classes, size_of, walk
 from gnexp.names import shown
 
@@ -50,8 +51,7 @@ class ClassFiles:
         """
         if num is None:
             return self
-        if not 1 <= num <= len(self.labels):
-            raise ValueError(f"{key} must be between 1 and {len(self.labels)}, got {num}")
+        check_num(num, len(self.labels), key, f"the files in {shown(self.folder)}")
         ranks = np.arange(len(self.labels)) - np.searchsorted(self.labels, self.labels)
         kept = np.sort(np.lexsort((self.labels, ranks))[:num])
         starts, ends, labels = self.starts[kept], self.ends[kept], self.labels[kept]
@@ -198,10 +198,7 @@ def file_notes(config: DataConfig, root: Path, train: ClassFiles, val: ClassFile
         if (line := files.others.line(root / split))
     ]
     return passed_over + [
-        f"{config.name} has {expected} {split} {what}, {root / split} holds {len(files.labels)}"
-        for split, files, expected in (
-            ("train", train, config.expected_train),
-            ("val", val, config.expected_val),
-        )
-        if expected not in (None, len(files.labels))
+        f"{config.name} has {config.expected[split]} {split} {what}, {root / split} holds {len(files.labels)}"
+        for split, files in (("train", train), ("val", val))
+        if config.expected[split] not in (None, len(files.labels))
     ]

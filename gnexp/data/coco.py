@@ -20,7 +20,7 @@ from gnexp.config import DataConfig
 from gnexp.data.class_files import find_root
 from gnexp.data.coco_files import CocoFiles, read_coco, read_json
 from gnexp.data.coco_pieces import CocoDecoder, Pixels
-from gnexp.data.dataset import Batch, Batches, Indices
+from gnexp.data.dataset import Batch, Batches, Indices, check_num
 from gnexp.data.in_memory import check_settings
 from gnexp.data.pieces import load_pieces
 
@@ -43,12 +43,9 @@ def open_coco(config: DataConfig, device: torch.device) -> Coco:
     train, val = (read_split(root, split) for split in SPLITS)
     dataset = Coco(config, device, train, val)
     dataset.notes += [
-        f"{config.name} has {expected} {split} images, {files.annotations} names {len(files.names)}"
-        for split, files, expected in (
-            ("train", train, config.expected_train),
-            ("val", val, config.expected_val),
-        )
-        if expected not in (None, len(files.names))
+        f"{config.name} has {config.expected[split]} {split} images, {files.annotations} names {len(files.names)}"
+        for split, files in (("train", train), ("val", val))
+        if config.expected[split] not in (None, len(files.names))
     ]
     if config.sha256 not in (None, dataset.fingerprint):
         raise ValueError(
@@ -161,6 +158,8 @@ class Coco:
         self._config, self._device, self._images = config, device, images
         sizes = self._files["train"].sizes
         self._is_wide = sizes[:, 1] >= sizes[:, 0]
+        num_wide = int(self._is_wide.sum())
+        self.kinds = {"wide": num_wide, "tall": len(self._is_wide) - num_wide}
 
     def arrange(self, order: Indices, total_batch: int) -> Indices:
         """Training's order with wide and tall images in total batches of their own: group_by_aspect."""
@@ -233,8 +232,7 @@ class Coco:
 
 
 def _first(files: CocoFiles, usable: Indices, num: int | None, key: str) -> CocoFiles:
-    if num is not None and not 1 <= num <= len(usable):
-        raise ValueError(f"{key} must be between 1 and {len(usable)}, got {num}")
+    check_num(num, len(usable), key, f"the images of {files.annotations} that can be used")
     kept = usable if num is None else usable[:num]
     return files if len(kept) == len(files.names) else files.choose(kept)
 

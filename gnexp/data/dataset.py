@@ -42,7 +42,7 @@ class Dataset(Protocol):
     """A train and a val split. Order, drop-last and evaluation sizes are the loader's business.
 
     One whose images do not all go together may also have `arrange(order, total_batch)`, which the loader then asks
-    for the order's whole total batches.
+    for the order's whole total batches, and `kinds`, the number of images of each kind that goes together.
     """
 
     num_train: int
@@ -58,3 +58,22 @@ class Dataset(Protocol):
     def val_batches(self, steps: Sequence[Indices]) -> Batches:
         """One batch per entry of `steps`, not augmented."""
         ...
+
+
+def check_num(num: int | None, most: int, key: str, what: str) -> None:
+    """Refuses a number of images to take that is not there; None = all.
+
+    Args:
+        num: that the config's `key` says.
+        most: that there are.
+        key: data.num_train or data.num_val.
+        what: there are, with where.
+
+    Raises:
+        ValueError: below 1, or above most.
+    """
+    if num is not None and not 1 <= num <= most:
+        raise ValueError(
+            f"{key} must be between 1 and {most}, {what}, got {num}; give {key}=null for all of them, or fewer "
+            "(scale=smoke sets it, and so do some data sets)"
+        )

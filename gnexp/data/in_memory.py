@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 
 from gnexp.config import DataConfig
-from gnexp.data.dataset import Batch, Batches, Indices
+from gnexp.data.dataset import Batch, Batches, Indices, check_num
 from gnexp.ops import keyed
 
 # Images augmented by one call: enough to make Python's share small, few enough to stay in cache.
@@ -43,8 +43,7 @@ class Split:
         Raises:
             ValueError: fewer images than `num`, or `num` below 1; names the config's `key`.
         """
-        if num is not None and not 1 <= num <= len(self.images):
-            raise ValueError(f"{key} must be between 1 and {len(self.images)}, got {num}")
+        check_num(num, len(self.images), key, "the images that there are")
         return Split(self.images[:num], self.labels[:num])
 
 

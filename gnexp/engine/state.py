@@ -129,9 +129,12 @@ def build(run: RunConfig, device: torch.device, processes: Processes = ALONE) ->
     dataset = build_dataset(run.data, device)
     pass_steps = num_steps(dataset, run.total_batch)  # once: a data set arranges its images to count them
     if pass_steps == 0:
+        kinds = getattr(dataset, "kinds", None)
+        which = f" that are all {' or all '.join(kinds)}" if kinds else ""
+        there = " and ".join(f"{num} {kind}" for kind, num in kinds.items()) if kinds else dataset.num_train
         raise ValueError(
-            f"a training epoch needs at least batch * workers = {run.total_batch} images, "
-            f"data={run.data.name} has {dataset.num_train}; lower batch or workers"
+            f"a training epoch needs at least batch * workers = {run.total_batch} images{which}, "
+            f"data={run.data.name} has {there}; lower batch or workers"
         )
     replica = processes.replicate(model, device)
     if run.compile:

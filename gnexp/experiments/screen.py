@@ -55,9 +55,12 @@ class Screen:
         self._epochs, self._scores = run.recipe.epochs, state.task.scores
         parameters = sum(parameter.numel() for parameter in state.model.parameters())
         self.say(f"run {run.run_id} {run.label} (scale {run.scale})")
+        epoch = f"{state.dataset.num_train} images"
+        if run.recipe.epoch_steps is not None:
+            epoch = f"{run.recipe.epoch_steps} steps, taken from {epoch}"
         self.say(
             f"{run.workers} workers x {run.batch} images, lr {run.lr:g}, {run.recipe.epochs} epochs of "
-            f"{state.dataset.num_train} images, {parameters} parameters, recipe {run.recipe.name}"
+            f"{epoch}, {parameters} parameters, recipe {run.recipe.name}"
         )
         if impl := norm_impl(run, state.device):
             self.say(f"group normalization is {impl.name}: {impl.reason}")
@@ -82,9 +85,7 @@ class Screen:
         shown = ", ".join(
             f"{key} {value:.4g}" for key, value in metrics.items() if self._is_shown_on_screen(key)
         )
-        self.say(
-            f"epoch {metrics['epoch']}/{self._epochs}: {shown} ({timing['images_per_second']:.0f} images/s)"
-        )
+        self.say(f"epoch {metrics['epoch']}/{self._epochs}: {shown} ({_speed(timing['images_per_second'])})")
 
     def finish(self, result: Result) -> None:
         """Says how the run ended."""
@@ -117,6 +118,12 @@ class Screen:
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+
+def _speed(images_per_second: float) -> str:
+    """In whole images where they are many."""
+    digits = f"{images_per_second:.0f}" if images_per_second >= 10 else f"{images_per_second:.2g}"
+    return f"{digits} images/s"
 
 
 _NOT_STATED: dict[str, dict[str, str]] = {  # task -> option -> what is to say of it

@@ -12,9 +12,14 @@ from PIL import Image, ImageDraw, ImageFont
 LEAST_SCORE = 0.5  # of what is drawn
 _WIDTH = 480  # pixels that a small image is enlarged to, so that masks can be seen
 _LETTERS = 1 / 18  # height of a name, as a share of the picture's width: legible where two share a page
+_NAMED = (
+    12  # objects: of more, those alone are named whose name covers neither another nor more than its own box
+)
 _GAP = 8  # pixels between the two
 # Told apart by people who see few colors (Okabe & Ito 2008); the object's, by its number in the image.
 _COLORS = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (213, 94, 0), (204, 121, 167))
+
+_Box = tuple[float, float, float, float]  # left, top, right, bottom in pixels
 
 
 def draw_detections(
@@ -55,6 +60,7 @@ def _draw(image: torch.Tensor, objects: Mapping[str, torch.Tensor], names: Seque
     height = picture.width * _LETTERS
     font = ImageFont.load_default(height)
     scores = objects.get("scores")
+    named: list[_Box] = []  # the spaces of the names
     for i, (box, label) in enumerate(zip(objects["boxes"].tolist(), objects["labels"].tolist(), strict=True)):
         left, top, right, bottom = (value * factor for value in box)
         pen.rectangle((left, top, right, bottom), outline=colors[i], width=2)
@@ -62,6 +68,20 @@ def _draw(image: torch.Tensor, objects: Mapping[str, torch.Tensor], names: Seque
         # Above its box, moved into the picture where it would run out of it.
         across = max(0, min(left, picture.width - pen.textlength(text, font)))
         corner = (across, max(0, top - 1.2 * height))
-        pen.rectangle(pen.textbbox(corner, text, font), fill=colors[i])
+        space = pen.textbbox(corner, text, font)
+        if len(colors) > _NAMED and (
+            any(_overlap(space, other) for other in named) or _area(space) > _area((left, top, right, bottom))
+        ):
+            continue
+        named.append(space)
+        pen.rectangle(space, fill=colors[i])
         pen.text(corner, text, "black", font)
     return picture
+
+
+def _area(box: _Box) -> float:
+    return (box[2] - box[0]) * (box[3] - box[1])
+
+
+def _overlap(one: _Box, other: _Box) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]

@@ -47,14 +47,14 @@ def _expected(settings: dict[str, str]) -> dict[str, Any]:
     check_choice("data", option, group_options("data"))
     own = {key: settings[key] for key in ("data.name", "data.num_classes") if settings[key]}
     config = Composer().run([f"data={option}", *(f"{key}={spell(value)}" for key, value in own.items())]).data
-    is_known = config.expected_train is not None and "data.name" not in own
+    is_known = config.expected["train"] is not None
     return {
         "data": option,
         "kind": config.kind,
         "name": config.name,
         "expected": {
             "num_classes": config.num_classes if is_known or "data.num_classes" in own else None,
-            "expected_train": config.expected_train if is_known else None,
-            "expected_val": config.expected_val if is_known else None,
+            "expected_train": config.expected["train"],
+            "expected_val": config.expected["val"],
         },
     }

@@ -92,7 +92,10 @@ def test_first_takes_classes_evenly(tmp_path):
             f"{name}/{i}.png" for name, count in zip("abc", counts, strict=True) for i in range(count)
         ]
     for num in (0, 12):
-        with pytest.raises(ValueError, match=f"data.num_train must be between 1 and 11, got {num}"):
+        with pytest.raises(
+            ValueError,
+            match=rf"data.num_train must be between 1 and 11, the files in .*, got {num}; give .* \(scale=smoke",
+        ):
             files.first(num, "data.num_train")
 
 

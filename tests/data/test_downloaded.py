@@ -227,7 +227,7 @@ def test_fewer_images_and_other_ones(tmp_path: Path, monkeypatch: pytest.MonkeyP
     config = dataclasses.replace(gray(tmp_path), num_train=7, num_val=5)
     dataset = open_downloaded(config, CPU)
     assert (dataset.num_train, dataset.num_val) == (7, 5)
-    with pytest.raises(ValueError, match="data.num_train must be between 1 and 30, got 31"):
+    with pytest.raises(ValueError, match="data.num_train must be between 1 and 30, .*, got 31"):
         open_downloaded(dataclasses.replace(config, num_train=31), CPU)
     with pytest.raises(ValueError, match="its config expects 00ff"):
         open_downloaded(dataclasses.replace(config, sha256="00ff"), CPU)

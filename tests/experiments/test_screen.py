@@ -27,6 +27,15 @@ def test_an_epoch_is_a_line_on_the_screen_and_in_the_log(
     assert out.strip() in (tmp_path / "log.txt").read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize(("speed", "said"), [(0.034, "0.034"), (0.5, "0.5"), (9.96, "10"), (1234.5, "1234")])
+def test_a_slow_machine_is_no_standing_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], speed: float, said: str
+) -> None:
+    record = dataclasses.replace(RECORD, timing={**RECORD.timing, "images_per_second": speed})
+    Screen(tmp_path / "log.txt").show(record)
+    assert f"({said} images/s)" in capsys.readouterr().out
+
+
 def test_quiet_means_the_log_alone(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -73,3 +73,18 @@ def test_color_and_half_precision_are_drawn_alike() -> None:
     halves = {key: value.bfloat16() if value.is_floating_point() else value for key, value in found.items()}
     image = torch.full((3, 96, 96), 0.5)
     assert draw_detections(image, truth, halves, NAMES) == draw_detections(image, truth, found, NAMES)
+
+
+def test_names_of_many_objects_cover_no_picture() -> None:
+    """369 small ones and a large one: only the large one's name fits into its box, and two names never meet."""
+    small = [(4 * (i % 24), 4 * (i // 24), 4 * (i % 24) + 3, 4 * (i // 24) + 3) for i in range(369)]
+    left, _ = drawn(objects(*small), objects(scores=[]))
+    plain, _ = drawn(objects(*small[:1]), objects(scores=[]))
+    black = (left == 0).all(axis=2).sum()
+    assert black == 0 < (plain == 0).all(axis=2).sum()  # letters are black, and only they
+    left, _ = drawn(objects(*small, (0, 40, 90, 90)), objects(scores=[]))
+    assert (left == 0).all(axis=2).sum() > 0
+    same = [(10, 30, 90, 90)] * 26
+    left, _ = drawn(objects(*same), objects(scores=[]))
+    one, _ = drawn(objects(same[0]), objects(scores=[]))
+    assert (left == 0).all(axis=2).sum() == (one == 0).all(axis=2).sum()
