@@ -6,9 +6,11 @@ fast. Orientation tags are ignored and other color spaces become RGB, as torchvi
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import math
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -18,6 +20,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image, UnidentifiedImageError
 
+from gnexp.data.remarks import FileWarning, c_heard, remarks_heard
 from gnexp.names import shown
 
 NUM_CROP_DRAWS = 23  # flip, two for each of 10 tries, then the corner
@@ -169,10 +172,11 @@ def is_of_the_machine(error: Exception) -> bool:
 
 def _read(path: str, use: Callable[[Image.Image], _T]) -> _T:
     try:
-        with Image.open(path) as image:
+        with remarks_heard() as said, Image.open(path) as image:
             if image.mode[0] in "IF":  # Pillow would clip these to 255, most of them to white
                 raise ValueError(f"its pixels are {image.mode}, not 8-bit")
-            return use(image)
+            with c_heard(said) if image.format == "TIFF" else contextlib.nullcontext():
+                used = use(image)
     except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError, struct.error and more
         if isinstance(error, MemoryError):
             raise
@@ -182,6 +186,9 @@ def _read(path: str, use: Callable[[Image.Image], _T]) -> _T:
         if isinstance(error, UnidentifiedImageError):
             reason = "not an image that Pillow knows" if os.path.getsize(path) else "an empty file"
         raise UnreadableImageError(path, " ".join(reason.split())) from error
+    if said:
+        warnings.warn(FileWarning(path, "; ".join(dict.fromkeys(said))), stacklevel=2)
+    return used
 
 
 def _rgb(image: Image.Image) -> Image.Image:

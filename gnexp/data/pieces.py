@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import threading
+import warnings
 from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
@@ -17,6 +18,7 @@ from torch.utils.data import Dataset as TorchDataset
 from gnexp.config import DataConfig
 from gnexp.data.dataset import Indices
 from gnexp.data.decode import UnreadableError
+from gnexp.data.remarks import FileWarning, file_warnings
 from gnexp.names import shown
 from gnexp.ops import keyed
 from gnexp.signals import become_loader
@@ -149,7 +151,7 @@ def load_pieces(
     is_pinned: bool,
     piece_size: int = PIECE_SIZE,
 ) -> Generator[list[_P], None, None]:
-    """The pieces of each step, in order.
+    """The pieces of each step, in order; what was remarked on their files is warned of here, as FileWarning.
 
     Args:
         decoder: what makes a piece of indices.
@@ -165,7 +167,7 @@ def load_pieces(
     cut = [[step[i : i + piece_size] for i in range(0, len(step), piece_size)] for step in steps]
     others = set(multiprocessing.active_children())
     loader = DataLoader(
-        decoder,
+        _Heard(decoder),
         batch_size=None,  # a piece is made whole by the decoder
         sampler=[piece for step in cut for piece in step],
         num_workers=num_processes,
@@ -183,7 +185,10 @@ def load_pieces(
             made = []
             for _ in step:
                 with watchdog:
-                    made.append(next(pieces))
+                    piece, remarks = next(pieces)
+                made.append(piece)
+                for path, reason in remarks:
+                    warnings.warn(FileWarning(path, reason), stacklevel=2)
             yield made
     except Exception as error:
         _end(processes)
@@ -201,6 +206,19 @@ def load_pieces(
     finally:
         del pieces  # stops the processes now; left to an error's traceback, they would take 5 s
         _end(processes)
+
+
+class _Heard(TorchDataset[tuple[_P, tuple[tuple[str, str], ...]]]):
+    """The pieces of a decoder, each with the files that something was remarked on, and what."""
+
+    def __init__(self, decoder: TorchDataset[_P]) -> None:
+        self._decoder = decoder
+
+    def __getitem__(self, indices: Indices) -> tuple[_P, tuple[tuple[str, str], ...]]:
+        remarks: list[tuple[str, str]] = []
+        with file_warnings(lambda warning: remarks.append((warning.path, warning.reason))):
+            piece = self._decoder[indices]
+        return piece, tuple(remarks)
 
 
 class _Watchdog:

@@ -16,6 +16,7 @@ import torch
 
 from gnexp.config import RunConfig, from_dict, science
 from gnexp.data.pieces import DEFAULT_MAX_SKIPPED
+from gnexp.data.remarks import file_warnings
 from gnexp.engine.checkpoint import Checkpoints, load_tensors, save_tensors
 from gnexp.engine.device import choose_device, describe
 from gnexp.engine.initial_weights import load_initial_weights
@@ -93,7 +94,7 @@ def train_run(spec: Spec, stopper: Stopper | None = None) -> Result:
         screen = Screen(directory / "log.txt", is_shown=is_first)
         status = Status(directory) if is_first else None
         session = _Session(spec, processes, device, screen, status)
-        with stopper.deferred() if stopper else contextlib.nullcontext():
+        with stopper.deferred() if stopper else contextlib.nullcontext(), file_warnings(screen.remark):
             result = session.train(stopper or Stopper())
     screen.finish(result)
     return result

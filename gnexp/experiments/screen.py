@@ -11,6 +11,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from gnexp.config import RunConfig
+from gnexp.data.remarks import FileWarning
 from gnexp.engine.device import norm_impl
 from gnexp.engine.state import State
 from gnexp.engine.train import EpochRecord, StepRecord
@@ -18,6 +19,7 @@ from gnexp.experiments.result import FINISHED, Result
 from gnexp.keys import spell
 
 _NUM_SHOWN = 2  # scores on a line
+_NUM_REMARKED = 10  # files
 
 
 class Screen:
@@ -35,6 +37,7 @@ class Screen:
         self._bar: tqdm[None] | None = None
         self._epochs = 0
         self._scores: tuple[str, ...] = ()
+        self._remarked: set[str] = set()  # files
 
     def say(self, line: str) -> None:
         """One line for the person and the log."""
@@ -49,6 +52,16 @@ class Screen:
     def warn(self, line: str) -> None:
         """One line that a person must not miss, in a sweep's log as well."""
         self.say(f"warning: {line}")
+
+    def remark(self, warning: FileWarning) -> None:
+        """What a decoder remarks on a file: once a file, and of many files a few."""
+        if warning.path in self._remarked or len(self._remarked) > _NUM_REMARKED:
+            return
+        self._remarked.add(warning.path)
+        if len(self._remarked) > _NUM_REMARKED:
+            self.say("note: decoders remark on more files; gnexp data check names them all")
+        else:
+            self.say(f"note: {warning}")
 
     def start(self, run: RunConfig, state: State) -> None:
         """Says what runs, and what the paper leaves open."""

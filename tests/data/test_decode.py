@@ -1,5 +1,6 @@
 """Reading, crops and evaluation's resize, against Pillow and torchvision."""
 
+import os
 import struct
 import zlib
 
@@ -13,6 +14,7 @@ from torchvision.transforms import functional as tv
 
 from gnexp.data.decode import (
     NUM_CROP_DRAWS,
+    UnreadableImageError,
     center_crop,
     crop_box,
     random_crop,
@@ -20,6 +22,7 @@ from gnexp.data.decode import (
     read_image,
     resize,
 )
+from gnexp.data.remarks import FileWarning, c_heard
 from gnexp.ops import keyed
 
 AREA, ASPECT = (0.08, 1.0), (3 / 4, 4 / 3)
@@ -216,3 +219,32 @@ def test_an_unreadable_image_is_one_clear_line(tmp_path):
         line = str(caught.value)
         assert line.startswith(f"cannot read the image {path}: ") and line.endswith("; mend or remove it")
         assert "\n" not in line
+
+
+def test_what_decoders_remark_has_the_files_name(tmp_path, capfd):
+    """Pillow warns without it, and libtiff writes to C's stderr."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned = tmp_path / "a\nb.jpg"
+    Image.new("RGB", (9, 9)).save(turned, exif=exif.tobytes()[:-6])
+    with pytest.warns(FileWarning, match=r"^.*/a\\nb.jpg: Corrupt EXIF data") as caught:
+        read_image(str(turned))
+    assert len(caught) == 1 and caught[0].message.path == str(turned)
+    tiff = tmp_path / "a.tif"
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tiff, compression="tiff_adobe_deflate")
+    content = bytearray(tiff.read_bytes())
+    content[300:420] = bytes(120)
+    tiff.write_bytes(content)
+    with pytest.raises(UnreadableImageError, match=rf"{tiff}: decoder error -2"):
+        read_image(str(tiff))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_c_is_heard_with_the_files_name(tmp_path, capfd):
+    said = []
+    with c_heard(said):
+        os.write(2, b"TIFFReadDirectory: Warning, Unknown field.\n\n")
+    os.write(2, b"after")
+    assert said == ["TIFFReadDirectory: Warning, Unknown field"]
+    assert capfd.readouterr().err == "after"

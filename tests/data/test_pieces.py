@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 import time
+import warnings
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import DupFd
 
@@ -21,6 +22,7 @@ from gnexp.config import DataConfig
 from gnexp.data.dataset import Indices
 from gnexp.data.imagefolder import ImageFolder
 from gnexp.data.pieces import Piece, load_pieces
+from gnexp.data.remarks import FileWarning, file_warnings
 from gnexp.signals import become_loader
 
 CPU = torch.device("cpu")
@@ -219,3 +221,24 @@ def test_a_fault_of_the_machine_is_never_skipped(root):
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
     assert dataset.skipped == {}
+
+
+class Remarking(torch.utils.data.Dataset):
+    """Remarks on a file, and warns of something else, for each index."""
+
+    def __getitem__(self, indices):
+        for index in indices:
+            warnings.warn(FileWarning(f"/{index}.jpg", "odd"), stacklevel=1)
+        return list(indices)
+
+
+@pytest.mark.parametrize("num_processes", [0, 1])
+def test_remarks_come_with_the_pieces(num_processes):
+    found = []
+    with file_warnings(found.append):
+        steps = [np.array([1, 2]), np.array([1])]
+        pieces = list(
+            load_pieces(Remarking(), steps, num_processes=num_processes, timeout=60.0, is_pinned=False)
+        )
+    assert pieces == [[[1, 2]], [[1]]]
+    assert [str(warning) for warning in found] == ["/1.jpg: odd", "/2.jpg: odd", "/1.jpg: odd"]

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from gnexp.config import NormConfig
+from gnexp.data.remarks import FileWarning
 from gnexp.engine.train import EpochRecord, StepRecord
 from gnexp.experiments.screen import Screen, not_stated
 from tests.experiments.runs import SMOKE
@@ -34,6 +35,17 @@ def test_a_slow_machine_is_no_standing_one(
     record = dataclasses.replace(RECORD, timing={**RECORD.timing, "images_per_second": speed})
     Screen(tmp_path / "log.txt").show(record)
     assert f"({said} images/s)" in capsys.readouterr().out
+
+
+def test_a_file_is_remarked_on_once_and_of_many_a_few(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    screen = Screen(tmp_path / "log.txt")
+    for i in (0, 0, *range(50), 1):
+        screen.remark(FileWarning(f"/{i}.jpg", "Corrupt EXIF data"))
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:-1] == [f"note: /{i}.jpg: Corrupt EXIF data" for i in range(10)]
+    assert lines[-1] == "note: decoders remark on more files; gnexp data check names them all"
 
 
 def test_quiet_means_the_log_alone(

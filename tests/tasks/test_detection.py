@@ -19,6 +19,7 @@ from gnexp.data.coco import Coco
 from gnexp.data.loader import num_steps, val_batches
 from gnexp.engine.state import State, build
 from gnexp.engine.train import DivergedError, EpochRecord, StepRecord, train
+from gnexp.experiments.screen import Screen
 from gnexp.nn.step import Step, step_listeners
 from gnexp.tasks.detection import Detection, in_order
 from gnexp.tasks.task import NotFiniteError
@@ -129,6 +130,20 @@ def test_detections_that_are_not_finite_are_a_diverged_run(
     assert isinstance(tally, str) and "must be finite" in tally
     with pytest.raises(NotFiniteError, match="must be finite"):
         task.combine([[], tally], state.dataset)
+
+
+def test_too_few_images_of_a_kind_are_counted_by_kind(root: Path) -> None:
+    with pytest.raises(
+        ValueError,
+        match=r"batch \* workers = 40 images that are all wide or all tall, data=.* has \d+ wide and \d+ tall",
+    ):
+        build(smoke(root, "batch=20", "workers=2"), CPU)
+
+
+def test_an_epoch_is_said_in_the_steps_that_it_has(root: Path, tmp_path: Path) -> None:
+    run = smoke(root, "recipe.epoch_steps=5", "data.num_train=8")
+    Screen(tmp_path / "log.txt", is_shown=True).start(run, build(run, CPU))
+    assert "epochs of 5 steps, taken from 8 images" in (tmp_path / "log.txt").read_text(encoding="utf-8")
 
 
 def test_such_a_run_ends_as_diverged(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from gnexp.data.coco_files import CocoFiles, read_coco
 from gnexp.data.coco_pieces import check_size
 from gnexp.data.dataset import Indices
 from gnexp.data.folders import list_folder
+from gnexp.data.remarks import remarks_heard
 
 
 def survey_coco(root: str | None) -> Survey:
@@ -94,7 +95,7 @@ def _inspect(files: CocoFiles, index: int) -> list[Finding]:
     found = inspect_image(path)
     findings = [] if found is None else [found]
     if found is None or not found.is_bad:
-        with Image.open(path) as image:
+        with remarks_heard(), Image.open(path) as image:  # which inspect_image has told
             width, height = image.size
         try:
             check_size(files, index, height, width)

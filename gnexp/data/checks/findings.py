@@ -14,6 +14,7 @@ from torch.utils.data import Dataset as TorchDataset
 
 from gnexp.data.decode import UnreadableImageError, read_image
 from gnexp.data.pieces import PIECE_SIZE, load_pieces
+from gnexp.data.remarks import file_warnings, remarks_heard
 
 SPLITS = ("train", "val")
 _ORIENTATION = 0x0112  # EXIF's tag; 1 = as stored
@@ -71,14 +72,15 @@ def inspect(listing: Listing, num_processes: int) -> Iterator[tuple[int, list[Fi
 
 def inspect_image(path: str) -> Finding | None:
     """What is to say about an image file, or None."""
+    facts: list[str] = []
     try:
-        read_image(path)
+        with file_warnings(lambda warning: facts.append(warning.reason)):
+            read_image(path)
     except UnreadableImageError as error:
         return Finding(path, error.reason, True)
     except OSError as error:
         return Finding(path, str(error.strerror), True)
-    facts = []
-    with Image.open(path) as image:
+    with remarks_heard(), Image.open(path) as image:  # which have been heard above
         if image.mode not in ("RGB", "L"):
             facts.append(f"{image.mode}, becomes RGB")
         if (num_frames := getattr(image, "n_frames", 1)) > 1:

@@ -45,6 +45,7 @@ def test_every_fault_is_one_line_with_its_path(root, capfd):
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.new("RGB", (9, 9)).save(val / "turned.jpg", exif=exif)
+    Image.new("RGB", (9, 9)).save(val / "short.jpg", exif=exif.tobytes()[:-6])
     (val / "deep").mkdir()
     moving = [Image.new("L", (9, 9), value) for value in (0, 255)]
     moving[0].save(val / "deep" / "a\nb.gif", save_all=True, append_images=moving[1:])
@@ -59,9 +60,10 @@ def test_every_fault_is_one_line_with_its_path(root, capfd):
         "train: 3 classes, 81 images",
         f"bad   {val}/gone.jpg: No such file or directory",
         f"note  {val}/inks.jpg: CMYK, becomes RGB",
+        f"note  {val}/short.jpg: Corrupt EXIF data. Expecting to read 12 bytes but only got 10",
         f"note  {val}/turned.jpg: orientation tag 6, ignored",
         f"note  {val}/deep/a\\nb.gif: P, becomes RGB; the first of its 2 pictures is taken",
-        "val: 2 classes, 84 images, 1 other entry passed over, the first b/notes.txt",
+        "val: 2 classes, 85 images, 1 other entry passed over, the first b/notes.txt",
         f"{root}: 7 bad",
     ]
 
