@@ -45,17 +45,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _group(items: list[pytest.Item]) -> None:
-    """A file stays together, since it shares what its fixtures build. So do all tests that wait for processes.
+    """A file stays together, since it shares what its fixtures build, and so do some folders.
 
-    Those signal and time what they start; two of them at once would slow each other.
+    All tests of contracts expand the same experiments. Tests of faults, and those marked dist, signal and time what
+    they start: two of them at once would slow each other.
     """
     for item in items:
         item.add_marker(pytest.mark.xdist_group(_group_of(item)))
 
 
 def _group_of(item: pytest.Item) -> str:
-    is_timed = item.get_closest_marker("dist") or item.path.parent.name == "faults"
-    return _PROCESSES if is_timed else str(item.path.relative_to(item.config.rootpath))
+    folder = item.path.parent.name
+    if item.get_closest_marker("dist") or folder == "faults":
+        return _PROCESSES
+    return folder if folder == "contracts" else str(item.path.relative_to(item.config.rootpath))
 
 
 def _skip_without_gpu(items: list[pytest.Item]) -> None:
