@@ -3,6 +3,7 @@
 import os
 import random
 import signal
+import subprocess
 
 import pytest
 
@@ -66,6 +67,14 @@ def _skip_without_gpu(items: list[pytest.Item]) -> None:
     if items_of_gpu and not _has_gpu():
         for item in items_of_gpu:
             item.add_marker(pytest.mark.skip(reason=_NO_GPU))
+
+
+@pytest.fixture
+def warm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the command starts in this test's own process is forked from one that has imported torch."""
+    from tests import warm as starter
+
+    monkeypatch.setattr(subprocess, "Popen", starter.Popen)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
