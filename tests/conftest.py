@@ -3,6 +3,7 @@
 import os
 import random
 import signal
+import subprocess
 
 import pytest
 
@@ -45,17 +46,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _group(items: list[pytest.Item]) -> None:
-    """A file stays together, since it shares what its fixtures build. So do all tests that wait for processes.
+    """A file stays together, since it shares what its fixtures build, and so do some folders.
 
-    Those signal and time what they start; two of them at once would slow each other.
+    All tests of contracts expand the same experiments. Tests of faults, and those marked dist, signal and time what
+    they start: two of them at once would slow each other.
     """
     for item in items:
         item.add_marker(pytest.mark.xdist_group(_group_of(item)))
 
 
 def _group_of(item: pytest.Item) -> str:
-    is_timed = item.get_closest_marker("dist") or item.path.parent.name == "faults"
-    return _PROCESSES if is_timed else str(item.path.relative_to(item.config.rootpath))
+    folder = item.path.parent.name
+    if item.get_closest_marker("dist") or folder == "faults":
+        return _PROCESSES
+    return folder if folder == "contracts" else str(item.path.relative_to(item.config.rootpath))
 
 
 def _skip_without_gpu(items: list[pytest.Item]) -> None:
@@ -63,6 +67,14 @@ def _skip_without_gpu(items: list[pytest.Item]) -> None:
     if items_of_gpu and not _has_gpu():
         for item in items_of_gpu:
             item.add_marker(pytest.mark.skip(reason=_NO_GPU))
+
+
+@pytest.fixture
+def warm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the command starts in this test's own process is forked from one that has imported torch."""
+    from tests import warm as starter
+
+    monkeypatch.setattr(subprocess, "Popen", starter.Popen)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

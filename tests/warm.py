@@ -8,11 +8,14 @@ from __future__ import annotations
 import multiprocessing
 import os
 import socket
+import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.reduction import DupFd
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 SERVER = multiprocessing.get_context("forkserver")
 # With what torch and TensorBoard import when they are first used.
@@ -32,7 +35,7 @@ class Worker:
 
     def __init__(self, words: list[str], folder: Path, prepare: Callable[[], None] | None = None) -> None:
         self._screens = [tempfile.mkstemp(dir=folder, prefix=name)[1] for name in ("stdout-", "stderr-")]
-        told = (words, self._screens, dict(os.environ), prepare)
+        told = (words, self._screens, dict(os.environ), prepare, os.getcwd())
         self._process = SERVER.Process(target=_become_worker, args=told)
         self._process.start()
         assert self._process.pid is not None
@@ -61,14 +64,104 @@ class Worker:
         return self._process.exitcode
 
 
+class Popen:
+    """subprocess.Popen of what the command starts: `python -m gnexp.worker` is forked, all else is started really.
+
+    Only what gnexp asks of it is there.
+    """
+
+    def __new__(cls, command: Sequence[str], **keywords: Any) -> Any:
+        if "gnexp.worker" not in command:
+            return _REAL(command, **keywords)
+        return super().__new__(cls)
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        env: dict[str, str],
+        process_group: int,
+        stdout: IO[bytes] | int | None = None,
+        stderr: IO[bytes] | int | None = None,
+    ) -> None:
+        assert process_group == 0
+        self._read: list[IO[bytes] | None] = []
+        handed, pipes = [], []
+        for number, screen in ((1, stdout), (2, stderr)):
+            if screen == subprocess.PIPE:
+                read, write = os.pipe()
+                pipes.append(write)
+                self._read.append(os.fdopen(read, "rb"))
+            else:
+                write = number if screen is None else screen if isinstance(screen, int) else screen.fileno()
+                self._read.append(None)
+            handed.append(_Handed(write))
+        words = command[list(command).index("gnexp.worker") + 1 :]
+        told = (list(words), handed, env, _lead_a_group, os.getcwd())
+        self._process = SERVER.Process(target=_become_worker, args=told)
+        self._process.start()
+        for write in pipes:
+            os.close(write)
+        assert self._process.pid is not None
+        self.pid = self._process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        return self._process.exitcode
+
+    def send_signal(self, number: int) -> None:
+        if self._process.is_alive():
+            os.kill(self.pid, number)
+
+    def communicate(self) -> tuple[bytes | None, bytes | None]:
+        """What came through pipes, once it has ended."""
+        with ThreadPoolExecutor(2) as readers:
+            out, errors = readers.map(_read_all, self._read)
+        self._process.join()
+        return out, errors
+
+
+_REAL = subprocess.Popen
+
+
+def _read_all(pipe: IO[bytes] | None) -> bytes | None:
+    if pipe is None:
+        return None
+    with pipe:
+        return pipe.read()
+
+
+class _Handed:
+    """A file descriptor on its way to a child."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    def __reduce__(self) -> tuple[Callable[[Any], int], tuple[Any]]:
+        return _take, (DupFd(self._number),)
+
+
+def _take(handed: Any) -> int:
+    return int(handed.detach())
+
+
+def _lead_a_group() -> None:
+    os.setpgid(0, 0)
+
+
 def _become_worker(
-    words: list[str], screens: list[str], environment: dict[str, str], prepare: Callable[[], None] | None
+    words: list[str],
+    screens: list[str] | list[int],
+    environment: dict[str, str],
+    prepare: Callable[[], None] | None,
+    folder: str,
 ) -> None:
     _forget_the_server()
+    os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
-    for number, path in enumerate(screens, start=1):
-        os.dup2(os.open(path, os.O_WRONLY | os.O_APPEND), number)
+    for number, screen in enumerate(screens, start=1):
+        os.dup2(screen if isinstance(screen, int) else os.open(screen, os.O_WRONLY | os.O_APPEND), number)
     if prepare is not None:
         prepare()
     from gnexp import worker

@@ -9,7 +9,6 @@ import torch
 from PIL import Image
 from torchvision.datasets import CIFAR10
 
-from gnexp.compose import Composer
 from gnexp.config import RunConfig
 from gnexp.config.detector import DETECTOR
 from gnexp.config.video import VIDEO
@@ -21,16 +20,16 @@ from gnexp.keys import group_options
 from gnexp.models import build_detector
 from gnexp.nn.norms import norm_factory
 from gnexp.tasks import build_task
+from tests.contracts.expansions import COMPOSER, expand
 from tests.data.annotations import write_coco
 from tests.data.archives import images_of, pack_cifar10, write_fashion_mnist
 from tests.data.videos import write_kinetics
 
-COMPOSER = Composer()
 CPU = torch.device("cpu")
 
 
 def runs_of(experiment: str, scale: str) -> list[RunConfig]:
-    return [cell.runs[0] for cell in COMPOSER.expand(experiment, scale).cells]
+    return [cell.runs[0] for cell in expand(experiment, scale).cells]
 
 
 def two_steps(run: RunConfig) -> None:

@@ -10,6 +10,7 @@ from gnexp.experiments.report.cells import cell_key
 from gnexp.experiments.report.exhibit import Exhibit, Key
 from gnexp.experiments.report.parse import parse_exhibit
 from gnexp.keys import conf_dir
+from tests.contracts.expansions import expand
 
 FILES = sorted((conf_dir() / "exhibit").glob("*.yaml"))
 
@@ -20,7 +21,11 @@ def load(path: Path) -> dict[str, Any]:
 
 
 def cells(exhibit: Exhibit, names: tuple[str, ...], scale: str) -> set[Key]:
-    return {cell_key(cell, exhibit.axes) for name in names for cell in compose.expand(name, scale).cells}
+    return {cell_key(cell, exhibit.axes) for name in names for cell in expand(name, scale).cells}
+
+
+# What the parser refuses of one exhibit it refuses of each: all of them are a test marked slow.
+REFUSING = [pytest.param(p, id=p.stem, marks=() if p == FILES[0] else pytest.mark.slow) for p in FILES]
 
 
 @pytest.fixture(params=FILES, ids=lambda path: path.stem)
@@ -58,17 +63,19 @@ def test_its_control_asks_the_same_cells_of_other_runs(name: str) -> None:
     assert exhibit.control is not None
     assert cells(exhibit, (exhibit.control,), "small") == cells(exhibit, exhibit.experiments, "small")
     ours, control = (
-        {run.run_id for cell in compose.expand(name, "small").cells for run in cell.runs}
+        {run.run_id for cell in expand(name, "small").cells for run in cell.runs}
         for name in (exhibit.experiments[0], exhibit.control)
     )
     assert not ours & control
 
 
+@pytest.mark.parametrize("path", REFUSING)
 def test_an_unknown_key_is_refused_by_name(path: Path) -> None:
     with pytest.raises(ValueError, match=rf"exhibit {path.stem}: unknown key papper"):
         parse_exhibit({**load(path), "papper": {}})
 
 
+@pytest.mark.parametrize("path", REFUSING)
 @pytest.mark.parametrize("key", ["title", "kind", "verified", "experiments", "source"])
 def test_a_lacking_key_is_refused_by_name(path: Path, key: str) -> None:
     values = {"verified": "one", **load(path)}
@@ -79,6 +86,7 @@ def test_a_lacking_key_is_refused_by_name(path: Path, key: str) -> None:
         parse_exhibit(values)
 
 
+@pytest.mark.parametrize("path", REFUSING)
 @pytest.mark.parametrize(
     "change",
     [
@@ -106,7 +114,7 @@ def test_exhibits_agree_where_they_show_the_same_run() -> None:
     for file in FILES:
         exhibit = parse_exhibit(load(file))
         for name in exhibit.experiments if exhibit.paper else ():
-            for cell in compose.expand(name, "paper").cells:
+            for cell in expand(name, "paper").cells:
                 key = cell_key(cell, exhibit.axes)
                 runs[key, exhibit.order] = cell.runs[0].run_id
         for key, values in exhibit.paper.items():

@@ -69,9 +69,9 @@ def test_frozen_batch_norm_is_a_batch_norm_to_torchvision() -> None:
         buffer.uniform_(0.5, 1.5, generator=torch.Generator().manual_seed(1))
     theirs = eval(torchvision_constructor(run), NAMESPACE).eval()
     theirs.load_state_dict(export_weights(model.state_dict(), run.norm, "worker0"))
-    x = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(2))
+    x = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(2)).double()
     with torch.no_grad():
-        torch.testing.assert_close(model(x), theirs(x), rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(model.double()(x), theirs.double()(x), rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize(

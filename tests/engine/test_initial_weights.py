@@ -60,9 +60,9 @@ def test_torchvisions_own_resnet50_gives_its_outputs(tmp_path: Path) -> None:
         ours = build(run)
     ours.to_empty(device=CPU)
     assert load_initial_weights(ours, run, CPU) == []
-    x = torch.randn(2, 3, 64, 64, generator=generator)
+    x = torch.randn(2, 3, 64, 64, generator=generator).double()
     with torch.no_grad():
-        torch.testing.assert_close(ours.eval()(x), theirs.eval()(x), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(ours.double().eval()(x), theirs.double().eval()(x), rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("kind", ["plain", "safetensors", "weights.pt", "checkpoint"])

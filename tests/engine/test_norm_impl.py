@@ -33,10 +33,10 @@ def test_three_steps_are_the_same(memory_format: str) -> None:
     steps = [list(itertools.islice(train(state), 3)) for state in states]
     for ours, theirs in zip(*steps, strict=True):
         assert isinstance(ours, StepRecord) and isinstance(theirs, StepRecord)
-        assert ours.loss == pytest.approx(theirs.loss, abs=1e-5)
+        assert ours.loss == pytest.approx(theirs.loss, abs=1e-4)
     first, second = (state.model.state_dict() for state in states)
     for name, value in first.items():
-        torch.testing.assert_close(value, second[name], rtol=0, atol=1e-4, msg=name)
+        torch.testing.assert_close(value, second[name], rtol=0, atol=1e-3, msg=name)
     assert steps[0][2].loss != steps[0][0].loss
 
 

@@ -63,7 +63,7 @@ def test_it_is_the_percentiles_of_the_last_convolutions_output(norm: NormConfig)
     assert norm.kind != "none" or float(bias.abs().max()) > 0
     expected = np.percentile(values.numpy(), [1, 20, 80, 99])
     found = probe(state)
-    np.testing.assert_allclose(list(found.values()), expected, rtol=1e-4)
+    np.testing.assert_allclose(list(found.values()), expected, rtol=0, atol=1e-4 * float(values.std()))
     assert list(found) == KEYS
     assert [series[-1][key] for key in KEYS] == list(found.values())
 
@@ -84,7 +84,8 @@ def test_it_leaves_the_model_alone_and_its_batches_do_not_count(monkeypatch: pyt
     before, first = copy.deepcopy(state.model.state_dict()), probe(state)
     monkeypatch.setattr(probe_module, "_EVAL_SIZE", 33)
     second = probe(state)
-    np.testing.assert_allclose(list(second.values()), list(first.values()), rtol=1e-5)
+    spread = first["probe/p99"] - first["probe/p1"]
+    np.testing.assert_allclose(list(second.values()), list(first.values()), rtol=0, atol=1e-5 * spread)
     assert state.model.training
     assert not any(module._forward_hooks for module in state.model.modules())
     for name, value in state.model.state_dict().items():

@@ -7,8 +7,10 @@ import pytest
 import torch
 
 from gnexp.config import DataConfig, ModelConfig, NormConfig, RecipeConfig, RunConfig
+from gnexp.engine.processes import ALONE
 from gnexp.engine.state import State, build
 from gnexp.engine.train import DivergedError, EpochRecord, StepRecord, train
+from tests.engine.group import build_as
 
 CPU = torch.device("cpu")
 BN = NormConfig(kind="bn", momentum=0.1)
@@ -120,9 +122,9 @@ def test_virtual_workers_train_as_separate_workers_with_averaged_gradients(norm:
 @pytest.mark.parametrize("norm", [BN, NormConfig(num_groups=8)], ids=["bn", "gn"])
 def test_memory_format_changes_nothing_but_rounding(norm: NormConfig) -> None:
     run = dataclasses.replace(SMOKE, norm=norm, recipe=RecipeConfig(epochs=1, base_lr=0.1))
-    first = epochs(build(run, CPU))[0]
-    second = epochs(build(dataclasses.replace(run, memory_format="channels_last"), CPU))[0]
-    assert second["train/loss"] == pytest.approx(first["train/loss"], rel=1e-4)
+    runs = (run, dataclasses.replace(run, memory_format="channels_last"))
+    first, second = (epochs(build_as(one, ALONE, torch.float64))[0] for one in runs)
+    assert second["train/loss"] == pytest.approx(first["train/loss"], rel=1e-9)
 
 
 def test_a_non_finite_loss_stops_before_the_update() -> None:

@@ -113,7 +113,7 @@ def test_fault_01_two_processes_stopped_and_killed(
     train_whole(alone)
     found, expected = contents(alone.parent), contents(whole.parent)
     for name, value in expected["weights"]["model"].items():
-        torch.testing.assert_close(found["weights"]["model"][name], value, rtol=0, atol=1e-4, msg=name)
+        torch.testing.assert_close(found["weights"]["model"][name], value, rtol=0, atol=1e-3, msg=name)
 
 
 @pytest.mark.parametrize("loader_workers", [0, 2])

@@ -64,6 +64,7 @@ def assert_same_outputs(ours: torch.nn.Module, theirs: torch.nn.Module) -> None:
     x = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(2)).double()
     with torch.no_grad():
         expected = theirs.double().eval()(x)
+        # An export's own arithmetic is in float32: a mean over workers, the square of batch renorm's std.
         torch.testing.assert_close(ours.double().eval()(x), expected, rtol=1e-5, atol=1e-5)
     assert float(expected.std(0).max()) > 0.01, "the weights hide what the images are"
 
@@ -130,10 +131,10 @@ def test_a_run_can_start_from_an_export(
     start = COMPOSER.run([f"norm={norm}", "workers=4", f"init={path}"])
     model = build_task(start.task).build_model(start, torch.Generator())
     assert load_initial_weights(model, start, torch.device("cpu")) == []
-    x = torch.randn(2, 1, 32, 32, generator=torch.Generator().manual_seed(3))
+    x = torch.randn(2, 1, 32, 32, generator=torch.Generator().manual_seed(3)).double()
     with torch.no_grad():
-        expected = with_eval_stats(ours, "mean")(x)
-        torch.testing.assert_close(model.eval()(x), expected, rtol=1e-5, atol=1e-5)
+        expected = with_eval_stats(ours.double(), "mean")(x)
+        torch.testing.assert_close(model.double().eval()(x), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_precise_statistics_are_those_of_evaluation(

@@ -96,10 +96,10 @@ def test_frozen_statistics_give_what_the_trained_batch_norm_gives_in_evaluation(
     train_steps(trained, 5)
     frozen = detector("thin_mask_rcnn", "frozen_bn", "box_norm=gn")
     frozen.load_state_dict(trained.state_dict())
-    images = [scene(9)[0]]
+    images = [scene(9)[0].double()]
     with torch.no_grad():
-        expected, found = trained.eval()(images), frozen.eval()(images)
-    torch.testing.assert_close(found[0]["scores"], expected[0]["scores"], rtol=1e-4, atol=1e-5)
+        expected, found = (model.double().eval()(images) for model in (trained, frozen))
+    torch.testing.assert_close(found[0]["scores"], expected[0]["scores"], rtol=1e-9, atol=1e-9)
 
 
 def test_precise_statistics_leave_frozen_ones_alone() -> None:

@@ -89,8 +89,8 @@ def test_behind_the_first_stage_the_larger_of_two_frames_goes_on() -> None:
 
 @pytest.mark.parametrize("norm", NORMS)
 def test_a_step_with_every_norm(norm: str) -> None:
-    model = network("thin_i3d", norm, workers=2).train()
-    x = clips(4, 1, 16, 32, 32)
+    model = network("thin_i3d", norm, workers=2).double().train()
+    x = clips(4, 1, 16, 32, 32).double()
     tell(model, 4)
     model(x).square().sum().backward()
     assert all(
@@ -105,8 +105,8 @@ def test_a_step_with_every_norm(norm: str) -> None:
 
 @pytest.mark.parametrize("norm", ["bn", "brn"])
 def test_batch_norm_takes_each_workers_clips_over_frames_and_places(norm: str) -> None:
-    model = network("thin_i3d", norm, workers=2).train()
-    x = clips(4, 1, 16, 32, 32)
+    model = network("thin_i3d", norm, workers=2).double().train()
+    x = clips(4, 1, 16, 32, 32).double()
     with torch.no_grad():
         inputs = model.conv1(x)
         tell(model, 4)
@@ -114,41 +114,41 @@ def test_batch_norm_takes_each_workers_clips_over_frames_and_places(norm: str) -
     first = batch_norms(model)[0]
     for worker in range(2):
         own = inputs[worker::2].mean((0, 2, 3, 4))
-        torch.testing.assert_close(first.running_mean[worker], 0.1 * own, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(first.running_mean[worker], 0.1 * own, rtol=1e-9, atol=1e-9)
 
 
 def test_group_norm_takes_one_clip_over_frames_and_places() -> None:
-    model = network("thin_i3d").eval()
-    x = clips(2, 1, 16, 32, 32)
+    model = network("thin_i3d").double().eval()
+    x = clips(2, 1, 16, 32, 32).double()
     with torch.no_grad():
         maps = model.bn1(model.conv1(x))
         inputs = model.conv1(x)[1].reshape(8, -1)
         expected = (inputs - inputs.mean(1, True)) / (inputs.var(1, correction=0, keepdim=True) + 1e-5).sqrt()
-        torch.testing.assert_close(maps[1], expected.view(maps[1].shape).relu(), rtol=1e-4, atol=1e-5)
-        torch.testing.assert_close(model(x)[1], model(x[1:])[0], rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(maps[1], expected.view(maps[1].shape).relu(), rtol=1e-9, atol=1e-9)
+        torch.testing.assert_close(model(x)[1], model(x[1:])[0], rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize(("video", "image"), [("thin_i3d", "thin_resnet"), ("i3d_resnet50", "resnet50")])
 def test_a_clip_of_one_picture_gives_what_the_picture_gave(video: str, image: str) -> None:
     """In every frame that has as many before and behind it as the convolution spans."""
-    images = network(image, "bn", seed=1).eval()
+    images = network(image, "bn", seed=1).double().eval()
     assert isinstance(images, ResNet)
-    model = network(video, "bn", seed=2).eval()
+    model = network(video, "bn", seed=2).double().eval()
     inflated = model.from_images(images.state_dict())
     assert inflated is not None
     model.load_state_dict(inflated)
-    picture = clips(2, 1, 64, 64)
+    picture = clips(2, 1, 64, 64).double()
     still = picture.unsqueeze(2).expand(-1, -1, 16, -1, -1)
     with torch.no_grad():
         expected = images.bn1(images.conv1(picture))
         found = model.bn1(model.conv1(still))
         for frame in range(1, found.shape[2] - 1):
-            torch.testing.assert_close(found[:, :, frame], expected, rtol=1e-5, atol=1e-5)
+            torch.testing.assert_close(found[:, :, frame], expected, rtol=1e-9, atol=1e-9)
         # Where no frame is missing to any convolution, a stage too: a clip that repeats its ends has none missing.
         block, own = model.layer1[0], images.layer1[0]
         maps = images.stem(picture)
         got = block(maps.unsqueeze(2).expand(-1, -1, 5, -1, -1))
-        torch.testing.assert_close(got[:, :, 2], own(maps), rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(got[:, :, 2], own(maps), rtol=1e-9, atol=1e-9)
 
 
 def test_inflation_keeps_norms_and_the_models_own_classifier() -> None:
@@ -168,30 +168,30 @@ def test_inflation_keeps_norms_and_the_models_own_classifier() -> None:
 
 
 def test_the_fully_convolutional_test() -> None:
-    model = network("thin_i3d").eval()
+    model = network("thin_i3d").double().eval()
     nn.init.normal_(model.fc.weight, std=1.0, generator=torch.Generator().manual_seed(0))
-    x = clips(3, 1, 16, 32, 64)
+    x = clips(3, 1, 16, 32, 64).double()
     with torch.no_grad():
         found = model.predict(x, 32)
         torch.testing.assert_close(found.sum(1), torch.ones(3))
         maps = model.features(x).mean(2)
         assert maps.shape[2:] == (2, 4)
         places = [model.fc(maps[:, :, :, i : i + 2].mean((2, 3))).softmax(1) for i in range(3)]
-        torch.testing.assert_close(found, torch.stack(places).mean(0))
+        torch.testing.assert_close(found, torch.stack(places).mean(0).float())  # probabilities are of float32
         # On the training crop it is the classifier itself.
-        torch.testing.assert_close(model.predict(x[..., :32], 32), model(x[..., :32]).softmax(1))
+        torch.testing.assert_close(model.predict(x[..., :32], 32), model(x[..., :32]).softmax(1).float())
 
 
 def test_dropout_is_the_clips_own() -> None:
-    model = network("thin_i3d").train()
+    model = network("thin_i3d").double().train()
     nn.init.normal_(model.fc.weight, generator=torch.Generator().manual_seed(0))
-    x = clips(4, 1, 16, 32, 32)
+    x = clips(4, 1, 16, 32, 32).double()
     with torch.no_grad():
         tell(model, 4)
         whole = model(x)
         for listener in step_listeners(model):
             listener.begin_step(Step(0, 0, 0.0, np.arange(2, 4)))
-        torch.testing.assert_close(model(x[2:]), whole[2:], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(model(x[2:]), whole[2:], rtol=1e-9, atol=1e-9)
         tell(model, 4, epoch=1)
         assert not torch.allclose(model(x), whole, atol=1e-3)
 

@@ -44,7 +44,7 @@ def test_vgg16_is_torchvisions(norm: NormConfig, theirs: str) -> None:
     x = torch.randn(2, 3, 64, 64, generator=generator)
     with torch.no_grad():
         logits = expected(x)
-        torch.testing.assert_close(ours.eval()(x), logits, rtol=0, atol=1e-5)
+        torch.testing.assert_close(ours.eval()(x), logits, rtol=0, atol=1e-4)
     assert float(logits.std()) > 0.05
 
 

@@ -14,6 +14,8 @@ from gnexp.data.checks.coco import survey_coco
 from tests.data.annotations import annotations_path, write_coco
 from tests.data.test_coco import BROKEN
 
+pytestmark = pytest.mark.usefixtures("warm")
+
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -8,6 +8,8 @@ from PIL import Image
 
 from gnexp.cli import main
 
+pytestmark = pytest.mark.usefixtures("warm")
+
 
 @pytest.fixture
 def root(tmp_path):

@@ -6,6 +6,8 @@ import pytest
 from gnexp.cli import main
 from tests.data.videos import moving, write_kinetics, write_video
 
+pytestmark = pytest.mark.usefixtures("warm")
+
 
 @pytest.fixture
 def root(tmp_path):
