@@ -19,13 +19,14 @@ from gnexp.experiments.status import PREEMPTED, RUNNING, read_message, read_stat
 from gnexp.names import escape_unprintable
 from gnexp.signals import (
     EXIT_PREEMPTED,
-    STOPPING,
     TWICE_SECONDS,
     Stopper,
     StopRequest,
     end_with_parent,
     exit_code_of,
+    stopping,
 )
+from gnexp.terminal import dropping_unprintable
 from gnexp.worker import EXIT_PEER_LOST, EXIT_USER_ERROR, STARTED_BY_US
 
 _STOPPED = "stopped; the same command goes on from the last checkpoint"
@@ -35,7 +36,11 @@ _NOT_SAVED = "ended before it had saved; the same command goes on from the last 
 def main() -> int:
     """Runs until every process has ended."""
     escape_unprintable()
-    num, spec = int(sys.argv[1]), Path(sys.argv[2])
+    with dropping_unprintable():
+        return _main(int(sys.argv[1]), Path(sys.argv[2]))
+
+
+def _main(num: int, spec: Path) -> int:
     end_with_parent()
     stopper = Stopper()
     stopper.install()  # until torchrun's own, which come with its first process
@@ -76,7 +81,7 @@ def _run(num: int, spec: Path) -> int:
 
     before = signal.getsignal(signal.SIGTERM)
     signal.signal(signal.SIGINT, take)
-    others = [number.name for number in STOPPING if number != signal.SIGINT]
+    others = [number.name for number in stopping() if number != signal.SIGINT]
     options = {option for action in torchrun.get_args_parser()._actions for option in action.option_strings}
     arguments = [
         # A slow step and a large checkpoint take longer than the 30 s that torchrun gives; an older one cannot be told.

@@ -74,14 +74,19 @@ def _complain(error: Exception) -> None:
 
 
 def _hydra(verb: str, words: list[str]) -> int:
-    """Runs train and sweep; a signal on the way, in the midst of others' code, ends in one line too."""
+    """Runs train and sweep; a signal on the way, in the midst of others' code, ends in one line too.
+
+    What these print is about work that goes on without it; what another verb prints is its work.
+    """
     import signal
 
-    from gnexp.signals import STOPPING, leave
+    from gnexp.signals import leave, stopping
+    from gnexp.terminal import dropping_unprintable
 
-    before = {number: signal.signal(number, leave) for number in STOPPING}
+    before = {number: signal.signal(number, leave) for number in stopping()}
     try:
-        return _run_app(verb, words)
+        with dropping_unprintable():
+            return _run_app(verb, words)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -96,11 +101,11 @@ def _run_app(verb: str, words: list[str]) -> int:
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
-    from gnexp import compose
+    from gnexp import children, compose
     from gnexp import overrides as overrides_of
     from gnexp.keys import ALL_EXPERIMENTS, DEFAULT_EXPERIMENT, conf_dir, spell
     from gnexp.outer import outer_group
-    from gnexp.signals import STOPPING
+    from gnexp.signals import stopping
 
     if verb == "sweep" and (outer := outer_group()) is not None:
         raise ValueError(
@@ -158,12 +163,13 @@ def _run_app(verb: str, words: list[str]) -> int:
     os.environ["PYTHONWARNINGS"] = ",".join(filter(None, (os.environ.get("PYTHONWARNINGS"), silenced)))
     if verb == "sweep":  # which has launchers to take down; train leaves it to what it starts
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        for number in set(STOPPING) - {signal.SIGINT}:
+        for number in set(stopping()) - {signal.SIGINT}:
             signal.signal(number, _terminate)
     before, sys.argv = sys.argv, ["gnexp", *arguments, *flags]
     app = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=compose.CONFIG_NAME)
     try:
-        app(run_task)()
+        with children.inheriting():
+            app(run_task)()
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 0
     except (HydraException, OmegaConfBaseException) as error:

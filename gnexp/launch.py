@@ -1,4 +1,4 @@
-"""From a run to a training process: its directory, its spec, its threads, its signals and its exit code.
+"""From a run to a training process: its directory, its spec, its threads and what its end means.
 
 The training process is a child, so the parent stays free of torch and works under every Hydra launcher.
 """
@@ -9,28 +9,25 @@ import contextlib
 import dataclasses
 import json
 import os
-import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
+from gnexp.children import Ended, start
 from gnexp.config import RunConfig, from_dict, to_dict
 from gnexp.experiments.lock import EXIT_BUSY, is_locked
 from gnexp.experiments.result import DIVERGED, RESULT, Result, load_result
 from gnexp.files import write_json, write_text
 from gnexp.keys import did_you_mean
 from gnexp.outer import Group, outer_group
-from gnexp.signals import STOPPING, exit_code_of, leave
 
 SPEC_FORMAT = 1
 ERROR_FILE = "error.txt"  # what a failed training process said last; gone once the run is started again
-EXIT_DONE, EXIT_FAILED, EXIT_USER_ERROR = 0, 1, 2
+EXIT_DONE, EXIT_USER_ERROR = 0, 2
 _POLL_SECONDS = 1.0
 WORKER = (sys.executable, "-m", "gnexp.worker")
 AGENT = (sys.executable, "-m", "gnexp.agent")  # of several workers
@@ -45,16 +42,6 @@ class Outcome:
     run_dir: Path
     message: str = ""  # of a failure in quiet mode, and of a run that was finished before
     stopped_by: int | None = None  # the signal that we were sent and passed on
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ended:
-    """How a training process ended: its exit code, what came through pipes, and a signal that we passed on."""
-
-    exit_code: int
-    out: bytes = b""
-    errors: bytes = b""
-    stopped_by: int | None = None
 
 
 def num_cores() -> int:
@@ -227,87 +214,6 @@ def start_worker(
 ) -> Ended:
     """Runs `python -m gnexp.worker` with arguments; see `start`."""
     return start([*WORKER, *arguments], env, stdout=stdout, stderr=stderr)
-
-
-def start(command: Sequence[str], env: dict[str, str], *, stdout: Any = None, stderr: Any = None) -> Ended:
-    """Runs a process of ours to its end and passes signals on to it.
-
-    Args:
-        command: the program and its arguments.
-        env: its environment.
-        stdout: a file or subprocess.PIPE; None is the terminal.
-        stderr: likewise.
-    """
-    with _passing_signals() as relay:
-        # A process group of its own: the terminal's Ctrl-C reaches the child through us alone, hence exactly once.
-        child = subprocess.Popen(command, env=env, process_group=0, stdout=stdout, stderr=stderr)
-        relay.attach(child)
-        out, errors = child.communicate()
-    killed = _killed_by(child.returncode) if relay.passed is None else ""
-    if killed and stderr is None:
-        print(f"gnexp: {killed}", file=sys.stderr)
-    code = child.returncode
-    if code < 0:
-        code = EXIT_FAILED if relay.passed is None else exit_code_of(relay.passed)
-    return Ended(
-        exit_code=code,
-        out=out or b"",
-        errors=(errors or b"") + killed.encode(),
-        stopped_by=relay.passed,
-    )
-
-
-class _Relay:
-    """Hands the signals we get to a child; those that come before there is one wait for it."""
-
-    def __init__(self) -> None:
-        self.passed: int | None = None
-        self._child: subprocess.Popen[bytes] | None = None
-
-    def attach(self, child: subprocess.Popen[bytes]) -> None:
-        self._child = child
-        if self.passed is not None:
-            child.send_signal(self.passed)
-
-    def forward(self, number: int, frame: FrameType | None) -> None:
-        self.passed = number
-        if self._child is not None:
-            self._child.send_signal(number)
-
-    def pause(self, number: int, frame: FrameType | None) -> None:
-        if self._child is not None:
-            self._child.send_signal(signal.SIGSTOP)
-        os.kill(os.getpid(), signal.SIGSTOP)  # here we sleep until the shell's fg or bg
-        if self._child is not None:
-            self._child.send_signal(signal.SIGCONT)
-
-
-@contextlib.contextmanager
-def _passing_signals() -> Iterator[_Relay]:
-    relay = _Relay()
-    if threading.current_thread() is not threading.main_thread():
-        yield relay  # Python lets only the main thread handle signals
-        return
-    before: dict[signal.Signals, Any] = {number: signal.signal(number, relay.forward) for number in STOPPING}
-    before[signal.SIGTSTP] = signal.signal(signal.SIGTSTP, relay.pause)
-    try:
-        yield relay
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    previous = None if relay.passed is None else before[signal.Signals(relay.passed)]
-    if relay.passed in (signal.SIGUSR1, signal.SIGUSR2) and callable(previous) and previous is not leave:
-        # Of a launcher that wants to know: submitit requeues the job, now that the run has saved and left.
-        os.kill(os.getpid(), relay.passed)
-
-
-def _killed_by(returncode: int) -> str:
-    """A line on a child that a signal ended, Ctrl-C aside."""
-    if returncode >= 0 or -returncode == signal.SIGINT:
-        return ""
-    name = signal.Signals(-returncode).name
-    hint = "; was memory short?" if name == "SIGKILL" else ""
-    return f"the training process was ended by {name}{hint}"
 
 
 def _last_line(text: str) -> str:

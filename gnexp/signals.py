@@ -19,6 +19,15 @@ _PR_SET_PDEATHSIG = 1
 TWICE_SECONDS = 0.5  # a signal to a whole group comes directly and once more through the parent
 
 
+def stopping() -> tuple[signal.Signals, ...]:
+    """STOPPING, without a hang-up that whoever started us wants ignored: nohup's run stays when its terminal goes.
+
+    A shell also has Ctrl-C ignored in what it starts in the background; that is not obeyed, a run can always be ended.
+    """
+    is_held = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    return tuple(number for number in STOPPING if not (is_held and number == signal.SIGHUP))
+
+
 class StopRequest(BaseException):
     """A signal asks to stop, and there is nothing to finish first.
 
@@ -38,12 +47,13 @@ def exit_code_of(number: int | None) -> int:
 
 def leave(number: int, frame: FrameType | None) -> None:
     """Handles a signal where nothing has been begun: one line, and out."""
-    os.write(2, b"gnexp: stopped before anything was begun\n")
+    with contextlib.suppress(OSError):  # of a terminal that is gone
+        os.write(2, b"gnexp: stopped before anything was begun\n")
     os._exit(exit_code_of(number))
 
 
 class Stopper:
-    """Takes the signals of STOPPING: raises StopRequest at once, or, while deferred, takes note of the first.
+    """Takes the signals of stopping(): raises StopRequest at once, or, while deferred, takes note of the first.
 
     A second Ctrl-C is obeyed at once in any case.
     """
@@ -56,7 +66,7 @@ class Stopper:
 
     def install(self) -> None:
         """From now on; also where a shell had SIGINT ignored for what it started in the background."""
-        for number in STOPPING:
+        for number in stopping():
             signal.signal(number, self._take)
 
     @contextlib.contextmanager

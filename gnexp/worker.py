@@ -25,6 +25,7 @@ from gnexp.signals import (
     end_with_parent,
     exit_code_of,
 )
+from gnexp.terminal import dropping_unprintable
 
 EXIT_USER_ERROR, EXIT_PEER_LOST = 2, 3
 STARTED_BY_US = "GNEXP_AGENT"  # set where gnexp.agent watches, and not an outer torchrun or srun
@@ -35,6 +36,12 @@ def main() -> int:
     """Does one job and says in one line what went wrong, if anything did."""
     escape_unprintable()
     job, *words = sys.argv[1:]
+    # Training goes on when nobody can read of it; what another job prints is its work.
+    with dropping_unprintable() if job == "train" else contextlib.nullcontext():
+        return _main(job, words)
+
+
+def _main(job: str, words: list[str]) -> int:
     # Another job's failure is none of the run's.
     directory = Path(words[0]).parent if job == "train" else None
     stopper, begun_at = Stopper(), time.time()
@@ -67,13 +74,16 @@ def _tell(error: BaseException, directory: Path | None, begun_at: float) -> int:
             with contextlib.suppress(OSError):
                 _log_traceback(directory)
         return _fail(f"error: {error}", EXIT_USER_ERROR, directory)
+    if isinstance(error, BrokenPipeError) and directory is None:
+        # `gnexp data check ... | head`: nobody reads on. Python would complain once more while it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     if isinstance(error, OSError):
         # A directory that cannot be written, a full disk. Errors of a flush do not name their file.
         place = shown(str(error.filename or directory or "a file"))
         reason = error.strerror or error
-        message = (
-            f"error: {place}: {reason}; mend that, and the same command goes on from the last checkpoint"
-        )
+        goes_on = " goes on from the last checkpoint" if directory else " does it"
+        message = f"error: {place}: {reason}; mend that, and the same command{goes_on}"
         return _fail(message, EXIT_USER_ERROR, directory)
     if not isinstance(error, Exception):
         raise error

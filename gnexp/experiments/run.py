@@ -124,10 +124,9 @@ class _Session:
             env = journal.add_env(describe(self.run, state.device, commit())) if journal else []
             screen.start(self.run, state)
             self._say_status(RUNNING)
-            outcome = FINISHED
+            outcome, last_words = FINISHED, ""
             try:
                 for record in train(state, lambda: stopper.received is not None, self._is_due):
-                    screen.show(record)
                     if isinstance(record, EpochRecord):
                         # Records first: on resume, those past the checkpoint are cut back, never missing.
                         if journal:
@@ -136,13 +135,14 @@ class _Session:
                         self._save()
                     elif record.is_due:
                         self._save()
+                    screen.show(record)  # of what is saved
             except Stopped:
                 self._save()
                 self._say_status(PREEMPTED)
                 screen.say(f"stopped at {_place(state)}; the same command goes on from there")
                 raise StopRequest(stopper.received or signal.SIGTERM) from None
             except DivergedError as error:
-                screen.say(f"diverged: {error}; the checkpoint of {_named(self.saved_position)} is kept")
+                last_words = f"diverged: {error}; the checkpoint of {_named(self.saved_position)} is kept"
                 outcome = DIVERGED
             weights = state.model_state()
             if journal is None:
@@ -153,6 +153,8 @@ class _Session:
             result = self._result(outcome, env, *journal.records())
         result.save(self.directory / RESULT)
         self._say_status(DONE)
+        if last_words:
+            screen.say(last_words)
         self.processes.from_first(None)
         return result
 

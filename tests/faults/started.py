@@ -25,10 +25,16 @@ class Started:
     """A training process of ours, with what it said on stderr."""
 
     def __init__(
-        self, words: list[str], errors: Path, environment: dict[str, str], seconds_of_fsync: float
+        self,
+        words: list[str],
+        errors: Path,
+        environment: dict[str, str],
+        seconds_of_fsync: float,
+        terminal: str | None,
     ) -> None:
         self._errors = errors
-        told = (words, errors, environment, seconds_of_fsync)
+        screens = (os.devnull, str(errors)) if terminal is None else (terminal, terminal)
+        told = (words, screens, environment, seconds_of_fsync)
         self._process = SERVER.Process(target=_become_worker, args=told)
         self._process.start()
         assert self._process.pid is not None
@@ -55,7 +61,8 @@ class Started:
         self._process.join(timeout)
         assert not self._process.is_alive(), f"process {self.pid} goes on after {timeout} s"
         assert self._process.exitcode is not None
-        return self._process.exitcode, self._errors.read_text(encoding="utf-8").splitlines()
+        said = self._errors.read_text(encoding="utf-8") if self._errors.exists() else ""
+        return self._process.exitcode, said.splitlines()
 
     def kill(self) -> None:
         self._process.kill()
@@ -63,7 +70,7 @@ class Started:
 
 
 def _become_worker(
-    words: list[str], errors: Path, environment: dict[str, str], seconds_of_fsync: float
+    words: list[str], screens: tuple[str, str], environment: dict[str, str], seconds_of_fsync: float
 ) -> None:
     """What `python -m gnexp.worker WORDS` does, in a process group of its own as the verb and torchrun give it."""
     os.setpgid(0, 0)
@@ -71,8 +78,8 @@ def _become_worker(
         "fork", force=True
     )  # of its loader processes, as in a process of its own
     os.environ.update(environment)
-    for number, path in ((1, os.devnull), (2, str(errors))):
-        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
+    for number, path in enumerate(screens, start=1):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOCTTY), number)
     if seconds_of_fsync:
         os.fsync = functools.partial(_sync_slowly, seconds_of_fsync)  # type: ignore[assignment]
     from gnexp import worker
@@ -90,12 +97,26 @@ def _sync_slowly(seconds: float, descriptor: int) -> None:
 
 @contextlib.contextmanager
 def worker(
-    spec: Path, errors: Path | None = None, seconds_of_fsync: float = 0.0, **environment: str
+    spec: Path,
+    errors: Path | None = None,
+    seconds_of_fsync: float = 0.0,
+    terminal: str | None = None,
+    **environment: str,
 ) -> Iterator[Started]:
-    """`gnexp.worker train SPEC`, on a disk as slow as asked for; killed at the end if it still runs."""
+    """`gnexp.worker train SPEC`, on a disk as slow as asked for; killed at the end if it still runs.
+
+    Args:
+        spec: of the run.
+        errors: a file for stderr.
+        seconds_of_fsync: that a checkpoint takes.
+        terminal: what stdout and stderr are opened on instead.
+        environment: more of it.
+    """
     errors = errors or spec.parent.parent / f"stderr-{environment.get('RANK', '0')}.txt"
     errors.unlink(missing_ok=True)
-    process = Started(["train", str(spec)], errors, {"OMP_NUM_THREADS": "1", **environment}, seconds_of_fsync)
+    process = Started(
+        ["train", str(spec)], errors, {"OMP_NUM_THREADS": "1", **environment}, seconds_of_fsync, terminal
+    )
     try:
         yield process
     finally:

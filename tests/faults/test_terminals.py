@@ -1,0 +1,189 @@
+"""Fault 24: nobody can read what a run prints, or its terminal goes. It trains on, or saves and leaves; never fails."""
+
+import contextlib
+import dataclasses
+import fcntl
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gnexp.experiments.status import read_status
+from tests.faults.started import ROOT, position, processes_in, wait_until, worker
+from tests.faults.tiny import STEPS, TINY, assert_equal, contents, train_whole, write_spec
+
+COMMAND = (
+    "train", "scale=smoke", "norm=bn", "batch=4", "workers=2", "threads=1", "device=cpu", "data.num_train=37",
+    "data.num_val=21", "checkpoint_minutes=0",
+)  # fmt: skip
+
+
+class Terminal:
+    """A terminal of our own, which can be closed; `end` is what a program opens."""
+
+    def __init__(self) -> None:
+        self._ours, self.theirs = pty.openpty()
+        self.end = os.ttyname(self.theirs)
+        os.set_blocking(self._ours, False)
+
+    def stop_background_writers(self) -> None:
+        """`stty tostop`."""
+        modes = termios.tcgetattr(self.theirs)
+        modes[3] |= termios.TOSTOP
+        termios.tcsetattr(self.theirs, termios.TCSANOW, modes)
+
+    def read(self) -> bytes:
+        try:
+            return os.read(self._ours, 65536)
+        except OSError:
+            return b""
+
+    def close(self) -> None:
+        """As when its window is closed: what is written fails, and whoever it controls is sent SIGHUP."""
+        with contextlib.suppress(OSError):
+            os.close(self._ours)
+            os.close(self.theirs)
+
+
+@pytest.fixture
+def terminal() -> Iterator[Terminal]:
+    made = Terminal()
+    yield made
+    made.close()
+
+
+class Pipe:
+    """A named pipe that somebody reads until it is closed, as `| head -1` does."""
+
+    def __init__(self, path: Path) -> None:
+        os.mkfifo(path)
+        self.end = str(path)
+        self._reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+
+    def close(self) -> None:
+        os.close(self._reader)
+
+
+@pytest.mark.parametrize("what", ["terminal", "pipe", "full"])
+def test_fault_24_what_cannot_be_printed_is_dropped(what: str, tmp_path: Path, terminal: Terminal) -> None:
+    """A disowned run whose terminal is closed, `| head -1`, `> /dev/full`: it trains on, and log.txt has all."""
+    whole, spec = (write_spec(tmp_path / name, checkpoint_minutes=0.0) for name in ("whole", "unread"))
+    train_whole(whole)
+    screen = {"terminal": terminal, "pipe": Pipe(tmp_path / "pipe")}.get(what)
+    with worker(spec, seconds_of_fsync=0.02, terminal=screen.end if screen else "/dev/full") as process:
+        process.wait_for_steps(spec.parent, 1)
+        if screen:
+            screen.close()
+        assert process.wait() == (0, [])
+    assert_equal(contents(spec.parent), contents(whole.parent))
+    for line in ("epoch 3/3: ", "finished in ", "result: "):
+        assert line in (spec.parent / "log.txt").read_text()
+    assert read_status(spec.parent) == "done"
+
+
+def _start(words: list[str], folder: Path, terminal: Terminal) -> subprocess.Popen[bytes]:
+    """A command on a terminal that controls it."""
+
+    def take_terminal() -> None:
+        fcntl.ioctl(1, termios.TIOCSCTTY, 0)
+
+    return subprocess.Popen(
+        words,
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=terminal.theirs,
+        stdout=terminal.theirs,
+        stderr=terminal.theirs,
+        start_new_session=True,
+        preexec_fn=take_terminal,
+    )
+
+
+def _wait(verb: subprocess.Popen[bytes], folder: Path) -> int:
+    try:
+        return verb.wait(60)
+    finally:
+        for pid in processes_in(folder):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def test_fault_24_a_terminal_is_closed(tmp_path: Path, terminal: Terminal) -> None:
+    """The real command on it: the hang-up is passed on, no step is lost, and the exit code is that of a stop in order.
+
+    To the terminal the training process is one in the background, which may not write to this one.
+    """
+    terminal.stop_background_writers()
+    verb = _start([sys.executable, "-m", "gnexp", *COMMAND, "recipe.epochs=500"], tmp_path, terminal)
+    wait_until(lambda: list(tmp_path.glob("runs/*/checkpoints/*.pt")), "a checkpoint", 90)
+    (directory,) = (tmp_path / "runs").iterdir()
+    assert b"epoch 1/500" in terminal.read() or position(directory)[0] == 0
+    terminal.close()
+    assert _wait(verb, tmp_path) == 75
+    status = json.loads((directory / "status.json").read_text())
+    assert status["status"] == "preempted"
+    assert position(directory) == (status["epoch"], status["step"]) > (0, 0)
+    assert "stopped at epoch " in (directory / "log.txt").read_text()
+
+
+@pytest.mark.dist
+def test_fault_24_nohup_holds(tmp_path: Path, terminal: Terminal) -> None:
+    """The verb, torchrun and both processes go on when the terminal goes, and when each is sent the hang-up itself."""
+    words = ["nohup", sys.executable, "-m", "gnexp", *COMMAND, "processes=2", "recipe.epochs=60"]
+    verb = _start(words, tmp_path, terminal)
+    wait_until(lambda: list(tmp_path.glob("runs/*/checkpoints/*.pt")), "a checkpoint", 90)
+    (directory,) = (tmp_path / "runs").iterdir()
+    processes = [pid for pid, words in processes_in(tmp_path).items() if "gnexp" in words]
+    assert len(processes) == 4
+    terminal.close()
+    for pid in processes:
+        os.kill(pid, signal.SIGHUP)
+    before = position(directory)
+    wait_until(lambda: position(directory) > before, "a step after it", 30)
+    verb.send_signal(signal.SIGTERM)  # which nobody has asked to be ignored
+    assert _wait(verb, tmp_path) == 75
+    assert read_status(directory) == "preempted"
+    assert "run " in (tmp_path / "nohup.out").read_text()
+
+
+def test_fault_24_a_hang_up_while_nothing_is_begun(tmp_path: Path, terminal: Terminal) -> None:
+    """The handler that says so cannot say it."""
+    code = (
+        "import os, signal, sys\n"
+        "from gnexp.signals import leave\n"
+        "signal.signal(signal.SIGHUP, leave)\n"
+        "print('ready', flush=True)\n"
+        "signal.pause()\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=terminal.theirs,
+    )
+    assert process.stdout is not None and process.stdout.readline() == b"ready\n"
+    terminal.close()
+    process.send_signal(signal.SIGHUP)
+    assert process.wait(20) == 75
+    process.stdout.close()
+
+
+def test_an_epoch_is_told_after_it_is_saved(tmp_path: Path) -> None:
+    """Whoever reads "epoch 1" may kill the run."""
+    spec = write_spec(tmp_path, recipe=dataclasses.replace(TINY.recipe, epochs=1))
+    with worker(spec, seconds_of_fsync=0.5) as process:
+        deadline = time.monotonic() + 60
+        log = spec.parent / "log.txt"
+        while not (log.exists() and "epoch 1/1" in log.read_text()):
+            assert process.is_alive and time.monotonic() < deadline
+            time.sleep(0.005)
+        assert position(spec.parent) in ((1, 0), (0, STEPS))
+        process.wait()
