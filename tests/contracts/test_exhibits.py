@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from gnexp import compose
+from gnexp.exhibits import load_exhibits
 from gnexp.experiments.report.cells import cell_key
 from gnexp.experiments.report.exhibit import Exhibit, Key
 from gnexp.experiments.report.parse import parse_exhibit
@@ -15,7 +16,7 @@ FILES = sorted((conf_dir() / "exhibit").glob("*.yaml"))
 
 
 def load(path: Path) -> dict[str, Any]:
-    (values,) = compose.load_exhibits([path.stem])
+    (values,) = load_exhibits([path.stem])
     return values
 
 

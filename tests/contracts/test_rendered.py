@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 
 from gnexp import compose
+from gnexp.exhibits import load_exhibits, load_stale
 from gnexp.experiments.report import render
 from gnexp.experiments.report.axes import parse_value, short_title
 from gnexp.experiments.report.parse import parse_exhibit
 from gnexp.experiments.report.statistics import LEAST_SEEDS
 
 RESULTS = Path(__file__).parents[2] / "results"
-EXHIBITS = {values["id"]: values for values in compose.load_exhibits()}
+EXHIBITS = {values["id"]: values for values in load_exhibits()}
 TABLES = [name for name, values in EXHIBITS.items() if values["kind"].endswith("table")]
 WITH_VALUES = [name for name in TABLES if EXHIBITS[name].get("paper")]
 
@@ -32,6 +33,7 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
         runs_dir=folder / "runs",
         results_dir=folder / "results",
         is_whole=False,
+        stale=load_stale(),
     )
     return folder / "results" / "tables"
 

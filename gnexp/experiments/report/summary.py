@@ -35,6 +35,11 @@ class Section:
     body: tuple[Block, ...] = ()  # what a table shows whose kind is not the paper's
     sentences: tuple[str, ...] = ()  # and what it found at the small scale
 
+    @property
+    def run_ids(self) -> set[str]:
+        """The runs behind it."""
+        return {result.run_id for result in unique_results([self])}
+
 
 def questions(sections: Sequence[Section]) -> tuple[str, ...]:
     """What the experiments ask, each question once."""
