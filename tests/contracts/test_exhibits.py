@@ -94,6 +94,8 @@ def test_a_lacking_key_is_refused_by_name(path: Path, key: str) -> None:
         {"stands_for": {"colour": {}}},
         {"contrasts": [{"of": {"norm": "bn", "batch": 2}}]},
         {"contrasts": [{"plus": 1}]},
+        {"in_text": [{"of": {"norm": "bn"}, "minus": {"norm": "gn"}, "says": "lower"}]},
+        {"stands_for": {"norm": {"gn": "bn", "ln": "bn"}, "batch": {2: 32, 4: 32}}},
     ],
 )
 def test_a_wrong_value_is_refused_by_name(path: Path, change: dict[str, Any]) -> None:
