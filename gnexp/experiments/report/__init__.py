@@ -11,7 +11,7 @@ from gnexp.config import RunConfig
 from gnexp.experiments.plan import Expansion
 from gnexp.experiments.report.blocks import Block, to_markdown
 from gnexp.experiments.report.cells import Findings, Measurements, measure
-from gnexp.experiments.report.collect import SCALES, copy_fresh, find_fresh, load_store
+from gnexp.experiments.report.collect import SCALES, copy_fresh, find_fresh, load_store, note_others
 from gnexp.experiments.report.eval_sets import eval_sets_blocks, eval_sets_rows, split_sentence
 from gnexp.experiments.report.exhibit import PICTURES, Exhibit
 from gnexp.experiments.report.figures import digest_of, draw_png, draw_svg
@@ -108,7 +108,13 @@ def render(
     return Rendered(
         collected=tuple(collected),
         paths=(*pictures, *(results_dir / name for name in contents)),
-        notes=(*collection.notes, *kept, *notes, *say_struck(found.struck, found.results)),
+        notes=(
+            *collection.notes,
+            *note_others(runs_dir, plan.wanted, is_whole=is_whole),
+            *kept,
+            *notes,
+            *say_struck(found.struck, found.results),
+        ),
         answer=" ".join(answer(plan.sections(found))),
     )
 

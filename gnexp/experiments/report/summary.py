@@ -52,7 +52,7 @@ def answer(sections: Sequence[Section]) -> list[str]:
     if section is None and any(one.found.small.has_any or one.found.paper.has_any for one in sections):
         return ["These exhibits compare nothing; what was measured stands in their files."]
     if section is None or not (section.found.small.has_any or section.found.paper.has_any):
-        return ["Nothing has been measured yet."]
+        return ["No run of these exhibits has been measured yet."]
     exhibit, found = section.exhibit, section.found
     told = []
     # The paper has no control, so nothing of it stands beside the control's sentences.
