@@ -1,6 +1,6 @@
 """From conf/ and a command line to runs: what a key may be, what an experiment chooses, which runs it expands to.
 
-Beside cli.py and the sweeper plugin the only importer of Hydra and OmegaConf.
+Beside cli.py, exhibits.py and the sweeper plugin the only importer of Hydra and OmegaConf.
 """
 
 from __future__ import annotations
@@ -327,24 +327,3 @@ def expand(experiment: str, scale: str, overrides: Sequence[str] = (), seeds: in
 @functools.cache
 def _shared() -> Composer:
     return Composer()
-
-
-def load_exhibits(names: Sequence[str] | None = None) -> list[dict[str, Any]]:
-    """The exhibits of conf/exhibit as plain dicts, in the order of their names; all of them unless some are named.
-
-    Raises:
-        ValueError: a name that is none, or a file that is no mapping.
-    """
-    files = {path.stem: path for path in sorted((conf_dir() / "exhibit").glob("*.yaml"))}
-    for name in names or ():
-        check_choice("exhibit", name, list(files))
-    exhibits = []
-    for name in files if names is None else names:
-        try:
-            exhibit = OmegaConf.to_container(OmegaConf.load(files[name]), resolve=True)
-        except Exception as error:
-            raise ValueError(f"cannot read {files[name]}: {' '.join(str(error).split())}") from None
-        if not isinstance(exhibit, dict):
-            raise ValueError(f"{files[name]} must hold keys and values")
-        exhibits.append(typing.cast(dict[str, Any], exhibit))
-    return exhibits

@@ -16,10 +16,11 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from gnexp.compose import expand, load_exhibits
+from gnexp.compose import expand
 from gnexp.config import RunConfig, from_dict, to_dict
 from gnexp.data.sizes import num_train_images
 from gnexp.engine.cost import count_cost
+from gnexp.exhibits import load_exhibits
 from gnexp.experiments.plan import Expansion
 from gnexp.files import write_text
 from gnexp.keys import group_options

@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 
 from gnexp import compose, overrides
+from gnexp.exhibits import load_exhibits
 from gnexp.keys import DEFAULT_EXPERIMENT, DEFAULT_SCALE, check_key, group_options, known_keys, spell
 
 EXPERIMENT = """
@@ -328,9 +329,9 @@ def test_every_known_key_is_accepted():
 
 
 def test_exhibits_by_name():
-    assert [e["id"] for e in compose.load_exhibits(["table2", "figure1"])] == ["table2", "figure1"]
+    assert [e["id"] for e in load_exhibits(["table2", "figure1"])] == ["table2", "figure1"]
     with pytest.raises(ValueError, match="unknown exhibit 'tabel2': .*did you mean table2"):
-        compose.load_exhibits(["tabel2"])
+        load_exhibits(["tabel2"])
 
 
 @pytest.mark.parametrize(

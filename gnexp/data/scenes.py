@@ -1,7 +1,8 @@
 """Scenes: one garment at a random place of a small canvas, each with an exposure of its own.
 
-Photographs differ in their own statistics: light, contrast, background. Fashion-MNIST's images do not, and batch
-normalization does not fail on them. A scene puts that difference back. Clutter follows the idea of cluttered MNIST
+Photographs differ in their own statistics: light, contrast, background. Fashion-MNIST's images differ less, and batch
+normalization loses less on them. A scene puts that difference back and goes past it: photographs come with no
+negatives among them, and half of the scenes at full exposure are. Clutter follows the idea of cluttered MNIST
 (Mnih et al. 2014, Section 4.1).
 """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from gnexp import compose
+from gnexp import compose, exhibits
 from gnexp.experiments import report
 from gnexp.verbs.settings import settings_of
 
@@ -18,7 +18,7 @@ def main(words: list[str]) -> int:
     if settings["overwrite"].lower() not in ("true", "false"):
         raise ValueError(f"overwrite must be true or false, got {settings['overwrite']}")
     names = [name for name in settings["exhibit"].split(",") if name] or None
-    exhibits = compose.load_exhibits(names)
+    shown, stale = exhibits.load_exhibits(names), exhibits.load_stale()
     runs_dir, results_dir = Path(settings["runs_dir"]), Path(settings["results_dir"])
     # What a command needs beside its experiment to fill this report and no other.
     places = [
@@ -26,7 +26,12 @@ def main(words: list[str]) -> int:
     ]
     if is_check:
         problems = report.check(
-            exhibits, compose.expand, results_dir=results_dir, is_whole=names is None, places=places
+            shown,
+            compose.expand,
+            results_dir=results_dir,
+            is_whole=names is None,
+            places=places,
+            stale=stale,
         )
         for problem in problems:
             print(problem, file=sys.stderr)
@@ -34,13 +39,14 @@ def main(words: list[str]) -> int:
         return 1 if problems else 0
     overwrite = settings["overwrite"].lower() == "true"
     rendered = report.render(
-        exhibits,
+        shown,
         compose.expand,
         runs_dir=runs_dir,
         results_dir=results_dir,
         overwrite=overwrite,
         is_whole=names is None,
         places=places,
+        stale=stale,
     )
     for note in rendered.notes:
         print(f"note: {note}", file=sys.stderr)

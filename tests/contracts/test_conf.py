@@ -2,8 +2,9 @@
 
 import pytest
 
-from gnexp.compose import Composer, load_exhibits
+from gnexp.compose import Composer
 from gnexp.config import RunConfig
+from gnexp.exhibits import load_exhibits
 from gnexp.keys import GROUPS, conf_dir, group_options, known_keys
 from gnexp.overrides import check
 from tests.contracts.expansions import expand

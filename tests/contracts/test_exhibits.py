@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from gnexp import compose
+from gnexp.exhibits import load_exhibits
 from gnexp.experiments.report.cells import cell_key
 from gnexp.experiments.report.exhibit import Exhibit, Key
 from gnexp.experiments.report.parse import parse_exhibit
@@ -16,7 +17,7 @@ FILES = sorted((conf_dir() / "exhibit").glob("*.yaml"))
 
 
 def load(path: Path) -> dict[str, Any]:
-    (values,) = compose.load_exhibits([path.stem])
+    (values,) = load_exhibits([path.stem])
     return values
 
 
@@ -101,6 +102,8 @@ def test_a_lacking_key_is_refused_by_name(path: Path, key: str) -> None:
         {"stands_for": {"colour": {}}},
         {"contrasts": [{"of": {"norm": "bn", "batch": 2}}]},
         {"contrasts": [{"plus": 1}]},
+        {"in_text": [{"of": {"norm": "bn"}, "minus": {"norm": "gn"}, "says": "lower"}]},
+        {"stands_for": {"norm": {"gn": "bn", "ln": "bn"}, "batch": {2: 32, 4: 32}}},
     ],
 )
 def test_a_wrong_value_is_refused_by_name(path: Path, change: dict[str, Any]) -> None:

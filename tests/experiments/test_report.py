@@ -72,6 +72,19 @@ def test_a_claim_needs_an_interval_without_zero(whole: Path) -> None:
     assert "GN at 2 and GN at 32 are not told apart (0.0 points" in text
 
 
+def test_the_answer_says_what_was_searched_for(whole: Path, tmp_path: Path) -> None:
+    """A regime that was searched for an effect shows that it exists; what was a target is no finding."""
+    words = "a target of the search for this regime, which ran on other images and seeds"
+    readme = (whole / "results" / "README.md").read_text()
+    assert f"Each of these differences was {words}" in readme
+    assert "; a regime selected to show the effect): BN at 2 loses 5.9 points" in readme
+    assert "less of the effect is expected" in readme  # of the control
+    write_runs(tmp_path / "runs", runs_of("sizes"))
+    bn, gn = TABLE["contrasts"]
+    render_in(tmp_path, [{**TABLE, "contrasts": [bn, {"of": gn["of"], "minus": gn["minus"]}]}])
+    assert f"Of these 2 differences 1 was {words}" in (tmp_path / "results" / "README.md").read_text()
+
+
 def test_the_caption_owns_up(whole: Path) -> None:
     text = table(whole)
     assert "selected to show the effect" in text
@@ -261,11 +274,29 @@ def test_missing_cells_are_dashes_with_their_commands(tmp_path: Path) -> None:
 
 def test_nothing_at_all_still_renders(tmp_path: Path) -> None:
     rendered = render_in(tmp_path, ALL)
-    assert rendered.answer == "Nothing has been measured yet."
+    assert rendered.answer == "No run of these exhibits has been measured yet."
+    assert rendered.notes == ()
     assert row(table(tmp_path), "GN, the paper") == ["24.1", "24.1"]
     assert (tmp_path / "results" / "figures" / "figure1.svg").exists()  # the paper's own curve
     assert not (tmp_path / "results" / "figures" / "figure5.svg").exists()
     assert check(ALL, expand, results_dir=tmp_path / "results") == []
+
+
+def test_finished_runs_of_no_exhibit_are_told(tmp_path: Path) -> None:
+    """A report without a number beside a folder of finished runs says whose they are not."""
+    others = [dataclasses.replace(run, seed=99 + run.seed) for run in runs_of("sizes")[:5]]
+    write_runs(tmp_path / "runs", others[:1], error=17.0)
+    rendered = render_in(tmp_path, ALL)
+    assert rendered.answer == "No run of these exhibits has been measured yet."
+    name = directory_of(tmp_path / "runs", others[0]).name
+    where = f"1 finished run in {tmp_path / 'runs'} of no exhibit, so not in the report: {name}"
+    assert rendered.notes == (f"{where}; what each found stands in its result.json",)
+    write_runs(tmp_path / "runs", [*others, *runs_of("sizes")], error=17.0)
+    (note,) = render_in(tmp_path, ALL).notes
+    assert note.startswith("5 finished runs in ") and note.count("seed") == 3 and ", others; " in note
+    assert check(ALL, expand, results_dir=tmp_path / "results") == []
+    chosen = render([TABLE], expand, runs_dir=tmp_path / "runs", results_dir=tmp_path / "two", is_whole=False)
+    assert " of none of these exhibits, " in chosen.notes[0]
 
 
 def test_diverged_seeds_are_counted_and_kept_out_of_means(tmp_path: Path) -> None:

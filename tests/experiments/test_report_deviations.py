@@ -3,13 +3,15 @@
 import dataclasses
 from typing import Any
 
+import numpy as np
 import pytest
 
 from gnexp import compose
 from gnexp.config import DataConfig, ModelConfig, NormConfig, RecipeConfig, RunConfig
 from gnexp.config.detector import DetectorFields
 from gnexp.config.video import VideoFields
-from gnexp.experiments.report.deviations import list_deviations
+from gnexp.data.scenes import expose
+from gnexp.experiments.report.deviations import list_deviations, say_exposure
 
 RUN = RunConfig(recipe=RecipeConfig(schedule="step", milestones=(3,), drop_factor=0.1))
 # A second value for every field of science; a new field fails the test below until it has one.
@@ -98,3 +100,25 @@ def test_a_detector_is_told_in_one_sentence() -> None:
     (model,) = [sentence for sentence in sentences if sentence.startswith("Model: ")]
     assert "thin_mask_rcnn (basic blocks" in model and "rois 32" in model and "rois 512" in model
     assert not [sentence for sentence in sentences if "Model." in sentence]
+
+
+@pytest.mark.parametrize("exposure", [0.5, 1.0])
+def test_what_was_done_to_the_images_is_told_as_it_was_done(exposure: float) -> None:
+    """A miniature of generated images says so: the probability in the words is that of the code."""
+    draws = np.stack([np.full(1000, 0.5), np.full(1000, 0.5), (np.arange(1000) + 0.5) / 1000], axis=1)
+    blank, lit = np.zeros((1000, 1, 1)), np.ones((1000, 1, 1))
+    inverted = expose(blank, draws, exposure) > expose(
+        lit, draws, exposure
+    )  # the garment darker than the ground
+    run = dataclasses.replace(RUN, data=dataclasses.replace(RUN.data, exposure=exposure))
+    words = f"with probability {inverted.mean():g}, turned into its photographic negative"
+    assert words in say_exposure([run])
+    clips = dataclasses.replace(run, data=dataclasses.replace(run.data, clip_length=16, clip_span=32))
+    assert say_exposure([clips]).startswith("Each video has")
+    told = list_deviations(run, dataclasses.replace(run, data=dataclasses.replace(run.data, exposure=0.0)))
+    assert f"and with probability {inverted.mean():g} its photographic negative" in " ".join(told)
+
+
+def test_images_as_they_are_have_nothing_to_tell() -> None:
+    plain = dataclasses.replace(RUN, data=dataclasses.replace(RUN.data, exposure=0.0))
+    assert say_exposure([plain]) == ""

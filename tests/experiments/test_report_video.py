@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from gnexp.compose import expand, load_exhibits
+from gnexp.compose import expand
+from gnexp.exhibits import load_exhibits
 from gnexp.experiments.report import render
 from gnexp.experiments.report.cells import measure
 from gnexp.experiments.report.parse import parse_exhibit

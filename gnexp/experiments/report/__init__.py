@@ -11,7 +11,7 @@ from gnexp.config import RunConfig
 from gnexp.experiments.plan import Expansion
 from gnexp.experiments.report.blocks import Block, to_markdown
 from gnexp.experiments.report.cells import Findings, Measurements, measure
-from gnexp.experiments.report.collect import SCALES, copy_fresh, find_fresh, load_store
+from gnexp.experiments.report.collect import SCALES, copy_fresh, find_fresh, load_store, note_others
 from gnexp.experiments.report.eval_sets import eval_sets_blocks, eval_sets_rows, split_sentence
 from gnexp.experiments.report.exhibit import PICTURES, Exhibit
 from gnexp.experiments.report.figures import digest_of, draw_png, draw_svg
@@ -31,6 +31,7 @@ from gnexp.experiments.report.plot_gap import plot_gap
 from gnexp.experiments.report.plot_percentiles import plot_percentiles
 from gnexp.experiments.report.plot_stats import plot_stats
 from gnexp.experiments.report.plots import Plot
+from gnexp.experiments.report.stale import Stale, Struck, parse_stale, say_struck, strike
 from gnexp.experiments.report.summary import Section, answer
 from gnexp.experiments.report.tables import table_document
 from gnexp.experiments.report.tidy import Derived, table_csv
@@ -81,18 +82,20 @@ def render(
     overwrite: bool = False,
     is_whole: bool = True,
     places: Sequence[str] = (),
+    stale: Sequence[Mapping[str, Any]] = (),
 ) -> Rendered:
     """Collects finished runs into results_dir/runs and writes every exhibit, README.md and report.html.
 
     is_whole=False is for a choice of the exhibits: README.md and report.html, which show all of them, then stay.
-    places, such as runs_dir=demo/runs, go into the commands that fill what is missing.
+    places, such as runs_dir=demo/runs, go into the commands that fill what is missing. stale: the entries of
+    conf/stale.yaml, whose numbers stay out.
     Everything is rendered in memory before the first file is replaced, and each file is replaced whole: an
     interrupted report leaves old files, new files, and nothing between.
 
     Raises:
-        ValueError: an exhibit that its schema refuses.
+        ValueError: an exhibit, or an entry of stale, that its schema refuses.
     """
-    plan = _Plan(exhibits, expand, tuple(places))
+    plan = _Plan(exhibits, expand, tuple(places), parse_stale(list(stale)))
     collection = find_fresh(runs_dir, results_dir / "runs", plan.wanted, overwrite=overwrite)
     collected = copy_fresh(collection, results_dir / "runs")
     pictures, kept = plan.collect_pictures(runs_dir, results_dir, overwrite=overwrite)
@@ -105,7 +108,13 @@ def render(
     return Rendered(
         collected=tuple(collected),
         paths=(*pictures, *(results_dir / name for name in contents)),
-        notes=(*collection.notes, *kept, *notes),
+        notes=(
+            *collection.notes,
+            *note_others(runs_dir, plan.wanted, is_whole=is_whole),
+            *kept,
+            *notes,
+            *say_struck(found.struck, found.results),
+        ),
         answer=" ".join(answer(plan.sections(found))),
     )
 
@@ -117,6 +126,7 @@ def check(
     results_dir: Path,
     is_whole: bool = True,
     places: Sequence[str] = (),
+    stale: Sequence[Mapping[str, Any]] = (),
 ) -> list[str]:
     """Says where results_dir is not what `render` would write now; empty where it is.
 
@@ -124,7 +134,7 @@ def check(
     the same numbers in different bytes, and report.html by its text with the drawings taken out. Runs that wait to be
     collected are no problem: a sweep may be on its way.
     """
-    plan = _Plan(exhibits, expand, tuple(places))
+    plan = _Plan(exhibits, expand, tuple(places), parse_stale(list(stale)))
     found, notes = plan.load(results_dir)
     problems = list(notes)
     contents = plan.contents(found, notes, is_whole=is_whole)
@@ -149,6 +159,7 @@ class _Found:
     """What a report is rendered from."""
 
     results: Mapping[str, Result]  # by run_id
+    struck: Sequence[Struck]  # what is left out of them
     pictures: Mapping[str, Mapping[str, Shown]]  # by exhibit and run_id
 
 
@@ -156,12 +167,16 @@ class _Plan:
     """The exhibits in order, with every expansion they need made once."""
 
     def __init__(
-        self, exhibits: Sequence[Mapping[str, Any]], expand: Expand, places: tuple[str, ...]
+        self,
+        exhibits: Sequence[Mapping[str, Any]],
+        expand: Expand,
+        places: tuple[str, ...],
+        stale: tuple[Stale, ...],
     ) -> None:
         self.exhibits: list[Exhibit] = sorted(
             (parse_exhibit(v) for v in exhibits), key=lambda e: (e.order, e.id)
         )
-        self._places = places
+        self._places, self._stale = places, stale
         self._expansions: dict[tuple[str, str], Expansion] = {}
         for exhibit in self.exhibits:
             wanted = [(name, scale) for name in exhibit.experiments for scale in SCALES]
@@ -201,7 +216,7 @@ class _Plan:
                 shown, told = load_shown(exhibit, small, results_dir)
                 pictures[exhibit.id] = shown
                 notes += told
-        return _Found(results, pictures), notes
+        return _Found(*strike(results, self._stale), pictures=pictures), notes
 
     def unshown_pictures(self, results_dir: Path, collected: _Found) -> list[str]:
         """Collected pictures that no exhibit shows any more."""
@@ -244,7 +259,8 @@ class _Plan:
         for section in sections:
             exhibit, plot = section.exhibit, section.plot
             if section.body or exhibit.is_table:
-                document = to_markdown(table_document(exhibit, section.found, notes, section.body))
+                told = [*notes, *say_struck(collected.struck, section.run_ids)]
+                document = to_markdown(table_document(exhibit, section.found, told, section.body))
                 folder = "figures" if exhibit.kind == PICTURES else "tables"
                 contents[f"{folder}/{exhibit.id}.md"] = document.encode()
             if exhibit.is_table:
@@ -257,6 +273,7 @@ class _Plan:
                     drawings[exhibit.id] = wide, draw_svg(plot, is_narrow=True)
                 contents[f"figures/{exhibit.id}.png"] = draw_png(plot)
         if is_whole:
+            notes = [*notes, *say_struck(collected.struck, collected.results)]
             contents["README.md"] = make_readme(sections, notes).encode()
             contents["report.html"] = make_page(sections, notes, drawings).encode()
         return contents

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from gnexp.config import RunConfig, science
-from gnexp.experiments.result import DIVERGED, FINISHED, Result, load_result
+from gnexp.experiments.result import DIVERGED, FINISHED, RESULT, Result, load_result
 from gnexp.files import write_atomic
 
 SCALES = ("small", "paper")  # what a report shows; smoke never
+_MOST_NAMED = 4  # runs in a note on what is left out
 
 
 @dataclass(frozen=True)
@@ -123,6 +124,21 @@ def run_directories(runs_dir: Path, wanted: Mapping[str, RunConfig]) -> dict[str
         if directory.is_dir() and run_id in wanted:
             found.setdefault(run_id, []).append(directory)
     return found
+
+
+def note_others(runs_dir: Path, wanted: Container[str], *, is_whole: bool = True) -> list[str]:
+    """A note on finished runs that the report has no place for; empty where there is none.
+
+    is_whole: whether every exhibit was asked for.
+    """
+    directories = sorted(runs_dir.iterdir()) if runs_dir.is_dir() else []
+    others = [d.name for d in directories if d.name.partition("-")[0] not in wanted and (d / RESULT).exists()]
+    if not others:
+        return []
+    named = others if len(others) <= _MOST_NAMED else [*others[: _MOST_NAMED - 1], "others"]
+    whose = "no exhibit" if is_whole else "none of these exhibits"
+    runs = f"{count(len(others), 'finished run')} in {runs_dir} of {whose}"
+    return [f"{runs}, so not in the report: {', '.join(named)}; what each found stands in its {RESULT}"]
 
 
 def count(number: int, noun: str) -> str:

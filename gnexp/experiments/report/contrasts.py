@@ -52,6 +52,22 @@ def contrast_table(exhibit: Exhibit, small: Measurements, control: Measurements 
     return Table(title, ("difference", *columns), tuple(rows))
 
 
+def text_table(exhibit: Exhibit, small: Measurements) -> list[Table]:
+    """What the paper's prose says of differences that its tables lack, and ours; nothing where it says none."""
+    rows = [
+        (
+            f"{told.measure.title}: {exhibit.title_of(told.of)} minus {exhibit.title_of(told.minus)}",
+            told.source,
+            told.says,
+            say_interval(small.difference(told.of, told.minus, exhibit.key_of(told.measure))),
+        )
+        for told in exhibit.in_text
+    ]
+    title = "Differences in points that the paper's prose alone gives, approximate, read in one rendering"
+    header = ("difference", "where", "the paper's text", "ours")
+    return [Table(title, header, tuple(rows), 2)] if rows else []
+
+
 def _paper_difference(exhibit: Exhibit, contrast: Contrast, measure: Measure) -> float | None:
     return exhibit.paper_difference(
         exhibit.paper_key(contrast.of), exhibit.paper_key(contrast.minus), measure

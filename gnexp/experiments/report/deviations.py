@@ -74,6 +74,20 @@ def describe_regime(runs: Sequence[RunConfig]) -> str:
     return f"{join(list(data))}, {join(list(models))}"
 
 
+def say_exposure(runs: Sequence[RunConfig]) -> str:
+    """What was done to the images of some runs' generated data, in a sentence; empty for images left as they are."""
+    runs = [run for run in runs if run.data.exposure]
+    if not runs:
+        return ""
+    strengths = {run.data.exposure for run in runs}
+    one = "video" if all(run.data.clip_length for run in runs) else "image"
+    chance = f"{0.5 * (runs[0].data.exposure or 0):g}" if len(strengths) == 1 else "0.5 times its exposure"
+    return (
+        f"Each {one} has a gain and a background of its own and is, with probability {chance}, turned into its "
+        "photographic negative."
+    )
+
+
 def _list_other(ours: dict[str, Any], paper: dict[str, Any], told: set[str]) -> list[str]:
     found = []
     # Cells are compared at the same norm. Seeds are no part of a recipe; what a run starts from follows from the rest.
@@ -131,7 +145,10 @@ def _describe_data(run: RunConfig) -> str:
         words.append(f"{data.num_val} validation images")
     if data.exposure:
         strength = "" if data.exposure == 1 else f" of strength {data.exposure:g}"
-        words.append(f"each image with an exposure{strength} of its own")
+        words.append(
+            f"each image with an exposure{strength} of its own: gain, background, and with probability "
+            f"{0.5 * data.exposure:g} its photographic negative"
+        )
     if data.clutter:
         words.append(f"{data.clutter} pieces of clutter")
     if data.clip_length is not None:

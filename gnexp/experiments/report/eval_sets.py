@@ -6,9 +6,10 @@ from gnexp.experiments.plan import AxisValue
 from gnexp.experiments.report.axes import Key, axis_title, cell_spelling
 from gnexp.experiments.report.blocks import Block, Heading, Table, Text
 from gnexp.experiments.report.cells import Findings, Measured, Measurements
-from gnexp.experiments.report.deviations import describe_regime
+from gnexp.experiments.report.deviations import describe_regime, say_exposure
 from gnexp.experiments.report.exhibit import Exhibit
 from gnexp.experiments.report.measures import METRICS
+from gnexp.experiments.report.origins import say_origins
 from gnexp.experiments.report.statistics import Estimate, estimate, subtract
 from gnexp.experiments.report.tables import fill_commands
 from gnexp.experiments.report.tidy import Derived
@@ -137,7 +138,8 @@ def _measured_blocks(exhibit: Exhibit, part: Measurements) -> list[Block]:
     return [
         Text(
             f"{describe_regime(part.runs)}; {part.seeds_text()} per cell; {INTERVALS}; "
-            "differences are paired by seed, over the seeds that both cells have."
+            f"differences are paired by seed, over the seeds that both cells have. {say_exposure(part.runs)} "
+            f"{say_origins(exhibit, part)}".rstrip()
         ),
         Table(
             "Error under each set of running statistics, %", (corner, *map(str, sets.columns)), tuple(errors)

@@ -43,6 +43,18 @@ class Contrast:
 
 
 @dataclass(frozen=True, kw_only=True)
+class InText:
+    """A difference between two cells of which the paper's prose speaks and its tables do not. Approximate."""
+
+    of: Key
+    minus: Key
+    says: str  # in a table: about −6; lower
+    measure: Measure
+    source: str  # its section
+    difference: float | None = None  # points; None where the prose gives no number
+
+
+@dataclass(frozen=True, kw_only=True)
 class Exhibit:
     """A table or figure: which experiments, which cells, the paper's values and their source."""
 
@@ -57,7 +69,9 @@ class Exhibit:
     axes: tuple[str, ...] = ("norm", "batch")  # Hydra keys that tell its cells apart
     # axis -> the only value of it whose cells are shown, named as the small scale spells it
     only: Mapping[str, AxisValue] = field(default_factory=dict)
-    control: str | None = None  # experiment under which the effect is expected to vanish; small scale only
+    control: str | None = (
+        None  # experiment under which the effect is expected to be smaller; small scale only
+    )
     rows: tuple[str, ...] = ()  # axes
     columns: str | None = None
     lines: str | None = None
@@ -73,6 +87,7 @@ class Exhibit:
     # Axis -> value at small scale -> the value of the paper that it stands for.
     stands_for: Mapping[str, Mapping[AxisValue, AxisValue]] = field(default_factory=dict)
     contrasts: tuple[Contrast, ...] = ()  # named as the small scale spells them
+    in_text: tuple[InText, ...] = ()  # its cells, too; they need not be the experiments'
     eval_stats_cells: tuple[Key, ...] = ()
     cells: tuple[Key, ...] = ()  # whose pictures are shown, as the small scale spells them
     num_images: int = 0  # of val, the first ones, in each cell
@@ -90,7 +105,7 @@ class Exhibit:
 
     def key_of(self, measure: Measure) -> str:
         """Metric key of a measure under the exhibit's running statistics."""
-        return measure.under(self.eval_stats)
+        return measure.under(self.eval_stats) if measure in self.score.measures else measure.name
 
     @property
     def is_table(self) -> bool:

@@ -7,6 +7,7 @@ from gnexp.experiments.report.axes import Key, axis_title, norm_title
 from gnexp.experiments.report.blocks import Block, Heading, Items, Table, Text
 from gnexp.experiments.report.cells import Findings, Measured, Measurements
 from gnexp.experiments.report.exhibit import Exhibit
+from gnexp.experiments.report.origins import say_origins
 from gnexp.experiments.report.statistics import Estimate, estimate, paired, subtract
 from gnexp.experiments.report.tables import fill_commands
 from gnexp.experiments.report.tidy import Derived
@@ -112,7 +113,7 @@ def gap_blocks(exhibit: Exhibit, found: Findings) -> list[Block]:
     regime = f"{model_of(small)}, small scale; {small.seeds_text()} per cell; {INTERVALS}."
     return [
         *blocks,
-        Text(f"{regime} {property_text(exhibit)}".strip()),
+        Text(" ".join(filter(None, (regime, property_text(exhibit), say_origins(exhibit, small))))),
         Table(f"Gap in points: {gaps.title}, paired by seed", (*header, *growth), tuple(rows)),
         Items(tuple(gap_sentences(exhibit, small))),
         Table("Errors behind it, %", header, tuple(errors)),
@@ -125,8 +126,10 @@ def property_text(exhibit: Exhibit) -> str:
     if exhibit.columns != "data.exposure":
         return ""
     return (
-        "At 1 each image has a gain, a background and a polarity of its own; at 0 all share one exposure, the garment "
-        "on black. Garments, canvas, recipe and the mean and deviation that standardise the pixels are the same."
+        "At 1 each image has a gain and a background of its own and is, with probability 0.5, turned into its "
+        "photographic negative; in between the spread and this probability are that share of it; at 0 all share one "
+        "exposure, the garment on black. Garments, canvas, recipe and the mean and std that standardise the pixels are "
+        "the same."
     )
 
 

@@ -48,6 +48,7 @@ class Score:
 
 
 ERROR = Measure("val/top1_error", "error")
+TRAIN_ERROR = Measure("train/top1_error", "training error")  # in no column; the paper's prose speaks of it
 METRICS = {stats: ERROR.under(stats) for stats in STATS}
 ERRORS = Score(
     noun="error",

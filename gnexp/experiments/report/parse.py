@@ -15,9 +15,10 @@ from gnexp.experiments.report.exhibit import (
     VERIFIED,
     Contrast,
     Exhibit,
+    InText,
     score_of,
 )
-from gnexp.experiments.report.measures import STATS, Score
+from gnexp.experiments.report.measures import STATS, TRAIN_ERROR, Score
 from gnexp.fields import require
 from gnexp.keys import check_key
 
@@ -110,6 +111,9 @@ def _parse(values: Mapping[str, Any]) -> Exhibit:
             f"stands_for must name one of ours for each of the paper's values of {axis}, got {pairs}",
         )
     arguments["contrasts"] = tuple(_parse_contrast(c, axes) for c in values.get("contrasts") or ())
+    told = values.get("in_text") or ()
+    require(not (told and is_ours), f"source {OURS} says that the paper has no such exhibit, so no in_text")
+    arguments["in_text"] = tuple(_parse_in_text(t, axes, score_of(kind)) for t in told)
     num_images = values.get("num_images", 0)
     require(
         type(num_images) is int and num_images >= 0,
@@ -194,6 +198,26 @@ def _parse_contrast(values: Mapping[str, Any], axes: tuple[str, ...]) -> Contras
         minus=_parse_key(values["minus"], axes),
         at_least=values.get("at_least"),
         at_most=values.get("at_most"),
+    )
+
+
+def _parse_in_text(values: Mapping[str, Any], axes: tuple[str, ...], score: Score) -> InText:
+    needed, other = {"of", "minus", "says", "source"}, {"difference", "metric"}
+    require(
+        needed <= set(values) <= needed | other,
+        f"in_text needs {', '.join(sorted(needed))}, may have {' and '.join(sorted(other))}, got {sorted(values)}",
+    )
+    known = {measure.name: measure for measure in (*score.measures, TRAIN_ERROR)}
+    metric = values.get("metric", score.measures[0].name)
+    require(metric in known, f"in_text: metric must be one of {', '.join(known)}, got {metric}")
+    difference = values.get("difference")
+    return InText(
+        of=_parse_key(values["of"], axes),
+        minus=_parse_key(values["minus"], axes),
+        says=str(values["says"]),
+        measure=known[metric],
+        source=str(values["source"]),
+        difference=None if difference is None else float(difference),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gnexp.experiments.report.axes import axis_values, norm_title
 from gnexp.experiments.report.cells import Findings, Measurements
-from gnexp.experiments.report.deviations import describe_regime
+from gnexp.experiments.report.deviations import describe_regime, say_exposure
 from gnexp.experiments.report.exhibit import Exhibit
 from gnexp.experiments.report.plots import Line, Panel, Plot, line_of, span_of, widen
 from gnexp.experiments.report.words import BARS, signed
@@ -107,6 +107,7 @@ def _batch_caption(exhibit: Exhibit, found: Findings, drawn: list[tuple[str, str
         if any(line.gaps for _, _, lines in drawn for line in lines):
             words.append("Dashed: cells between the two ends are missing.")
         words.append("The small regime was selected to show the effect.")
+        words += filter(None, [say_exposure(found.small.runs)])
     else:
         words.append("The small scale has not been run yet.")
     if found.control is not None and not found.control.has_any:

@@ -9,7 +9,7 @@ from typing import Any
 from gnexp.experiments.plan import AxisValue
 from gnexp.experiments.report.axes import axis_values, short_title
 from gnexp.experiments.report.cells import Findings, Measured, Measurements
-from gnexp.experiments.report.deviations import describe_regime
+from gnexp.experiments.report.deviations import describe_regime, say_exposure
 from gnexp.experiments.report.exhibit import Exhibit
 from gnexp.experiments.report.plots import Line, Panel, Plot
 
@@ -32,10 +32,13 @@ def plot_by_epoch(exhibit: Exhibit, found: Findings) -> Plot | None:
     parts = [part for part in (found.paper, found.small) if part.has_any]
     seeds = " and ".join(f"{part.seeds_text()} at {part.scale} scale" for part in parts)
     missing = [part.missing_text for part in parts if part.missing_text]
-    caption = (
-        f"Mean over {seeds}; the band is the range of the seeds. The error axis leaves the first epochs out. "
-        + ("" if not missing else f"{'; '.join(missing)}. ")
-        + "The paper gives no numbers for its curves."
+    caption = " ".join(
+        [
+            f"Mean over {seeds}; the band is the range of the seeds. The error axis leaves the first epochs out.",
+            *([f"{'; '.join(missing)}."] if missing else []),
+            "The paper gives no numbers for its curves.",
+            *filter(None, [exhibit.beside, say_exposure(found.small.runs) if found.small.has_any else ""]),
+        ]
     )
     told = "; ".join(
         f"{title} ({subtitle}): " + ", ".join(f"{line.label} ends at {line.y[-1]:.1f}" for line in lines)

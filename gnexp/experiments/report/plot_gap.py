@@ -6,6 +6,7 @@ from gnexp.experiments.report.axes import axis_title, norm_title
 from gnexp.experiments.report.cells import Findings
 from gnexp.experiments.report.exhibit import Exhibit
 from gnexp.experiments.report.gaps import Gaps, gap_sentences, model_of, property_text
+from gnexp.experiments.report.origins import say_origins
 from gnexp.experiments.report.plots import Line, Panel, Plot, line_of, span_of, widen
 from gnexp.experiments.report.words import BARS, signed
 
@@ -34,6 +35,7 @@ def plot_gap(exhibit: Exhibit, found: Findings) -> Plot | None:
         *(["Dashed: cells between two points are missing."] if any(line.gaps for line in lines) else []),
         *gap_sentences(exhibit, found.small),
         property_text(exhibit),
+        say_origins(exhibit, found.small),
     ]
     told = [
         f"{norm_title(line.style)} {signed(line.y[0])} at {gaps.xs[int(line.x[0])]:g} and {signed(line.y[-1])} "

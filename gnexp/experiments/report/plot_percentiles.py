@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gnexp.experiments.report.axes import norm_title
 from gnexp.experiments.report.cells import Findings, Measurements
-from gnexp.experiments.report.deviations import describe_regime
+from gnexp.experiments.report.deviations import describe_regime, say_exposure
 from gnexp.experiments.report.exhibit import Exhibit
 from gnexp.experiments.report.plot_by_epoch import mean_curve
 from gnexp.experiments.report.plots import Line, Panel, Plot, widen
@@ -32,6 +32,7 @@ def plot_percentiles(exhibit: Exhibit, found: Findings) -> Plot | None:
         *([f"A y axis of its own, since its values spread far wider: {join(own)}."] if own else []),
         *(f"{part.missing_text}." for part in parts if part.missing_text),
         "The paper gives no numbers for it.",
+        *filter(None, [say_exposure(found.small.runs)] if found.small.has_any else []),
     ]
     told = "; ".join(
         f"{panel.title} ({panel.subtitle}) ends at "

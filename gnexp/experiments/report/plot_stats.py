@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gnexp.experiments.report.axes import axis_title
 from gnexp.experiments.report.cells import Findings, Measurements
-from gnexp.experiments.report.deviations import describe_regime
+from gnexp.experiments.report.deviations import describe_regime, say_exposure
 from gnexp.experiments.report.eval_sets import SETS, EvalSets, split_sentence
 from gnexp.experiments.report.exhibit import Exhibit
 from gnexp.experiments.report.measures import METRICS
@@ -35,6 +35,7 @@ def plot_stats(exhibit: Exhibit, found: Findings) -> Plot | None:
         BARS,
         "At the end of each line: its change from the first point to the last, paired by seed.",
         *(split_sentence(exhibit, part) for part in (found.paper, found.small) if part.has_any),
+        *filter(None, [say_exposure(found.small.runs)] if found.small.has_any else []),
         SETS,
     ]
     return Plot(

@@ -14,7 +14,7 @@ from gnexp.experiments.report.blocks import Block, Commands, Heading, Items
 from gnexp.experiments.report.cells import Findings
 from gnexp.experiments.report.collect import count
 from gnexp.experiments.report.contrasts import contrast_sentences
-from gnexp.experiments.report.deviations import describe_regime
+from gnexp.experiments.report.deviations import describe_regime, say_exposure
 from gnexp.experiments.report.exhibit import Exhibit
 from gnexp.experiments.report.plots import Plot
 from gnexp.experiments.report.statistics import LEAST_SEEDS, Estimate
@@ -35,6 +35,11 @@ class Section:
     body: tuple[Block, ...] = ()  # what a table shows whose kind is not the paper's
     sentences: tuple[str, ...] = ()  # and what it found at the small scale
 
+    @property
+    def run_ids(self) -> set[str]:
+        """The runs behind it."""
+        return {result.run_id for result in unique_results([self])}
+
 
 def questions(sections: Sequence[Section]) -> tuple[str, ...]:
     """What the experiments ask, each question once."""
@@ -47,7 +52,7 @@ def answer(sections: Sequence[Section]) -> list[str]:
     if section is None and any(one.found.small.has_any or one.found.paper.has_any for one in sections):
         return ["These exhibits compare nothing; what was measured stands in their files."]
     if section is None or not (section.found.small.has_any or section.found.paper.has_any):
-        return ["Nothing has been measured yet."]
+        return ["No run of these exhibits has been measured yet."]
     exhibit, found = section.exhibit, section.found
     told = []
     # The paper has no control, so nothing of it stands beside the control's sentences.
@@ -56,11 +61,25 @@ def answer(sections: Sequence[Section]) -> list[str]:
     for place, part, beside in (*parts, ("In the control", found.control, alone)):
         if part is not None and part.has_any:
             sentences = contrast_sentences(beside, part)
-            chosen = "; a regime selected to show the effect" if part is found.small else ""
+            if part is not found.paper:
+                sentences += filter(None, [say_exposure(part.runs)])
+            is_chosen = part is found.small and any(contrast.target for contrast in exhibit.contrasts)
+            sentences += [_say_targets(exhibit)] if is_chosen else []
+            chosen = "; a regime selected to show the effect" if is_chosen else ""
             told.append(f"{place} ({describe_regime(part.runs)}{chosen}): {' '.join(sentences)}")
     if found.control is not None and not found.control.has_any:
         told.append(f"The control ({describe_regime(found.control.runs)}) has not been run yet.")
     return [*told, *_legend(exhibit, exhibit.contrasts[0].of)]
+
+
+def _say_targets(exhibit: Exhibit) -> str:
+    number, of = sum(bool(contrast.target) for contrast in exhibit.contrasts), len(exhibit.contrasts)
+    was = "was" if number == 1 else "were"
+    which = "Each of these differences was" if number == of else f"Of these {of} differences {number} {was}"
+    return (
+        f"{which} a target of the search for this regime, which ran on other images and seeds: that they come out as "
+        "wanted says that such a regime exists, not how common it is."
+    )
 
 
 def other_findings(sections: Sequence[Section]) -> list[str]:
@@ -86,12 +105,14 @@ def trust_blocks(sections: Sequence[Section], notes: Sequence[str]) -> list[Bloc
             "log has the former, Table 2 the latter."
         )
     ]
+    exposed = (say_exposure(section.found.small.runs) for section in sections if section.exhibit.control)
+    items += [f"Its images: {words[0].lower()}{words[1:]}" for words in filter(None, exposed)][:1]
     small = next((section for section in sections if section.exhibit.control), None)
     if small is not None and small.found.control is not None:
         control = small.found.control
         items.append(
-            f"Its control is {control.experiments[0]} ({describe_regime(control.runs)}): the same recipe where the "
-            "effect is not expected."
+            f"Its control is {control.experiments[0]} ({describe_regime(control.runs)}): the same recipe where less of "
+            "the effect is expected."
         )
     items += [
         (

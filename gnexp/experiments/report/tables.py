@@ -9,11 +9,12 @@ from gnexp.config import RunConfig
 from gnexp.experiments.report.axes import NORM_LEGENDS, norm_title
 from gnexp.experiments.report.blocks import Block, Commands, Heading, Items, Table, Text
 from gnexp.experiments.report.cells import Findings, Measurements
-from gnexp.experiments.report.contrasts import contrast_sentences, contrast_table
-from gnexp.experiments.report.deviations import describe_regime, list_deviations
+from gnexp.experiments.report.contrasts import contrast_sentences, contrast_table, text_table
+from gnexp.experiments.report.deviations import describe_regime, list_deviations, say_exposure
 from gnexp.experiments.report.exhibit import VERIFIED, Exhibit
 from gnexp.experiments.report.grids import effect_grids, paper_grid, value_grid
 from gnexp.experiments.report.measures import STATS
+from gnexp.experiments.report.origins import say_origins
 from gnexp.experiments.report.words import INTERVALS, join, say_interval, say_mean
 
 _FEW = 3  # missing runs up to which single commands are shown rather than the sweep
@@ -59,13 +60,19 @@ def small_blocks(exhibit: Exhibit, found: Findings) -> list[Block]:
     control = found.control if found.control is not None and found.control.has_any else None
     blocks: list[Block] = [Heading("Small scale")]
     if not small.has_any and control is None:
-        return [*blocks, Text("Nothing has been run yet."), *fill_commands(small)]
+        return [
+            *blocks,
+            Text("Nothing has been run yet."),
+            *text_table(exhibit, small),
+            *fill_commands(small),
+        ]
     blocks.append(Text(small_caption(exhibit, found)))
     blocks += effect_grids(exhibit, small, control)
     blocks.append(value_grid(exhibit, small, control))
     if exhibit.contrasts:
         blocks.append(contrast_table(exhibit, small, control))
         blocks.append(Items(tuple(contrast_sentences(exhibit, small))))
+    blocks += text_table(exhibit, small)
     if exhibit.eval_stats_cells:
         blocks.append(_eval_stats_table(exhibit, small))
         blocks.append(
@@ -92,15 +99,17 @@ def small_caption(exhibit: Exhibit, found: Findings) -> str:
     )
     words = [
         f"{regime}; {found.small.seeds_text() or 'no seed'} per cell; {INTERVALS}.",
+        say_exposure(found.small.runs),
         exhibit.score.regime,
         only_effects,
+        say_origins(exhibit, found.small),
     ]
     if found.control is not None:
         done = "" if found.control.has_any else ", which has not been run yet"
         words.append(
             f"Control: {found.control.experiments[0]} ({describe_regime(found.control.runs)}){done}."
         )
-    return " ".join(words)
+    return " ".join(filter(None, words))
 
 
 def deviations(exhibit: Exhibit, found: Findings) -> list[str]:

@@ -45,6 +45,11 @@ def table_csv(exhibit: Exhibit, found: Findings, derived: Iterable[Derived] = ()
             where = [exhibit.id, found.paper.scale, "", *key, exhibit.key_of(measure)]
             theirs = exhibit.paper_value(key, measure)
             writer.writerow([*where, *_numbers(None), "", "", _paper(theirs), ""])
+    for told in exhibit.in_text:
+        of, minus = exhibit.paper_key(told.of), exhibit.paper_key(told.minus)
+        other = cell_spelling(dict(zip(exhibit.axes, minus, strict=True)))
+        where = [exhibit.id, found.paper.scale, "", *of, f"{told.measure.name} minus {other}, in the text"]
+        writer.writerow([*where, *_numbers(None), "", "", _paper(told.difference), ""])
     for row in derived:
         where = [exhibit.id, row.part.scale, " ".join(row.part.experiments), *row.where, row.quantity]
         writer.writerow([*where, *_numbers(row.value), "", "", "", ""])
