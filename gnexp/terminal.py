@@ -36,7 +36,7 @@ def dropping_unprintable() -> Iterator[None]:
 
 
 def _nowhere() -> TextIO:
-    return open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    return open(os.devnull, "w", encoding="utf-8")
 
 
 def _open_closed() -> None:
