@@ -34,10 +34,10 @@ demo: $(STAMP) ## the paper's Figure 1 in miniature, trained here, into demo/
 	@echo "all of it, and how it differs from the paper's setting: $(CURDIR)/demo/results/report.html"
 	@echo "figure: $(CURDIR)/demo/results/figures/figure1.png"
 
-test: $(STAMP) ## the tests (without those marked slow or data; those marked gpu are skipped without one)
+test: $(STAMP) ## the tests, in minutes (without those marked slow or data; those marked gpu are skipped without one)
 	$(BIN)/python -m pytest -q $(PARALLEL) $(ARGS)
 
-test-slow: $(STAMP) ## the tests marked slow
+test-slow: $(STAMP) ## the tests marked slow: whole grids, kills at random moments, machine code, submitit
 	$(BIN)/python -m pytest -q -m "slow and not data" $(PARALLEL) $(ARGS)
 
 test-gpu: $(STAMP) ## the tests marked gpu, on a machine that has one

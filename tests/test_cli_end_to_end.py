@@ -107,9 +107,16 @@ def test_a_sweep_on_the_basic_launcher(folder):
     assert {"bn-batch4-seed0", "ln-batch4-seed0"} <= set(results(folder))
 
 
-@pytest.mark.parametrize("launcher", ["joblib", "basic"])
-@pytest.mark.parametrize("to", ["group", "parent"])
-def test_ctrl_c_ends_a_sweep_and_its_children(tmp_path, launcher, to):
+@pytest.mark.parametrize(
+    ("to", "launcher"),
+    [
+        ("group", "joblib"),
+        ("parent", "basic"),
+        pytest.param("group", "basic", marks=pytest.mark.slow),
+        pytest.param("parent", "joblib", marks=pytest.mark.slow),
+    ],
+)
+def test_ctrl_c_ends_a_sweep_and_its_children(tmp_path, to, launcher):
     """From a terminal the signal reaches the whole group; from `kill -INT` the parent alone."""
     long = [
         *SMOKE,

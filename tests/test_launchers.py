@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
-pytestmark = pytest.mark.dist
+pytestmark = [pytest.mark.dist, pytest.mark.slow]
 
 
 def processes_of(folder: Path, word: str) -> list[int]:

@@ -13,6 +13,7 @@ import torch
 
 from gnexp.compose import Composer
 from gnexp.config import RunConfig
+from gnexp.engine.evaluate import evaluate
 from gnexp.engine.initial_weights import load_initial_weights
 from gnexp.engine.processes import Processes, joined
 from gnexp.engine.state import build
@@ -36,7 +37,8 @@ def trained(folder: Path, processes: Processes) -> dict[str, Any]:
     load_initial_weights(state.model, run, CPU, first_worker=processes.rank * run.virtual_workers)
     start = {name: value.clone() for name, value in state.model_state().items()}
     losses = [record.loss for record in first_steps(state, STEPS)]
-    return {"start": start, "state": state.state_dict(), "losses": losses}
+    found = {"start": start, "state": state.state_dict(), "losses": losses}
+    return {**found, "scores": evaluate(state, ("worker0",), epoch=1)}
 
 
 def main(out: Path) -> None:

@@ -75,9 +75,9 @@ def test_fault_05_ctrl_c_while_a_checkpoint_is_written(tmp_path: Path, times: in
     ("module", "number"),
     [
         ("worker train", signal.SIGINT),
-        ("worker train", signal.SIGTERM),
-        ("worker train", signal.SIGUSR2),
-        ("agent 2", signal.SIGINT),
+        pytest.param("worker train", signal.SIGTERM, marks=pytest.mark.slow),
+        pytest.param("worker train", signal.SIGUSR2, marks=pytest.mark.slow),
+        pytest.param("agent 2", signal.SIGINT, marks=pytest.mark.slow),
         ("agent 2", signal.SIGTERM),
     ],
 )

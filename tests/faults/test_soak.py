@@ -10,6 +10,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.dist
+@pytest.mark.slow
 def test_five_runs_that_are_killed_end_equal() -> None:
     done = subprocess.run(
         [sys.executable, ROOT / "scripts" / "soak.py", "--runs", "5", "--kills", "1", "--seed", "1"],

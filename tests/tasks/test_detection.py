@@ -173,8 +173,9 @@ def test_resume_equals_the_uninterrupted_run(root: Path) -> None:
 
 
 @pytest.mark.dist
+@pytest.mark.slow
 def test_two_processes_train_what_one_does(root: Path, tmp_path: Path) -> None:
-    """The real command: weights and scores of 1 and 2 processes."""
+    """The real command: weights and scores of 1 and 2 processes; see also tests/engine/test_frozen_processes.py."""
     found = []
     for processes in (1, 2):
         runs_dir = tmp_path / str(processes)
