@@ -170,7 +170,7 @@ def test_a_resumed_run_is_counted_once(tmp_path: Path) -> None:
     for run, env in ((first, [here]), (second, [there, there]), (third, [here, there])):
         write_runs(tmp_path / "runs", [run], env=env)
     render_in(tmp_path, [TABLE])
-    text = (tmp_path / "results" / "README.md").read_text()
+    text = (tmp_path / "results" / "README.md").read_text(encoding="utf-8")
     assert "- 3 runs, " in text
     assert "- Hardware: here (1 run), here, then there (1 run) and there (1 run)." in text
     commits = (

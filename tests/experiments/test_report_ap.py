@@ -174,7 +174,11 @@ def test_what_stands_for_what_holds_of_models_and_recipes(tmp_path: Path) -> Non
     effects = part(text, "AP minus AP of BN\\* with small_coco of the same model, paired by seed**")
     assert row(effects, "mask_rcnn_r101_fpn, GN, coco_long, the paper")[:1] == ["+1.4"]
     assert row(effects, "thin_mask_rcnn_deep, GN, small_coco_long, ours")[:1] == ["+1.1 ± 0.3 (n=3)"]
-    rows = list(csv.DictReader((tmp_path / "results" / "tables" / "table6.csv").read_text().splitlines()))
+    rows = list(
+        csv.DictReader(
+            (tmp_path / "results" / "tables" / "table6.csv").read_text(encoding="utf-8").splitlines()
+        )
+    )
     effect = "val/box_ap minus frozen_bn with small_coco"
     found = {(r["model"], r["norm"], r["recipe"]): r for r in rows if r["quantity"].startswith(effect[:15])}
     ours, theirs = (
@@ -245,7 +249,9 @@ def test_the_whole_report_with_errors_and_aps(tmp_path: Path) -> None:
     assert "The paper's own scale, on ImageNet and COCO:" in readme
     assert '<section id="ask-coco_c4">' in page and '<article id="table4">' in page
     changed = tmp_path / "first" / "results" / "tables" / "table4.md"
-    changed.write_text(changed.read_text().replace("+1.1 ± 0.3", "+1.2 ± 0.3", 1))
+    changed.write_text(
+        changed.read_text(encoding="utf-8").replace("+1.1 ± 0.3", "+1.2 ± 0.3", 1), encoding="utf-8"
+    )
     assert [
         "table4.md" in words for words in check(exhibits, expand_all, results_dir=changed.parents[1])
     ] == [True]
