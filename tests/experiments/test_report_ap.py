@@ -80,7 +80,7 @@ def test_contrasts_say_which_ap_is_higher_as_far_as_the_interval_allows(tmp_path
     )
     assert "- The mask AP of GN and that of BN* are not told apart (0.0 points, " in text
     assert row(text, "box AP: GN minus BN*") == ["+1.1", "+1.11 [+0.85, +1.37] (n=3)"]
-    readme = (tmp_path / "results" / "README.md").read_text()
+    readme = (tmp_path / "results" / "README.md").read_text(encoding="utf-8")
     assert "In our miniature (fashion_coco, thin_mask_rcnn): The box AP of GN is 1.1 points higher" in readme
     write_aps(tmp_path / "other" / "runs", runs_of("coco_c4", norm="frozen_bn"), GN, mask=26.0)
     write_aps(tmp_path / "other" / "runs", runs_of("coco_c4", norm="gn"), FROZEN, mask=26.0)
@@ -174,7 +174,11 @@ def test_what_stands_for_what_holds_of_models_and_recipes(tmp_path: Path) -> Non
     effects = part(text, "AP minus AP of BN\\* with small_coco of the same model, paired by seed**")
     assert row(effects, "mask_rcnn_r101_fpn, GN, coco_long, the paper")[:1] == ["+1.4"]
     assert row(effects, "thin_mask_rcnn_deep, GN, small_coco_long, ours")[:1] == ["+1.1 ± 0.3 (n=3)"]
-    rows = list(csv.DictReader((tmp_path / "results" / "tables" / "table6.csv").read_text().splitlines()))
+    rows = list(
+        csv.DictReader(
+            (tmp_path / "results" / "tables" / "table6.csv").read_text(encoding="utf-8").splitlines()
+        )
+    )
     effect = "val/box_ap minus frozen_bn with small_coco"
     found = {(r["model"], r["norm"], r["recipe"]): r for r in rows if r["quantity"].startswith(effect[:15])}
     ours, theirs = (
@@ -245,7 +249,9 @@ def test_the_whole_report_with_errors_and_aps(tmp_path: Path) -> None:
     assert "The paper's own scale, on ImageNet and COCO:" in readme
     assert '<section id="ask-coco_c4">' in page and '<article id="table4">' in page
     changed = tmp_path / "first" / "results" / "tables" / "table4.md"
-    changed.write_text(changed.read_text().replace("+1.1 ± 0.3", "+1.2 ± 0.3", 1))
+    changed.write_text(
+        changed.read_text(encoding="utf-8").replace("+1.1 ± 0.3", "+1.2 ± 0.3", 1), encoding="utf-8"
+    )
     assert [
         "table4.md" in words for words in check(exhibits, expand_all, results_dir=changed.parents[1])
     ] == [True]
