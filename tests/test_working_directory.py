@@ -20,7 +20,7 @@ def folder(tmp_path: Path) -> Path:
     folder = tmp_path / "work"
     folder.mkdir()
     for name in ("random", "queue", "numpy"):
-        (folder / f"{name}.py").write_text(RAISES)
+        (folder / f"{name}.py").write_text(RAISES, encoding="utf-8")
     return folder
 
 
@@ -30,9 +30,9 @@ def test_a_sweep_beside_modules_and_a_checkout_of_other_names_runs_the_installed
 ) -> None:
     """Joblib's processes, torchrun and what it starts: each imports its own. The command is what pip installs."""
     (folder / "gnexp").mkdir()
-    (folder / "gnexp" / "__init__.py").write_text(RAISES)
+    (folder / "gnexp" / "__init__.py").write_text(RAISES, encoding="utf-8")
     command = tmp_path / "gnexp"
-    command.write_text("import sys\nfrom gnexp.cli import main\nsys.exit(main())\n")
+    command.write_text("import sys\nfrom gnexp.cli import main\nsys.exit(main())\n", encoding="utf-8")
     words = ["sweep", "experiment=null", "scale=smoke", "norm=gn", "batch=4", "workers=2", "processes=2"]
     done = subprocess.run(
         [sys.executable, str(command), *words, "threads=1", "data.num_train=16", "data.num_val=8"],

@@ -128,7 +128,7 @@ def test_the_paper_s_effects_in_csv(tables: Path, name: str) -> None:
 
 def test_what_the_paper_says_in_its_text_alone(tables: Path) -> None:
     """Sections 4.1 and 4.2, approximate: its tables have no values of these, and ours once said that it has none."""
-    table = {name: (tables / f"{name}.md").read_text() for name in TABLES}
+    table = {name: (tables / f"{name}.md").read_text(encoding="utf-8") for name in TABLES}
     rows = {
         name: {row[0]: row[1:3] for row in markdown_rows(text[text.index("that the paper's prose alone") :])}
         for name, text in table.items()

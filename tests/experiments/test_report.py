@@ -75,14 +75,16 @@ def test_a_claim_needs_an_interval_without_zero(whole: Path) -> None:
 def test_the_answer_says_what_was_searched_for(whole: Path, tmp_path: Path) -> None:
     """A regime that was searched for an effect shows that it exists; what was a target is no finding."""
     words = "a target of the search for this regime, which ran on other images and seeds"
-    readme = (whole / "results" / "README.md").read_text()
+    readme = (whole / "results" / "README.md").read_text(encoding="utf-8")
     assert f"Each of these differences was {words}" in readme
     assert "; a regime selected to show the effect): BN at 2 loses 5.9 points" in readme
     assert "less of the effect is expected" in readme  # of the control
     write_runs(tmp_path / "runs", runs_of("sizes"))
     bn, gn = TABLE["contrasts"]
     render_in(tmp_path, [{**TABLE, "contrasts": [bn, {"of": gn["of"], "minus": gn["minus"]}]}])
-    assert f"Of these 2 differences 1 was {words}" in (tmp_path / "results" / "README.md").read_text()
+    assert f"Of these 2 differences 1 was {words}" in (tmp_path / "results" / "README.md").read_text(
+        encoding="utf-8"
+    )
 
 
 def test_the_caption_owns_up(whole: Path) -> None:

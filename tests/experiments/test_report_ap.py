@@ -80,7 +80,7 @@ def test_contrasts_say_which_ap_is_higher_as_far_as_the_interval_allows(tmp_path
     )
     assert "- The mask AP of GN and that of BN* are not told apart (0.0 points, " in text
     assert row(text, "box AP: GN minus BN*") == ["+1.1", "+1.11 [+0.85, +1.37] (n=3)"]
-    readme = (tmp_path / "results" / "README.md").read_text()
+    readme = (tmp_path / "results" / "README.md").read_text(encoding="utf-8")
     assert "In our miniature (fashion_coco, thin_mask_rcnn): The box AP of GN is 1.1 points higher" in readme
     write_aps(tmp_path / "other" / "runs", runs_of("coco_c4", norm="frozen_bn"), GN, mask=26.0)
     write_aps(tmp_path / "other" / "runs", runs_of("coco_c4", norm="gn"), FROZEN, mask=26.0)

@@ -39,7 +39,12 @@ def test_cells_that_an_axis_tells_apart_are_told_by_it(tmp_path: Path) -> None:
         found.save(tmp_path / "runs" / f"{run_id}-x" / "result.json")
     render([WHY], expand, runs_dir=tmp_path / "runs", results_dir=tmp_path / "results")
     for name in ("tables/why_table.md", "report.html"):
-        text = (tmp_path / "results" / name).read_text().replace("<code>", "`").replace("</code>", "`")
+        text = (
+            (tmp_path / "results" / name)
+            .read_text(encoding="utf-8")
+            .replace("<code>", "`")
+            .replace("</code>", "`")
+        )
         assert words in text
 
 

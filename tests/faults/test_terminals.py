@@ -85,7 +85,7 @@ def test_fault_24_what_cannot_be_printed_is_dropped(what: str, tmp_path: Path, t
         assert process.wait() == (0, [])
     assert_equal(contents(spec.parent), contents(whole.parent))
     for line in ("epoch 3/3: ", "finished in ", "result: "):
-        assert line in (spec.parent / "log.txt").read_text()
+        assert line in (spec.parent / "log.txt").read_text(encoding="utf-8")
     assert read_status(spec.parent) == "done"
 
 
@@ -128,10 +128,10 @@ def test_fault_24_a_terminal_is_closed(tmp_path: Path, terminal: Terminal) -> No
     assert b"epoch 1/500" in terminal.read() or position(directory)[0] == 0
     terminal.close()
     assert _wait(verb, tmp_path) == 75
-    status = json.loads((directory / "status.json").read_text())
+    status = json.loads((directory / "status.json").read_text(encoding="utf-8"))
     assert status["status"] == "preempted"
     assert position(directory) == (status["epoch"], status["step"]) > (0, 0)
-    assert "stopped at epoch " in (directory / "log.txt").read_text()
+    assert "stopped at epoch " in (directory / "log.txt").read_text(encoding="utf-8")
 
 
 @pytest.mark.dist
@@ -151,7 +151,7 @@ def test_fault_24_nohup_holds(tmp_path: Path, terminal: Terminal) -> None:
     verb.send_signal(signal.SIGTERM)  # which nobody has asked to be ignored
     assert _wait(verb, tmp_path) == 75
     assert read_status(directory) == "preempted"
-    assert "run " in (tmp_path / "nohup.out").read_text()
+    assert "run " in (tmp_path / "nohup.out").read_text(encoding="utf-8")
 
 
 def test_fault_24_a_hang_up_while_nothing_is_begun(tmp_path: Path, terminal: Terminal) -> None:
@@ -182,7 +182,7 @@ def test_an_epoch_is_told_after_it_is_saved(tmp_path: Path) -> None:
     with worker(spec, seconds_of_fsync=0.5) as process:
         deadline = time.monotonic() + 60
         log = spec.parent / "log.txt"
-        while not (log.exists() and "epoch 1/1" in log.read_text()):
+        while not (log.exists() and "epoch 1/1" in log.read_text(encoding="utf-8")):
             assert process.is_alive and time.monotonic() < deadline
             time.sleep(0.005)
         assert position(spec.parent) in ((1, 0), (0, STEPS))
