@@ -117,3 +117,8 @@ class DataConfig:
         require_at_least(self, 0, "data.", "max_skipped")
         require(self.decoder in (None, "scaled"), f"data.decoder must be scaled or null, got {self.decoder}")
         require(self.loader_timeout > 0, f"data.loader_timeout must be positive, got {self.loader_timeout}")
+
+    @property
+    def is_resized(self) -> bool:
+        """Whether a detector resizes the images; of the small scale's data every one is as large as it is to be."""
+        return not self.min_size == self.image_size == self.max_size

@@ -120,7 +120,8 @@ class Coco:
     """A train and a val split of images with boxes and masks.
 
     A batch's images are a list of (C, H, W) float32 in [0, 1], its labels a list of dictionaries: boxes (n, 4) float32,
-    x1, y1, x2, y2 in pixels; labels (n,) int64, 1 to num_classes; masks (n, H, W) uint8; image_id.
+    x1, y1, x2, y2 in pixels; labels (n,) int64, 1 to num_classes; image_id; in training masks, uint8, (n, h, w) of the
+    size that the model resizes the image to: of a large image's many instances full-size masks would take gigabytes.
 
     Args:
         config: its flip, channels, num_train and num_val are followed.
@@ -172,16 +173,20 @@ class Coco:
             ValueError: an image or a mask that cannot be read.
             RuntimeError: a loader process died or hangs.
         """
-        return self._load("train", (seed, epoch) if self._config.flip else None, steps)
+        return self._load("train", (seed, epoch), steps)
 
     def val_batches(self, steps: Sequence[Indices]) -> Batches:
-        """One batch per entry of `steps`, as they are; without crowd, which ground_truth has.
+        """One batch per entry of `steps`, as they are; without crowd, which ground_truth has, and without masks.
 
         Raises:
             ValueError: an image or a mask that cannot be read.
             RuntimeError: a loader process died or hangs.
         """
         return self._load("val", None, steps)
+
+    def val_masks(self, index: int) -> Sequence[npt.NDArray[np.uint8]]:
+        """The masks of an image of val, (H, W) each, of which one is decoded when it is asked for."""
+        return _Masks(self._files["val"], index)
 
     def ground_truth(self) -> dict[str, Any]:
         """The annotation file of val, with the images that val_batches gives and all that it says of them.
@@ -200,7 +205,7 @@ class Coco:
     def _load(self, split: str, key: tuple[int, int] | None, steps: Sequence[Indices]) -> Batches:
         images = None if self._images is None else self._images[split]
         loaded = load_pieces(
-            CocoDecoder(self._files[split], self._config.channels, key, images),
+            CocoDecoder(self._files[split], key, self._config, images),
             steps,
             num_processes=self._config.loader_workers if images is None else 0,
             timeout=self._config.loader_timeout,
@@ -219,9 +224,9 @@ class Coco:
                         {
                             "boxes": self._put(sample.boxes),
                             "labels": self._put(sample.labels),
-                            "masks": self._put(sample.masks),
                             "image_id": sample.image_id,
                         }
+                        | ({} if sample.masks is None else {"masks": self._put(sample.masks)})
                         for sample in samples
                     ],
                     indices,
@@ -229,6 +234,17 @@ class Coco:
 
     def _put(self, array: npt.NDArray[Any]) -> torch.Tensor:
         return torch.from_numpy(array).to(self._device)
+
+
+class _Masks(Sequence[npt.NDArray[np.uint8]]):
+    def __init__(self, files: CocoFiles, image: int) -> None:
+        self._files, self._image = files, image
+
+    def __len__(self) -> int:
+        return int(self._files.starts[self._image + 1] - self._files.starts[self._image])
+
+    def __getitem__(self, row: Any) -> Any:
+        return self._files.mask(self._image, range(len(self))[row])
 
 
 def _first(files: CocoFiles, usable: Indices, num: int | None, key: str) -> CocoFiles:

@@ -28,6 +28,7 @@ from gnexp.data.coco_check import (
     refuse,
     to_rle,
 )
+from gnexp.ops.resizing import nearest_pixels
 
 
 @dataclass(frozen=True)
@@ -61,25 +62,48 @@ class CocoFiles:
         own = slice(self.starts[image], self.starts[image + 1])
         return self.boxes[own], self.labels[own]
 
-    def masks(self, image: int) -> npt.NDArray[np.uint8]:
-        """Masks of an image's annotations, (n, H, W).
+    def mask(self, image: int, row: int) -> npt.NDArray[np.uint8]:
+        """The mask of one of an image's annotations, (H, W), columns first in memory.
+
+        Raises:
+            ValueError: it cannot be decoded.
+        """
+        height, width = (int(side) for side in self.sizes[image])
+        j = self.starts[image] + row
+        segmentation = json.loads(self.segmentations[self.ends[j] : self.ends[j + 1]])
+        try:
+            mask: npt.NDArray[np.uint8] = mask_api.decode(to_rle(segmentation, height, width))
+        except (ValueError, RuntimeError) as error:
+            refuse(
+                self.annotations,
+                f"annotation {self.annotation_ids[j]}",
+                f"its segmentation cannot be decoded ({first_line(error)})",
+            )
+        return mask
+
+    def masks(
+        self, image: int, size: tuple[int, int] | None = None, *, is_flipped: bool = False
+    ) -> npt.NDArray[np.uint8]:
+        """Masks of an image's annotations, (n, h, w).
+
+        Decoded one after the other, so that no more than one is as large as its image.
+
+        Args:
+            image: of the split.
+            size: h and w, for each of whose pixels the nearest one is taken; None = the image's own.
+            is_flipped: whether they are mirrored, left and right, before.
 
         Raises:
             ValueError: one that cannot be decoded.
         """
-        height, width = (int(side) for side in self.sizes[image])
-        first, last = self.starts[image], self.starts[image + 1]
-        masks = np.zeros((last - first, height, width), dtype=np.uint8)
-        for row, j in enumerate(range(first, last)):
-            segmentation = json.loads(self.segmentations[self.ends[j] : self.ends[j + 1]])
-            try:
-                masks[row] = mask_api.decode(to_rle(segmentation, height, width))
-            except (ValueError, RuntimeError) as error:
-                refuse(
-                    self.annotations,
-                    f"annotation {self.annotation_ids[j]}",
-                    f"its segmentation cannot be decoded ({first_line(error)})",
-                )
+        own = tuple(int(side) for side in self.sizes[image])
+        height, width = size or own
+        rows, columns = nearest_pixels(own[0], height), nearest_pixels(own[1], width)
+        if is_flipped:
+            columns = own[1] - 1 - columns
+        masks = np.zeros((self.starts[image + 1] - self.starts[image], height, width), dtype=np.uint8)
+        for row, kept in enumerate(masks):
+            kept[:] = self.mask(image, row)[:, columns][rows]
         return masks
 
     def choose(self, kept: npt.NDArray[np.int64]) -> CocoFiles:

@@ -9,11 +9,13 @@ import numpy as np
 import numpy.typing as npt
 from torch.utils.data import Dataset as TorchDataset
 
+from gnexp.config import DataConfig
 from gnexp.data.coco_files import CocoFiles
 from gnexp.data.dataset import Indices
 from gnexp.data.decode import read_image
 from gnexp.data.pieces import fault_of_the_machine
 from gnexp.ops import keyed
+from gnexp.ops.resizing import resized_size
 
 Pixels = npt.NDArray[np.uint8]  # (H, W), or (H, W, 3)
 
@@ -28,7 +30,7 @@ class Sample:
     pixels: npt.NDArray[np.uint8]  # (C, H, W)
     boxes: npt.NDArray[np.float32]
     labels: npt.NDArray[np.int64]
-    masks: npt.NDArray[np.uint8]
+    masks: npt.NDArray[np.uint8] | None  # in training, of the size that the image is resized to
     image_id: int
     error: str | None = None
 
@@ -38,23 +40,23 @@ class CocoDecoder(TorchDataset[list[Sample]]):
 
     Args:
         files: of the split.
-        channels: 1 (gray) or 3 (RGB).
-        key: seed and epoch of the flips; None = no flips.
+        key: seed and epoch of training's flips; None = evaluation, whose masks nobody asks for.
+        config: its channels, sizes and flip are followed.
         images: of the split, where they are in memory; None = decodes the files.
     """
 
     def __init__(
         self,
         files: CocoFiles,
-        channels: int,
         key: tuple[int, int] | None,
+        config: DataConfig,
         images: Sequence[Pixels] | None,
     ) -> None:
-        self._files, self._channels, self._key, self._images = files, channels, key, images
+        self._files, self._key, self._config, self._images = files, key, config, images
 
     def __getitem__(self, indices: Indices) -> list[Sample]:
         flips = np.zeros(len(indices), dtype=bool)
-        if self._key is not None:
+        if self._key is not None and self._config.flip:
             seed, epoch = self._key
             flips = keyed.uniform(seed, "augment", epoch, indices)[:, 0] < 0.5
         try:
@@ -64,7 +66,15 @@ class CocoDecoder(TorchDataset[list[Sample]]):
         except OSError as error:
             line = fault_of_the_machine(error, "image")
         nothing = np.empty(0, np.uint8)
-        return [Sample(nothing, nothing.astype(np.float32), nothing.astype(np.int64), nothing, 0, line)]
+        return [Sample(nothing, nothing.astype(np.float32), nothing.astype(np.int64), None, 0, line)]
+
+    def _resized(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width that the model gives an image, which its masks have already."""
+        config = self._config
+        if not config.is_resized:
+            return height, width
+        assert config.min_size is not None and config.max_size is not None, "checked when opened"
+        return resized_size(height, width, config.min_size, config.max_size)
 
     def _make(self, index: int, is_flipped: bool) -> Sample:
         files = self._files
@@ -72,15 +82,17 @@ class CocoDecoder(TorchDataset[list[Sample]]):
         height, width = pixels.shape[-2:]
         check_size(files, index, height, width)
         boxes, labels = files.target(index)
-        masks = files.masks(index)
+        masks = None
+        if self._key is not None:
+            masks = files.masks(index, self._resized(height, width), is_flipped=is_flipped)
         if is_flipped:
-            pixels, masks = pixels[:, :, ::-1], masks[:, :, ::-1]
+            pixels = pixels[:, :, ::-1]
             boxes = np.stack([width - boxes[:, 2], boxes[:, 1], width - boxes[:, 0], boxes[:, 3]], axis=1)
         return Sample(
             np.ascontiguousarray(pixels),
             boxes.copy(),
             labels.copy(),
-            np.ascontiguousarray(masks),
+            masks,
             int(files.image_ids[index]),
         )
 
@@ -89,7 +101,7 @@ class CocoDecoder(TorchDataset[list[Sample]]):
         if self._images is not None:
             pixels = self._images[index]
         else:
-            pixels = read_pixels(self._files.path(index), self._channels)
+            pixels = read_pixels(self._files.path(index), self._config.channels)
         return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
 
 

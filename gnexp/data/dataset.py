@@ -20,7 +20,7 @@ class Batch:
     # (N, C, H, W) float32, normalized; detection: (C, H, W) float32 in [0, 1] each; clips: (N, C, T, H, W), in the test
     # (views, C, T, H, W) each
     images: Any
-    labels: Any  # (N,) int64; detection: boxes, labels, masks and image_id of each
+    labels: Any  # (N,) int64; detection: boxes, labels, image_id and, in training, masks of each
     indices: Indices  # (N,) of the samples in their split
 
     def take(self, positions: Indices) -> Batch:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -20,6 +21,7 @@ from gnexp.nn.statistics import batch_norms
 
 _NUM_CONVS = 4  # of the 4conv1fc box head and of the FPN's mask head
 _FOREGROUND_SHARE = 0.25
+_MASKS_AT_ONCE = 32  # of an image's that are in floating point together
 
 Features = dict[str, torch.Tensor]
 Sizes = list[tuple[int, int]]
@@ -135,11 +137,11 @@ class RoIHeads(roi_heads.RoIHeads):  # type: ignore[misc]
         return {
             "loss_classifier": F.cross_entropy(logits, all_labels),
             "loss_box_reg": box_loss(deltas, all_labels, torch.cat(box_targets), self.box_beta),
-            "loss_mask": roi_heads.maskrcnn_loss(
+            "loss_mask": mask_loss(
                 self.mask_predictor(self.mask_head(maps)),
                 positives,
                 [target["masks"] for target in targets],
-                [target["labels"] for target in targets],
+                all_labels[all_labels > 0],
                 [found[chosen] for found, chosen in zip(matches, is_positive, strict=True)],
             ),
         }
@@ -190,6 +192,45 @@ def box_loss(deltas: torch.Tensor, labels: torch.Tensor, targets: torch.Tensor, 
     foreground = torch.where(labels > 0)[0]
     chosen = deltas.view(len(labels), -1, 4)[foreground, labels[foreground]]
     return F.smooth_l1_loss(chosen, targets[foreground], beta=beta, reduction="sum") / len(labels)
+
+
+def mask_loss(
+    logits: torch.Tensor,
+    rois: list[torch.Tensor],
+    masks: list[torch.Tensor],
+    labels: torch.Tensor,
+    matches: list[torch.Tensor],
+) -> torch.Tensor:
+    """Mean binary cross-entropy of the true class's mask, torchvision's; few masks at once become floating point.
+
+    Args:
+        logits: (R, classes, M, M), of the foreground alone.
+        rois: of each image, (R_i, 4).
+        masks: of each image's objects, (n_i, H, W).
+        labels: (R,).
+        matches: which object each RoI is of, (R_i,).
+    """
+    size = logits.shape[-1]
+    targets = [
+        roi_heads.project_masks_on_boxes(some, boxes, own, size)
+        for of_image in zip(masks, rois, matches, strict=True)
+        for some, boxes, own in _few_masks(*of_image)
+    ]
+    if not len(logits):
+        return logits.sum() * 0
+    chosen = logits[torch.arange(len(labels), device=labels.device), labels]
+    return F.binary_cross_entropy_with_logits(chosen, torch.cat(targets))
+
+
+def _few_masks(
+    masks: torch.Tensor, rois: torch.Tensor, matches: torch.Tensor
+) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+    """Masks, RoIs and matches of an image; of many masks those of some RoIs at a time."""
+    if len(masks) <= _MASKS_AT_ONCE:
+        yield masks, rois, matches
+        return
+    for some, own in zip(*(torch.split(t, _MASKS_AT_ONCE) for t in (rois, matches)), strict=True):
+        yield masks[own], some, torch.arange(len(own), device=own.device)
 
 
 def _mean_over_space() -> nn.Sequential:

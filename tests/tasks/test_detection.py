@@ -67,16 +67,16 @@ def test_ground_truth_detected_scores_100(trained: tuple[State, list[dict[str, f
                     "boxes": label["boxes"],
                     "labels": label["labels"],
                     "scores": torch.ones(len(label["labels"])),
-                    "masks": label["masks"][:, None].float(),
+                    "masks": list(map(torch.from_numpy, state.dataset.val_masks(index))),
                 }
-                for label in self.labels
+                for index, label in self.labels
             ]
 
     oracle = Oracle()
 
     def told(batches):  # type: ignore[no-untyped-def]
         for batch in batches:
-            oracle.labels = batch.labels
+            oracle.labels = list(zip(batch.indices.tolist(), batch.labels, strict=True))
             yield batch
 
     task = Detection()

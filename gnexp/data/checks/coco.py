@@ -99,7 +99,8 @@ def _inspect(files: CocoFiles, index: int) -> list[Finding]:
             width, height = image.size
         try:
             check_size(files, index, height, width)
-            files.masks(index)
+            for row in range(files.starts[index + 1] - files.starts[index]):
+                files.mask(index, row)
         except ValueError as error:
             findings.append(_finding(files.annotations, str(error)))
     return findings
