@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 from torch.utils.data import Dataset as TorchDataset
 
 from gnexp.config import DataConfig
 from gnexp.data.coco_files import CocoFiles
 from gnexp.data.dataset import Indices
-from gnexp.data.decode import read_image
+from gnexp.data.decode import orientation, read_image
 from gnexp.data.pieces import fault_of_the_machine
 from gnexp.ops import keyed
 from gnexp.ops.resizing import resized_size
 
+_ACROSS = (5, 6, 7, 8)  # orientation tags that turn a picture on its side
 Pixels = npt.NDArray[np.uint8]  # (H, W), or (H, W, 3)
 
 
@@ -30,7 +33,7 @@ class Sample:
     pixels: npt.NDArray[np.uint8]  # (C, H, W)
     boxes: npt.NDArray[np.float32]
     labels: npt.NDArray[np.int64]
-    masks: npt.NDArray[np.uint8] | None  # in training, of the size that the image is resized to
+    masks: npt.NDArray[np.uint8] | None  # in training with masks, of the size that the image is resized to
     image_id: int
     error: str | None = None
 
@@ -83,7 +86,7 @@ class CocoDecoder(TorchDataset[list[Sample]]):
         check_size(files, index, height, width)
         boxes, labels = files.target(index)
         masks = None
-        if self._key is not None:
+        if self._key is not None and self._config.masks is not False:
             masks = files.masks(index, self._resized(height, width), is_flipped=is_flipped)
         if is_flipped:
             pixels = pixels[:, :, ::-1]
@@ -111,11 +114,22 @@ def check_size(files: CocoFiles, index: int, height: int, width: int) -> None:
     Raises:
         ValueError: it has.
     """
-    if (height, width) != tuple(files.sizes[index]):
-        raise ValueError(
-            f"{files.annotations}: image {files.image_ids[index]}: {files.path(index)} has {width} x {height} "
-            f"pixels, its entry says {files.sizes[index][1]} x {files.sizes[index][0]}; mend the entry, or the file"
-        )
+    expected = tuple(int(side) for side in files.sizes[index])
+    if (height, width) == expected:
+        return
+    fix, turned = "mend the entry, or the file", ""
+    with contextlib.suppress(OSError), Image.open(files.path(index)) as image:
+        turn = orientation(image)
+        if turn in _ACROSS and (width, height) == expected:
+            turned = f" and EXIF's orientation tag {turn}, which is ignored"
+            fix = (
+                "its boxes are of the turned picture, so leave the entry as it is and store the pixels turned, without "
+                "the tag (Pillow's ImageOps.exif_transpose does)"
+            )
+    raise ValueError(
+        f"{files.annotations}: image {files.image_ids[index]}: {files.path(index)} has {width} x {height} pixels"
+        f"{turned}, its entry says {expected[1]} x {expected[0]}; {fix}"
+    )
 
 
 def read_pixels(path: str, channels: int) -> Pixels:

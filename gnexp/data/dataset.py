@@ -42,7 +42,9 @@ class Dataset(Protocol):
     """A train and a val split. Order, drop-last and evaluation sizes are the loader's business.
 
     One whose images do not all go together may also have `arrange(order, total_batch)`, which the loader then asks
-    for the order's whole total batches, and `kinds`, the number of images of each kind that goes together.
+    for the order's whole total batches, and `kinds`, the number of images of each kind that goes together. One
+    whose classes have names may have `class_names`, in the labels' order, and `category_ids`, the ids that its files
+    give them.
     """
 
     num_train: int

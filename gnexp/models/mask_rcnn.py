@@ -108,7 +108,7 @@ class PastedMasks(Sequence[torch.Tensor]):
 
 
 class MaskRCNN(GeneralizedRCNN):  # type: ignore[misc]
-    """Detects objects and their masks.
+    """Detects objects and their masks; without a mask head it is Faster R-CNN, and nothing of it has masks.
 
     In training `model(images, targets)` gives a dict of losses, in evaluation `model(images)` a dict for each image:
     boxes (n, 4) in pixels, labels (n,), scores (n,) and a sequence of n masks, (1, H, W) in [0, 1], all of the image's
@@ -164,6 +164,7 @@ def build_mask_rcnn(
     min_size: int | None,
     max_size: int | None,
     num_classes: int,
+    has_masks: bool,
 ) -> MaskRCNN:
     """A Mask R-CNN as configured, not yet initialised; arguments as build_detector's."""
     fpn_norm, box_norm, mask_norm = (
@@ -186,6 +187,7 @@ def build_mask_rcnn(
         box_norm=box_norm,
         mask_norm=mask_norm,
         last_stage=last_stage,
+        has_masks=has_masks,
     )
     transform = ImageTransform(mean, std, min_size, max_size)
     return MaskRCNN(backbone, _build_rpn(config, backbone), heads, transform)

@@ -56,6 +56,7 @@ class RoIHeads(roi_heads.RoIHeads):  # type: ignore[misc]
         box_norm: of the 4conv1fc box head's convolutions; None = a bias.
         mask_norm: of the mask head's convolutions, not of its deconvolution; None = a bias.
         last_stage: of neck=c4: the stage that box and mask share, with its number of channels.
+        has_masks: whether there is a mask head.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class RoIHeads(roi_heads.RoIHeads):  # type: ignore[misc]
         box_norm: NormFactory | None,
         mask_norm: NormFactory | None,
         last_stage: tuple[nn.Module, int] | None,
+        has_masks: bool = True,
     ) -> None:
         assert config.roi_size and config.head_width and config.rois and config.box_beta, (
             "checked by ModelConfig"
@@ -82,7 +84,9 @@ class RoIHeads(roi_heads.RoIHeads):  # type: ignore[misc]
             names = [str(level) for level in range(config.fpn_stages)]
             box_size, stage = size // 2, None
             box_head, box_channels = _box_head(config, channels, box_size, box_norm)
-            mask_head, mask_channels = _conv_stack(channels, width, mask_norm), width
+            mask_head, mask_channels = nn.Sequential(), width
+            if has_masks:
+                mask_head = _conv_stack(channels, width, mask_norm)
         super().__init__(
             MultiScaleRoIAlign(names, box_size, config.roi_samples),
             box_head,
@@ -95,9 +99,9 @@ class RoIHeads(roi_heads.RoIHeads):  # type: ignore[misc]
             score_thresh=0.05,
             nms_thresh=0.5,
             detections_per_img=config.detections,
-            mask_roi_pool=MultiScaleRoIAlign(names, size, config.roi_samples),
-            mask_head=mask_head,
-            mask_predictor=MaskRCNNPredictor(mask_channels, width, num_classes),
+            mask_roi_pool=MultiScaleRoIAlign(names, size, config.roi_samples) if has_masks else None,
+            mask_head=mask_head if has_masks else None,
+            mask_predictor=MaskRCNNPredictor(mask_channels, width, num_classes) if has_masks else None,
         )
         self.channels, self.last_stage, self.box_beta = channels, stage, config.box_beta
         self.fg_bg_sampler = KeyedSampler(config.rois, _FOREGROUND_SHARE, stream="rois")
@@ -128,21 +132,25 @@ class RoIHeads(roi_heads.RoIHeads):  # type: ignore[misc]
         maps = self._pool(self.box_roi_pool, features, rois, sizes)
         logits, deltas = self.box_predictor(self.box_head(maps))
         all_labels = torch.cat(labels)
+        found = {
+            "loss_classifier": F.cross_entropy(logits, all_labels),
+            "loss_box_reg": box_loss(deltas, all_labels, torch.cat(box_targets), self.box_beta),
+        }
+        if not self.has_mask():
+            return found
         is_positive = [of_image > 0 for of_image in labels]
         positives = [found[chosen] for found, chosen in zip(rois, is_positive, strict=True)]
         if self.last_stage is None:
             maps = self._pool(self.mask_roi_pool, features, positives, sizes)
         else:
             maps = maps[torch.cat(is_positive)]  # what the shared stage made for the boxes
-        return {
-            "loss_classifier": F.cross_entropy(logits, all_labels),
-            "loss_box_reg": box_loss(deltas, all_labels, torch.cat(box_targets), self.box_beta),
+        return found | {
             "loss_mask": mask_loss(
                 self.mask_predictor(self.mask_head(maps)),
                 positives,
                 [target["masks"] for target in targets],
                 all_labels[all_labels > 0],
-                [found[chosen] for found, chosen in zip(matches, is_positive, strict=True)],
+                [match[chosen] for match, chosen in zip(matches, is_positive, strict=True)],
             ),
         }
 
@@ -150,9 +158,11 @@ class RoIHeads(roi_heads.RoIHeads):  # type: ignore[misc]
         maps = self._pool(self.box_roi_pool, features, proposals, sizes)
         found = self.postprocess_detections(*self.box_predictor(self.box_head(maps)), proposals, sizes)
         boxes, _, labels = found
+        names = ("boxes", "scores", "labels", "masks")
+        if not self.has_mask():
+            return [dict(zip(names[:3], of_image, strict=True)) for of_image in zip(*found, strict=True)]
         maps = self._pool(self.mask_roi_pool, features, boxes, sizes)
         masks = roi_heads.maskrcnn_inference(self.mask_predictor(self.mask_head(maps)), labels)
-        names = ("boxes", "scores", "labels", "masks")
         return [dict(zip(names, of_image, strict=True)) for of_image in zip(*found, masks, strict=True)]
 
     def _pool(
@@ -174,6 +184,8 @@ class RoIHeads(roi_heads.RoIHeads):  # type: ignore[misc]
         maps = torch.zeros(num_boxes, self.channels, *pool.output_size, device="meta")
         maps = maps if self.last_stage is None else self.last_stage(maps)
         self.box_predictor(self.box_head(maps))
+        if not self.has_mask():
+            return
         maps = maps[:num_masks]
         if self.last_stage is None:
             maps = torch.zeros(num_masks, self.channels, *self.mask_roi_pool.output_size, device="meta")

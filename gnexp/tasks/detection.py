@@ -39,6 +39,7 @@ class Detection:
             max_size=data.max_size,
             num_classes=data.num_classes,
             generator=generator,
+            has_masks=data.masks is not False,
         )
 
     def trace(self, model: nn.Module, run: RunConfig, num_images: int) -> None:
@@ -55,7 +56,7 @@ class Detection:
         return 1 if run.data.is_resized else min(run.batch, _EVAL_SIZE)
 
     def step(self, model: nn.Module, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-        """The sum of RPN's, the boxes' and the masks' losses, and 0: nothing is scored in training."""
+        """The sum of RPN's, the boxes' and, if any, the masks' losses, and 0: nothing is scored in training."""
         losses: dict[str, torch.Tensor] = model(batch.images, batch.labels)
         total = torch.stack(list(losses.values())).sum()
         return total, torch.zeros((), device=total.device)
@@ -81,18 +82,17 @@ class Detection:
     def draw(self, model: nn.Module, batch: Batch, dataset: Dataset) -> Iterator[tuple[str, bytes]]:
         """Each image with what is there and what is found, side by side."""
         assert isinstance(dataset, Coco), "as in tally"
-        name_of = {category["id"]: category["name"] for category in dataset.ground_truth()["categories"]}
-        names = [name_of[category] for category in dataset.category_ids]
         for index, image, label, found in zip(
             batch.indices, batch.images, batch.labels, model(batch.images), strict=True
         ):
-            truth = {**label, "masks": dataset.val_masks(int(index))}
-            yield f"{label['image_id']:012d}.png", draw_detections(image, truth, found, names)
+            truth = {**label, "masks": dataset.val_masks(int(index))} if dataset.has_masks else label
+            yield f"{label['image_id']:012d}.png", draw_detections(image, truth, found, dataset.class_names)
 
     def combine(self, tallies: Sequence[list[Result] | str], dataset: Dataset) -> dict[str, float]:
         """COCO's averages of boxes and masks, in percent; those of sizes that no object has are left out."""
         assert isinstance(dataset, Coco), "as in tally"
-        scores = evaluate_results(dataset.ground_truth(), in_order(tallies))
+        kinds = ("bbox", "segm") if dataset.has_masks else ("bbox",)
+        scores = evaluate_results(dataset.ground_truth(), in_order(tallies), kinds)
         return {name: score for name, score in scores.items() if score is not None and not math.isnan(score)}
 
 

@@ -33,7 +33,7 @@ def draw_detections(
 
     Args:
         image: (C, H, W) in [0, 1].
-        truth: boxes (n, 4), labels (n,) from 1 and a sequence of n masks, (H, W).
+        truth: boxes (n, 4), labels (n,) from 1 and, where there are any, a sequence of n masks, (H, W).
         found: the same with scores (n,), masks (1, H, W) in [0, 1].
         names: of label 1, 2, ...
     """
@@ -54,9 +54,9 @@ def _draw(
     """The image with some rows of the objects; of masks as large as it never more than one at once."""
     pixels = (image.detach().cpu().expand(3, -1, -1).permute(1, 2, 0).numpy() * 255).round()
     colors = [_COLORS[i % len(_COLORS)] for i in range(len(rows))]
-    for row, color in zip(rows[::-1], colors[::-1], strict=True):
-        mask = torch.as_tensor(objects["masks"][row]).detach().float().cpu()
-        is_its = mask.reshape(image.shape[1:]).numpy() >= 0.5
+    for row, color in zip(rows[::-1], colors[::-1], strict=True) if "masks" in objects else ():
+        mask = torch.as_tensor(objects["masks"][row]).detach() >= 0.5
+        is_its = np.nonzero(mask.reshape(image.shape[1:]).cpu().numpy())
         pixels[is_its] = 0.5 * pixels[is_its] + 0.5 * np.array(color)
     factor = max(1, _WIDTH // image.shape[2])
     size = (image.shape[2] * factor, image.shape[1] * factor)
