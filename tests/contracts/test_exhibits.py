@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from gnexp import compose
 from gnexp.exhibits import load_exhibits
 from gnexp.experiments.report.cells import cell_key
 from gnexp.experiments.report.exhibit import Exhibit, Key

@@ -17,7 +17,6 @@ from gnexp.data.coco_files import CocoFiles, read_coco
 from gnexp.data.coco_json import Faults
 from gnexp.data.coco_pieces import check_size
 from gnexp.data.dataset import Indices
-from gnexp.data.folders import list_folder
 from gnexp.data.remarks import remarks_heard
 
 
