@@ -45,13 +45,15 @@ class DataConfig:
     # faster for large files; None = whole
     decoder: str | None = science_field(None)
     # imagefolder, clips: skip = another stands in for a training image or video that cannot be read, and a video of val
-    # is left out; None or fail = the run ends
+    # is left out; coco: skip = odd entries are cut to their image, mended or left out; None or fail = the run ends
     on_error: str | None = science_field(None)
     # on_error=skip: what is skipped at most; None = 100
     max_skipped: int | None = science_field(None)
     # coco kinds: the model resizes an image's shorter side to min_size, unless its longer one would pass max_size
     min_size: int | None = science_field(None)
     max_size: int | None = science_field(None)
+    # coco kinds: false = masks are not read, and the detector has no mask head: Faster R-CNN; None or true = they are
+    masks: bool | None = science_field(None)
     sha256: str | None = science_field(None)  # of generated images; checked when they are made
     root: str | None = hardware_field(None)
     loader_workers: int = hardware_field(2)  # decoding processes; in-memory data uses none
@@ -115,5 +117,12 @@ class DataConfig:
             f"data.max_skipped is for data.on_error=skip, got {self.max_skipped}",
         )
         require_at_least(self, 0, "data.", "max_skipped")
+        if self.masks:
+            object.__setattr__(self, "masks", None)  # likewise
         require(self.decoder in (None, "scaled"), f"data.decoder must be scaled or null, got {self.decoder}")
         require(self.loader_timeout > 0, f"data.loader_timeout must be positive, got {self.loader_timeout}")
+
+    @property
+    def is_resized(self) -> bool:
+        """Whether a detector resizes the images; of the small scale's data every one is as large as it is to be."""
+        return not self.min_size == self.image_size == self.max_size

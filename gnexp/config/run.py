@@ -103,6 +103,8 @@ class RunConfig:
         }
         if "box_norm" in wanted and self.model.box_head != "4conv1fc":
             wanted["box_norm"] = "none"  # linear layers have none
+        if self.data.masks is False:
+            wanted["mask_norm"] = "none"  # there is no mask head
         for name, value in wanted.items():
             require(
                 value is not None,

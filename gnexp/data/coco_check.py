@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Container, Mapping
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from faster_coco_eval.core import mask as mask_api
 
-Entry = dict[str, Any]
-_SLACK = 1.0  # pixels by which rounding may put a box or a polygon outside its image
+from gnexp.data.coco_json import FIX, Entry, is_integer, is_number, refuse
+
+SLACK = 1.0  # pixels by which rounding may put a box or a polygon outside its image
+BOXES_ALONE = "data.masks=false for boxes alone"
 
 
 def to_rle(segmentation: Any, height: int, width: int) -> dict[str, Any]:
@@ -22,47 +25,55 @@ def to_rle(segmentation: Any, height: int, width: int) -> dict[str, Any]:
     return rle
 
 
-def read_ids(path: Path, entries: list[Any], what: str) -> list[int]:
-    """The ids of a list's entries.
-
-    Raises:
-        ValueError: one that is no whole number, or there twice.
-    """
-    ids: dict[int, None] = {}  # in order
-    for place, entry in enumerate(entries):
-        number: Any = entry.get("id") if isinstance(entry, dict) else None
-        if not _is_integer(number):
-            refuse(path, f"{what} at place {place}", f"its id must be a whole number, got {number!r}")
-        if number in ids:
-            refuse(path, f"{what} {number}", "is there twice")
-        ids[number] = None
-    return list(ids)
+def is_below(name: Any) -> bool:
+    """Whether a file_name names a file of the image folder or of a folder in it, and could name none outside."""
+    if not isinstance(name, str) or any(character in name for character in "\\\0"):
+        return False
+    return all(part not in ("", ".", "..") for part in name.split("/"))
 
 
-def check_image(path: Path, image_id: int, image: Entry, files: dict[str, int], folder: Path) -> None:
+def check_image(path: Path, image_id: int, image: Entry, files: Container[str], folder: Path) -> None:
     """Refuses an image whose name could lead out of the folder, that is not there or has no size.
 
     Args:
         path: of the annotation file.
         image_id: of the image.
         image: its entry.
-        files: what the folder holds, by name.
+        files: what the folder and the folders in it hold, by name.
         folder: of the images.
 
     Raises:
-        ValueError: what is wrong first.
+        EntryError: what is wrong first.
     """
     what, name = f"image {image_id}", image.get("file_name")
-    if not isinstance(name, str) or not name or name in (".", "..") or any(c in name for c in "/\\\0"):
-        refuse(path, what, f"file_name must be the plain name of a file in {folder.name}/, got {name!r}")
+    if not isinstance(name, str) or not is_below(name):
+        refuse(path, what, f"file_name must be the name of a file below {folder.name}/, got {name!r}")
     if name not in files:
-        refuse(path, what, f"its file {folder / name} is missing", "put it there, or remove the entry")
+        refuse(
+            path, what, f"its file {folder / name} is missing", "put it there, or remove the entry, or give "
+            "data.on_error=skip"
+        )  # fmt: skip
     for side in ("height", "width"):
-        if not _is_integer(image.get(side)) or image[side] < 1:
-            refuse(path, what, f"{side} must be a number of pixels, got {image.get(side)!r}")
+        if not is_integer(image.get(side)) or image[side] < 1:
+            refuse(path, what, f"{side} must be a whole number of pixels, got {image.get(side)!r}")
 
 
-def check_annotation(path: Path, what: str, entry: Entry, image: Entry) -> None:
+def check_ids(
+    path: Path, what: str, entry: Entry, images: Container[int], categories: Mapping[int, int]
+) -> None:
+    """Refuses an annotation of an image or a category that the file does not have.
+
+    Raises:
+        EntryError: it is.
+    """
+    image_id, category_id = entry.get("image_id"), entry.get("category_id")
+    if not is_integer(image_id) or image_id not in images:
+        refuse(path, what, f"image_id is {image_id!r}, which no image has")
+    if not is_integer(category_id) or category_id not in categories:
+        refuse(path, what, f"category_id is {category_id!r}, which no category has")
+
+
+def check_annotation(path: Path, what: str, entry: Entry, image: Entry, *, has_masks: bool) -> None:
     """Refuses a box, an area, a crowd flag or a segmentation that is none, or not of its image.
 
     Args:
@@ -70,84 +81,90 @@ def check_annotation(path: Path, what: str, entry: Entry, image: Entry) -> None:
         what: the annotation.
         entry: the annotation's.
         image: its image's.
+        has_masks: whether segmentations are looked at.
 
     Raises:
-        ValueError: what is wrong first.
+        EntryError: what is wrong first.
     """
     _check_box(path, what, entry, image)
-    _check_segmentation(path, what, entry.get("segmentation"), image)
+    if has_masks:
+        check_segmentation(path, what, entry.get("segmentation"), image)
+
+
+def is_box(box: Any) -> bool:
+    """Whether a value is COCO's x, y, width and height."""
+    return isinstance(box, list) and len(box) == 4 and all(map(is_number, box)) and min(box[2:]) >= 0
+
+
+def is_polygon(polygon: Any) -> bool:
+    """Whether a value is the corners of a polygon, x and y in turn."""
+    return (
+        isinstance(polygon, list)
+        and len(polygon) >= 6
+        and len(polygon) % 2 == 0
+        and all(map(is_number, polygon))
+    )
+
+
+def is_area(area: Any) -> bool:
+    """Whether a value is a number of pixels."""
+    return is_number(area) and area >= 0
+
+
+def is_within(left: float, top: float, right: float, bottom: float, image: Entry) -> bool:
+    """Whether a rectangle lies in its image but for rounding."""
+    return min(left, top) >= -SLACK and right <= image["width"] + SLACK and bottom <= image["height"] + SLACK
 
 
 def _check_box(path: Path, what: str, entry: Entry, image: Entry) -> None:
     box = entry.get("bbox")
-    if not isinstance(box, list) or len(box) != 4 or not all(map(_is_number, box)) or min(box[2:]) < 0:
+    if not is_box(box):
         refuse(path, what, f"bbox must be [x, y, width, height] in pixels, got {box}")
-    x, y, width, height = box
-    is_inside = min(x, y) >= -_SLACK and (
-        x + width <= image["width"] + _SLACK and y + height <= image["height"] + _SLACK
-    )
-    if not is_inside:
+    x, y, width, height = entry["bbox"]
+    if not is_within(x, y, x + width, y + height, image):
         size = f"{image['width']} x {image['height']}"
         refuse(path, what, f"bbox {box} reaches outside image {image['id']}, which has {size} pixels")
-    if not _is_number(entry.get("area")) or entry["area"] < 0:
+    if not is_area(entry.get("area")):
         refuse(path, what, f"area must be a number of pixels, got {entry.get('area')!r}")
     if entry.get("iscrowd", 0) not in (0, 1):
         refuse(path, what, f"iscrowd must be 0 or 1, got {entry['iscrowd']!r}")
 
 
-def _check_segmentation(path: Path, what: str, segmentation: Any, image: Entry) -> None:
+def check_segmentation(path: Path, what: str, segmentation: Any, image: Entry) -> None:
+    """Refuses a segmentation that is no mask of its image; raises as check_annotation does."""
     height, width = image["height"], image["width"]
     if isinstance(segmentation, dict):
         counts = segmentation.get("counts")
         if segmentation.get("size") != [height, width]:
-            refuse(path, what, f"segmentation's size must be its image's {[height, width]}")
+            got = segmentation.get("size")
+            refuse(path, what, f"segmentation's size must be its image's {[height, width]}, got {got}")
         try:
             assert isinstance(counts, (str, list))
             if isinstance(counts, list):
-                assert all(_is_integer(count) and count >= 0 for count in counts)
+                assert all(is_integer(count) and count >= 0 for count in counts)
                 assert sum(counts) == height * width
             mask_api.area(to_rle(segmentation, height, width))
         except (AssertionError, ValueError, RuntimeError, UnicodeError):
             refuse(path, what, "segmentation's counts are no run lengths of its image")
     elif not isinstance(segmentation, list) or not segmentation:
-        refuse(path, what, "segmentation must be polygons or run lengths, got none")
+        reason = f"segmentation must be polygons or run lengths, got {segmentation!r}"
+        refuse(path, what, reason, f"{FIX}, or {BOXES_ALONE}")
     else:
         for polygon in segmentation:
-            _check_polygon(path, what, polygon, height, width)
+            _check_polygon(path, what, polygon, image)
 
 
-def _check_polygon(path: Path, what: str, polygon: Any, height: int, width: int) -> None:
-    if (
-        not isinstance(polygon, list)
-        or len(polygon) < 6
-        or len(polygon) % 2
-        or not all(map(_is_number, polygon))
-    ):
-        refuse(path, what, "a polygon must be [x, y, x, y, ...] of at least 3 points")
+def _check_polygon(path: Path, what: str, polygon: Any, image: Entry) -> None:
+    if not is_polygon(polygon):
+        refuse(path, what, f"a polygon must be [x, y, x, y, ...] of at least 3 points, got {_short(polygon)}")
     across, down = polygon[::2], polygon[1::2]
-    if min(min(across), min(down)) < -_SLACK or max(across) > width + _SLACK or max(down) > height + _SLACK:
+    if not is_within(min(across), min(down), max(across), max(down), image):
         # Not only wrong: the mask API walks along each edge, however long.
-        refuse(path, what, f"a polygon reaches outside its image, which has {width} x {height} pixels")
+        reach = [min(across), min(down), max(across), max(down)]
+        size = f"{image['width']} x {image['height']}"
+        refuse(path, what, f"a polygon of {reach} reaches outside its image, which has {size} pixels")
 
 
-def _is_number(value: Any) -> bool:
-    return type(value) in (int, float) and abs(value) < 1e9
-
-
-def _is_integer(value: Any) -> bool:
-    return type(value) is int and abs(value) < 2**62
-
-
-def no_number(name: str) -> NoReturn:
-    """For json: NaN and Infinity are none of its numbers."""
-    raise ValueError(f"{name}, which is no number")
-
-
-def first_line(error: Exception) -> str:
-    """What an error says, short."""
-    return str(error).split("\n")[0] or type(error).__name__
-
-
-def refuse(path: Path, what: str, reason: str, fix: str = "mend or remove it") -> NoReturn:
-    """Raises the one line: file, entry, what is wrong with it, what to do."""
-    raise ValueError(f"{path}: {what}: {reason}; {fix}")
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

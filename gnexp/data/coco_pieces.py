@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 from torch.utils.data import Dataset as TorchDataset
 
+from gnexp.config import DataConfig
 from gnexp.data.coco_files import CocoFiles
 from gnexp.data.dataset import Indices
-from gnexp.data.decode import read_image
+from gnexp.data.decode import orientation, read_image
 from gnexp.data.pieces import fault_of_the_machine
 from gnexp.ops import keyed
+from gnexp.ops.resizing import resized_size
 
+_ACROSS = (5, 6, 7, 8)  # orientation tags that turn a picture on its side
 Pixels = npt.NDArray[np.uint8]  # (H, W), or (H, W, 3)
 
 
@@ -28,7 +33,7 @@ class Sample:
     pixels: npt.NDArray[np.uint8]  # (C, H, W)
     boxes: npt.NDArray[np.float32]
     labels: npt.NDArray[np.int64]
-    masks: npt.NDArray[np.uint8]
+    masks: npt.NDArray[np.uint8] | None  # in training with masks, of the size that the image is resized to
     image_id: int
     error: str | None = None
 
@@ -38,23 +43,23 @@ class CocoDecoder(TorchDataset[list[Sample]]):
 
     Args:
         files: of the split.
-        channels: 1 (gray) or 3 (RGB).
-        key: seed and epoch of the flips; None = no flips.
+        key: seed and epoch of training's flips; None = evaluation, whose masks nobody asks for.
+        config: its channels, sizes and flip are followed.
         images: of the split, where they are in memory; None = decodes the files.
     """
 
     def __init__(
         self,
         files: CocoFiles,
-        channels: int,
         key: tuple[int, int] | None,
+        config: DataConfig,
         images: Sequence[Pixels] | None,
     ) -> None:
-        self._files, self._channels, self._key, self._images = files, channels, key, images
+        self._files, self._key, self._config, self._images = files, key, config, images
 
     def __getitem__(self, indices: Indices) -> list[Sample]:
         flips = np.zeros(len(indices), dtype=bool)
-        if self._key is not None:
+        if self._key is not None and self._config.flip:
             seed, epoch = self._key
             flips = keyed.uniform(seed, "augment", epoch, indices)[:, 0] < 0.5
         try:
@@ -64,7 +69,15 @@ class CocoDecoder(TorchDataset[list[Sample]]):
         except OSError as error:
             line = fault_of_the_machine(error, "image")
         nothing = np.empty(0, np.uint8)
-        return [Sample(nothing, nothing.astype(np.float32), nothing.astype(np.int64), nothing, 0, line)]
+        return [Sample(nothing, nothing.astype(np.float32), nothing.astype(np.int64), None, 0, line)]
+
+    def _resized(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width that the model gives an image, which its masks have already."""
+        config = self._config
+        if not config.is_resized:
+            return height, width
+        assert config.min_size is not None and config.max_size is not None, "checked when opened"
+        return resized_size(height, width, config.min_size, config.max_size)
 
     def _make(self, index: int, is_flipped: bool) -> Sample:
         files = self._files
@@ -72,15 +85,17 @@ class CocoDecoder(TorchDataset[list[Sample]]):
         height, width = pixels.shape[-2:]
         check_size(files, index, height, width)
         boxes, labels = files.target(index)
-        masks = files.masks(index)
+        masks = None
+        if self._key is not None and self._config.masks is not False:
+            masks = files.masks(index, self._resized(height, width), is_flipped=is_flipped)
         if is_flipped:
-            pixels, masks = pixels[:, :, ::-1], masks[:, :, ::-1]
+            pixels = pixels[:, :, ::-1]
             boxes = np.stack([width - boxes[:, 2], boxes[:, 1], width - boxes[:, 0], boxes[:, 3]], axis=1)
         return Sample(
             np.ascontiguousarray(pixels),
             boxes.copy(),
             labels.copy(),
-            np.ascontiguousarray(masks),
+            masks,
             int(files.image_ids[index]),
         )
 
@@ -89,7 +104,7 @@ class CocoDecoder(TorchDataset[list[Sample]]):
         if self._images is not None:
             pixels = self._images[index]
         else:
-            pixels = read_pixels(self._files.path(index), self._channels)
+            pixels = read_pixels(self._files.path(index), self._config.channels)
         return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
 
 
@@ -99,11 +114,22 @@ def check_size(files: CocoFiles, index: int, height: int, width: int) -> None:
     Raises:
         ValueError: it has.
     """
-    if (height, width) != tuple(files.sizes[index]):
-        raise ValueError(
-            f"{files.annotations}: image {files.image_ids[index]}: {files.path(index)} has {width} x {height} "
-            f"pixels, its entry says {files.sizes[index][1]} x {files.sizes[index][0]}; mend the entry, or the file"
-        )
+    expected = tuple(int(side) for side in files.sizes[index])
+    if (height, width) == expected:
+        return
+    fix, turned = "mend the entry, or the file", ""
+    with contextlib.suppress(OSError), Image.open(files.path(index)) as image:
+        turn = orientation(image)
+        if turn in _ACROSS and (width, height) == expected:
+            turned = f" and EXIF's orientation tag {turn}, which is ignored"
+            fix = (
+                "its boxes are of the turned picture, so leave the entry as it is and store the pixels turned, without "
+                "the tag (Pillow's ImageOps.exif_transpose does)"
+            )
+    raise ValueError(
+        f"{files.annotations}: image {files.image_ids[index]}: {files.path(index)} has {width} x {height} pixels"
+        f"{turned}, its entry says {expected[1]} x {expected[0]}; {fix}"
+    )
 
 
 def read_pixels(path: str, channels: int) -> Pixels:

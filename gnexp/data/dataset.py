@@ -20,7 +20,7 @@ class Batch:
     # (N, C, H, W) float32, normalized; detection: (C, H, W) float32 in [0, 1] each; clips: (N, C, T, H, W), in the test
     # (views, C, T, H, W) each
     images: Any
-    labels: Any  # (N,) int64; detection: boxes, labels, masks and image_id of each
+    labels: Any  # (N,) int64; detection: boxes, labels, image_id and, in training, masks of each
     indices: Indices  # (N,) of the samples in their split
 
     def take(self, positions: Indices) -> Batch:
@@ -42,7 +42,9 @@ class Dataset(Protocol):
     """A train and a val split. Order, drop-last and evaluation sizes are the loader's business.
 
     One whose images do not all go together may also have `arrange(order, total_batch)`, which the loader then asks
-    for the order's whole total batches, and `kinds`, the number of images of each kind that goes together.
+    for the order's whole total batches, and `kinds`, the number of images of each kind that goes together. One
+    whose classes have names may have `class_names`, in the labels' order, and `category_ids`, the ids that its files
+    give them.
     """
 
     num_train: int

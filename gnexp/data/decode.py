@@ -23,6 +23,8 @@ from PIL import Image, UnidentifiedImageError
 from gnexp.data.remarks import FileWarning, c_heard, remarks_heard
 from gnexp.names import shown
 
+_MOST_PIXELS = 1 << 22  # of a resized image; of a larger one, which is very long, only what is kept is made
+_ORIENTATION = 0x0112  # EXIF's tag
 NUM_CROP_DRAWS = 23  # flip, two for each of 10 tries, then the corner
 Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels
 _T = TypeVar("_T")
@@ -153,12 +155,36 @@ def center_crop(path: str, shorter_side: int, size: int, *, is_scaled: bool = Fa
     shorter = min(width, height)
     width, height = shorter_side * width // shorter, shorter_side * height // shorter
     left, top = round((width - size) / 2), round((height - size) / 2)
+    if height * width > _MOST_PIXELS:
+        return _resize_part(whole, height, width, left, top, size)
     return resize(whole, height, width)[:, top : top + size, left : left + size]
+
+
+def _resize_part(
+    pixels: torch.Tensor, height: int, width: int, left: int, top: int, size: int
+) -> torch.Tensor:
+    """A square of the resized image, to the bit, without the rest of it: one side after the other, as torch does.
+
+    Of 1 x 4000 pixels the whole would be 256 x 1,024,000.
+    """
+    across = resize(pixels, pixels.shape[1], width)[:, :, left : left + size]
+    parts = torch.split(across, max(1, _MOST_PIXELS // height), dim=2)
+    # Copies, since a view would keep the rest in memory.
+    kept = [resize(part, height, part.shape[2])[:, top : top + size].clone() for part in parts]
+    return torch.cat(kept, dim=2)
 
 
 def resize(pixels: torch.Tensor, height: int, width: int) -> torch.Tensor:
     """Bicubic and antialiased, in 8 bits: (3, H, W) -> (3, height, width)."""
     return F.interpolate(pixels[None], (height, width), mode="bicubic", antialias=True)[0]
+
+
+def orientation(image: Image.Image) -> int:
+    """An image's EXIF tag of how it is to be turned when it is shown; 1 = as stored."""
+    turn: object = 1
+    with contextlib.suppress(Exception):  # damaged tags harm nobody who ignores them
+        turn = image.getexif().get(_ORIENTATION, 1)
+    return turn if isinstance(turn, int) else 1
 
 
 # Too many open files, no memory, a disk or a network that fails.

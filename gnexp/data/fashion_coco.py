@@ -58,7 +58,7 @@ def open_fashion_coco(config: DataConfig, device: torch.device) -> Coco:
 
 
 def _open_folder(config: DataConfig, device: torch.device, folder: Path) -> Coco:
-    files = {split: read_split(folder, split) for split in SPLITS}
+    files = {split: read_split(folder, split, config) for split in SPLITS}
     images = {
         split: [read_pixels(own.path(i), 1) for i in range(len(own.names))] for split, own in files.items()
     }

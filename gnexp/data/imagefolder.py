@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -51,6 +52,7 @@ class ImageFolder:
         self._val = val.first(config.num_val, "data.num_val")
         self.num_train, self.num_val = len(self._train.labels), len(self._val.labels)
         self.notes = file_notes(config, root, train, val, "images")
+        self.class_names = tuple(map(os.fsdecode, train.classes))
         self.skipped: dict[str, str] = {}
         self._config, self._device = config, device
         self._mean = torch.tensor(config.mean, device=device).view(1, -1, 1, 1)

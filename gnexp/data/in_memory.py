@@ -26,7 +26,7 @@ _OF_IMAGE_FILES = (
     "on_error",
     "max_skipped",
 )
-SIZES = ("min_size", "max_size")  # keys of detection alone
+SIZES = ("min_size", "max_size", "masks")  # keys of detection alone
 CLIPS = ("train_resize", "clip_length", "clip_span", "num_clips", "test_crop")  # of videos alone
 
 
@@ -130,18 +130,21 @@ def augment(images: torch.Tensor, draws: npt.NDArray[np.float64], *, flip: bool,
     return planes.view(images.shape)
 
 
-def check_settings(config: DataConfig, *, needed: Mapping[str, int], foreign: Sequence[str]) -> None:
+def check_settings(
+    config: DataConfig, *, needed: Mapping[str, int], foreign: Sequence[str], own: Sequence[str] = ()
+) -> None:
     """Refuses what a kind cannot follow: a setting that were ignored would name another run and compute the same one.
 
     Args:
         config: of the data set.
         needed: the only value that the kind takes, by key.
         foreign: keys that the kind does not have, beside those of image files and of videos.
+        own: those of these that it has.
 
     Raises:
         ValueError: another value than the needed one, or one for a foreign key.
     """
-    refuse_keys(config, (*_OF_IMAGE_FILES, *CLIPS, *foreign))
+    refuse_keys(config, (key for key in (*_OF_IMAGE_FILES, *CLIPS, *foreign) if key not in own))
     for key, only in needed.items():
         value = getattr(config, key)
         if value != only:

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from gnexp.config import RunConfig, from_dict, science
+from gnexp.data.dataset import Dataset
 from gnexp.data.pieces import DEFAULT_MAX_SKIPPED
 from gnexp.data.remarks import file_warnings
 from gnexp.engine.checkpoint import Checkpoints, load_tensors, save_tensors
@@ -28,11 +29,11 @@ from gnexp.experiments.lock import locked
 from gnexp.experiments.result import DIVERGED, FINISHED, RESULT, WEIGHTS, Result, load_result
 from gnexp.experiments.screen import Screen
 from gnexp.experiments.status import DONE, PREEMPTED, RUNNING, Status
-from gnexp.files import remove_leftovers
+from gnexp.files import remove_leftovers, write_json
 from gnexp.names import read_reasons, shown, stored, write_reasons
 from gnexp.signals import Stopper, StopRequest
 
-CHECKPOINTS, SKIPPED = "checkpoints", "skipped.jsonl"
+CHECKPOINTS, SKIPPED, CLASSES = "checkpoints", "skipped.jsonl", "classes.json"
 _OLD_SKIPPED = "skipped.txt"  # of a run that an earlier gnexp began: name, tab, reason
 
 
@@ -122,6 +123,8 @@ class _Session:
         first = self.processes.is_first
         with Journal(self.directory, done_epochs=state.epoch) if first else _NO_JOURNAL as journal:
             env = journal.add_env(describe(self.run, state.device, commit())) if journal else []
+            if journal and (classes := classes_of(state.dataset)):
+                write_json(self.directory / CLASSES, classes)
             screen.start(self.run, state)
             self._say_status(RUNNING)
             outcome, last_words = FINISHED, ""
@@ -194,8 +197,8 @@ class _Session:
             listed = known | found
             write_reasons(path, listed)
             self.screen.warn(
-                f"{len(listed)} file(s) cannot be read, others stand in for those of training, and those of val are "
-                f"left out of the score: see {path} "
+                f"{len(listed)} file(s) or entries cannot be used as they are; others stand in for unreadable files of "
+                f"training, and what is left out of val is not in the score: see {path} "
                 f"(new: {shown(min(new))})"
             )
         most = DEFAULT_MAX_SKIPPED if self.run.data.max_skipped is None else self.run.data.max_skipped
@@ -307,6 +310,14 @@ def commit() -> dict[str, Any]:
         }
     except (OSError, subprocess.SubprocessError):
         return {"commit": "unknown", "dirty": None}
+
+
+def classes_of(dataset: Dataset) -> dict[str, Any]:
+    """What classes.json says: the names in the labels' order and, of COCO's sets, the ids that the files give them."""
+    names, ids = (getattr(dataset, key, None) for key in ("class_names", "category_ids"))
+    if names is None:
+        return {}
+    return {"class_names": list(names)} | ({} if ids is None else {"category_ids": list(ids)})
 
 
 def _reported(series: list[dict[str, Any]], report_epochs: int) -> dict[str, float]:

@@ -61,6 +61,7 @@ def build_detector(
     max_size: int | None,
     num_classes: int,
     generator: torch.Generator,
+    has_masks: bool = True,
 ) -> MaskRCNN:
     """Builds and initialises a detector.
 
@@ -77,6 +78,7 @@ def build_detector(
         max_size: pixels of the longer side at most.
         num_classes: without the background.
         generator: of all weights.
+        has_masks: whether it has a mask head; without one it is Faster R-CNN.
 
     Raises:
         ValueError: another kind, or a norm that cannot be had on a layer.
@@ -95,6 +97,7 @@ def build_detector(
         min_size=min_size,
         max_size=max_size,
         num_classes=num_classes,
+        has_masks=has_masks,
     )
     name_norms(model)
     _initialize((module for part in model.classifier_parts() for module in part.modules()), config, generator)

@@ -16,12 +16,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
 from torchvision.models.detection.image_list import ImageList
+from torchvision.models.detection.roi_heads import paste_masks_in_image
 from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
-from torchvision.models.detection.transform import GeneralizedRCNNTransform
+from torchvision.models.detection.transform import GeneralizedRCNNTransform, resize_boxes
 
 from gnexp.config import ModelConfig
 from gnexp.models.backbone import Backbone, num_channels
@@ -29,6 +31,7 @@ from gnexp.models.resnet import build_resnet
 from gnexp.models.roi_heads import RoIHeads
 from gnexp.nn.norms import NormFactory, place_norm
 from gnexp.nn.sampler import KeyedSampler
+from gnexp.ops.resizing import resized_size
 
 _ASPECT_RATIOS = (0.5, 1.0, 2.0)
 _DIVISIBLE = 32  # padded images' sides are multiples: the strides of all maps divide them
@@ -61,19 +64,56 @@ class ImageTransform(GeneralizedRCNNTransform):  # type: ignore[misc]
         self.is_resizing = min_size is not None
 
     def resize(self, image: torch.Tensor, target: Any = None) -> tuple[torch.Tensor, Any]:
-        return super().resize(image, target) if self.is_resizing else (image, target)
+        """An image, (C, H, W), and what is in it at the size that it is trained at, which masks may have already."""
+        if not self.is_resizing:
+            return image, target
+        before = (image.shape[-2], image.shape[-1])
+        size = resized_size(*before, self.min_size[0], self.max_size)
+        image = F.interpolate(image[None], size, mode="bilinear", align_corners=False)[0]
+        if target is not None:
+            target["boxes"] = resize_boxes(target["boxes"], before, size)
+            if "masks" in target and target["masks"].shape[-2:] != size:
+                target["masks"] = F.interpolate(target["masks"][:, None].float(), size)[:, 0].byte()
+        return image, target
 
-    def torch_choice(self, sizes: list[int]) -> int:
-        (size,) = sizes  # torchvision draws one of several, by the global random state
-        return size
+    def postprocess(self, result: Any, image_shapes: Any, original_image_sizes: Any) -> Any:
+        """Detections on each image's own pixels; masks become that large only when one is asked for."""
+        masks = [found.pop("masks", None) for found in result]  # of no image in training
+        result = super().postprocess(result, image_shapes, original_image_sizes)
+        for found, small, size in zip(result, masks, original_image_sizes, strict=False):
+            if small is not None:
+                found["masks"] = PastedMasks(small, found["boxes"], size)
+        return result
+
+
+class PastedMasks(Sequence[torch.Tensor]):
+    """Masks of detections, (1, H, W) each, in [0, 1]: a hundred of a large image would take gigabytes at once.
+
+    Args:
+        small: as the mask head gives them, (n, 1, M, M).
+        boxes: where they belong, (n, 4) in pixels.
+        size: H and W of the image.
+    """
+
+    def __init__(self, small: torch.Tensor, boxes: torch.Tensor, size: tuple[int, int]) -> None:
+        self._small, self._boxes, self._size = small, boxes, size
+
+    def __len__(self) -> int:
+        return len(self._small)
+
+    def __getitem__(self, row: Any) -> Any:
+        own = range(len(self))[row]  # so that what iterates ends
+        small, box = self._small[own : own + 1], self._boxes[own : own + 1]
+        return paste_masks_in_image(small, box, self._size)[0]
 
 
 class MaskRCNN(GeneralizedRCNN):  # type: ignore[misc]
-    """Detects objects and their masks.
+    """Detects objects and their masks; without a mask head it is Faster R-CNN, and nothing of it has masks.
 
     In training `model(images, targets)` gives a dict of losses, in evaluation `model(images)` a dict for each image:
-    boxes (n, 4) in pixels, labels (n,), scores (n,), masks (n, 1, H, W) in [0, 1], all of the image's own size.
-    Images are (C, H, W) in [0, 1]; targets have boxes (n, 4), labels (n,) from 1, and masks (n, H, W).
+    boxes (n, 4) in pixels, labels (n,), scores (n,) and a sequence of n masks, (1, H, W) in [0, 1], all of the image's
+    own size. Images are (C, H, W) in [0, 1]; targets have boxes (n, 4), labels (n,) from 1, and masks (n, H, W), of the
+    image's size or of the one that it is resized to.
 
     A (N, C, H, W) tensor on the meta device runs shapes alone, and gives nothing.
     """
@@ -124,6 +164,7 @@ def build_mask_rcnn(
     min_size: int | None,
     max_size: int | None,
     num_classes: int,
+    has_masks: bool,
 ) -> MaskRCNN:
     """A Mask R-CNN as configured, not yet initialised; arguments as build_detector's."""
     fpn_norm, box_norm, mask_norm = (
@@ -146,6 +187,7 @@ def build_mask_rcnn(
         box_norm=box_norm,
         mask_norm=mask_norm,
         last_stage=last_stage,
+        has_masks=has_masks,
     )
     transform = ImageTransform(mean, std, min_size, max_size)
     return MaskRCNN(backbone, _build_rpn(config, backbone), heads, transform)

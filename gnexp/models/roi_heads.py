@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -20,6 +21,7 @@ from gnexp.nn.statistics import batch_norms
 
 _NUM_CONVS = 4  # of the 4conv1fc box head and of the FPN's mask head
 _FOREGROUND_SHARE = 0.25
+_MASKS_AT_ONCE = 32  # of an image's that are in floating point together
 
 Features = dict[str, torch.Tensor]
 Sizes = list[tuple[int, int]]
@@ -54,6 +56,7 @@ class RoIHeads(roi_heads.RoIHeads):  # type: ignore[misc]
         box_norm: of the 4conv1fc box head's convolutions; None = a bias.
         mask_norm: of the mask head's convolutions, not of its deconvolution; None = a bias.
         last_stage: of neck=c4: the stage that box and mask share, with its number of channels.
+        has_masks: whether there is a mask head.
     """
 
     def __init__(
@@ -65,6 +68,7 @@ class RoIHeads(roi_heads.RoIHeads):  # type: ignore[misc]
         box_norm: NormFactory | None,
         mask_norm: NormFactory | None,
         last_stage: tuple[nn.Module, int] | None,
+        has_masks: bool = True,
     ) -> None:
         assert config.roi_size and config.head_width and config.rois and config.box_beta, (
             "checked by ModelConfig"
@@ -80,7 +84,9 @@ class RoIHeads(roi_heads.RoIHeads):  # type: ignore[misc]
             names = [str(level) for level in range(config.fpn_stages)]
             box_size, stage = size // 2, None
             box_head, box_channels = _box_head(config, channels, box_size, box_norm)
-            mask_head, mask_channels = _conv_stack(channels, width, mask_norm), width
+            mask_head, mask_channels = nn.Sequential(), width
+            if has_masks:
+                mask_head = _conv_stack(channels, width, mask_norm)
         super().__init__(
             MultiScaleRoIAlign(names, box_size, config.roi_samples),
             box_head,
@@ -93,9 +99,9 @@ class RoIHeads(roi_heads.RoIHeads):  # type: ignore[misc]
             score_thresh=0.05,
             nms_thresh=0.5,
             detections_per_img=config.detections,
-            mask_roi_pool=MultiScaleRoIAlign(names, size, config.roi_samples),
-            mask_head=mask_head,
-            mask_predictor=MaskRCNNPredictor(mask_channels, width, num_classes),
+            mask_roi_pool=MultiScaleRoIAlign(names, size, config.roi_samples) if has_masks else None,
+            mask_head=mask_head if has_masks else None,
+            mask_predictor=MaskRCNNPredictor(mask_channels, width, num_classes) if has_masks else None,
         )
         self.channels, self.last_stage, self.box_beta = channels, stage, config.box_beta
         self.fg_bg_sampler = KeyedSampler(config.rois, _FOREGROUND_SHARE, stream="rois")
@@ -126,21 +132,25 @@ class RoIHeads(roi_heads.RoIHeads):  # type: ignore[misc]
         maps = self._pool(self.box_roi_pool, features, rois, sizes)
         logits, deltas = self.box_predictor(self.box_head(maps))
         all_labels = torch.cat(labels)
+        found = {
+            "loss_classifier": F.cross_entropy(logits, all_labels),
+            "loss_box_reg": box_loss(deltas, all_labels, torch.cat(box_targets), self.box_beta),
+        }
+        if not self.has_mask():
+            return found
         is_positive = [of_image > 0 for of_image in labels]
         positives = [found[chosen] for found, chosen in zip(rois, is_positive, strict=True)]
         if self.last_stage is None:
             maps = self._pool(self.mask_roi_pool, features, positives, sizes)
         else:
             maps = maps[torch.cat(is_positive)]  # what the shared stage made for the boxes
-        return {
-            "loss_classifier": F.cross_entropy(logits, all_labels),
-            "loss_box_reg": box_loss(deltas, all_labels, torch.cat(box_targets), self.box_beta),
-            "loss_mask": roi_heads.maskrcnn_loss(
+        return found | {
+            "loss_mask": mask_loss(
                 self.mask_predictor(self.mask_head(maps)),
                 positives,
                 [target["masks"] for target in targets],
-                [target["labels"] for target in targets],
-                [found[chosen] for found, chosen in zip(matches, is_positive, strict=True)],
+                all_labels[all_labels > 0],
+                [match[chosen] for match, chosen in zip(matches, is_positive, strict=True)],
             ),
         }
 
@@ -148,9 +158,11 @@ class RoIHeads(roi_heads.RoIHeads):  # type: ignore[misc]
         maps = self._pool(self.box_roi_pool, features, proposals, sizes)
         found = self.postprocess_detections(*self.box_predictor(self.box_head(maps)), proposals, sizes)
         boxes, _, labels = found
+        names = ("boxes", "scores", "labels", "masks")
+        if not self.has_mask():
+            return [dict(zip(names[:3], of_image, strict=True)) for of_image in zip(*found, strict=True)]
         maps = self._pool(self.mask_roi_pool, features, boxes, sizes)
         masks = roi_heads.maskrcnn_inference(self.mask_predictor(self.mask_head(maps)), labels)
-        names = ("boxes", "scores", "labels", "masks")
         return [dict(zip(names, of_image, strict=True)) for of_image in zip(*found, masks, strict=True)]
 
     def _pool(
@@ -172,6 +184,8 @@ class RoIHeads(roi_heads.RoIHeads):  # type: ignore[misc]
         maps = torch.zeros(num_boxes, self.channels, *pool.output_size, device="meta")
         maps = maps if self.last_stage is None else self.last_stage(maps)
         self.box_predictor(self.box_head(maps))
+        if not self.has_mask():
+            return
         maps = maps[:num_masks]
         if self.last_stage is None:
             maps = torch.zeros(num_masks, self.channels, *self.mask_roi_pool.output_size, device="meta")
@@ -190,6 +204,45 @@ def box_loss(deltas: torch.Tensor, labels: torch.Tensor, targets: torch.Tensor, 
     foreground = torch.where(labels > 0)[0]
     chosen = deltas.view(len(labels), -1, 4)[foreground, labels[foreground]]
     return F.smooth_l1_loss(chosen, targets[foreground], beta=beta, reduction="sum") / len(labels)
+
+
+def mask_loss(
+    logits: torch.Tensor,
+    rois: list[torch.Tensor],
+    masks: list[torch.Tensor],
+    labels: torch.Tensor,
+    matches: list[torch.Tensor],
+) -> torch.Tensor:
+    """Mean binary cross-entropy of the true class's mask, torchvision's; few masks at once become floating point.
+
+    Args:
+        logits: (R, classes, M, M), of the foreground alone.
+        rois: of each image, (R_i, 4).
+        masks: of each image's objects, (n_i, H, W).
+        labels: (R,).
+        matches: which object each RoI is of, (R_i,).
+    """
+    size = logits.shape[-1]
+    targets = [
+        roi_heads.project_masks_on_boxes(some, boxes, own, size)
+        for of_image in zip(masks, rois, matches, strict=True)
+        for some, boxes, own in _few_masks(*of_image)
+    ]
+    if not len(logits):
+        return logits.sum() * 0
+    chosen = logits[torch.arange(len(labels), device=labels.device), labels]
+    return F.binary_cross_entropy_with_logits(chosen, torch.cat(targets))
+
+
+def _few_masks(
+    masks: torch.Tensor, rois: torch.Tensor, matches: torch.Tensor
+) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+    """Masks, RoIs and matches of an image; of many masks those of some RoIs at a time."""
+    if len(masks) <= _MASKS_AT_ONCE:
+        yield masks, rois, matches
+        return
+    for some, own in zip(*(torch.split(t, _MASKS_AT_ONCE) for t in (rois, matches)), strict=True):
+        yield masks[own], some, torch.arange(len(own), device=own.device)
 
 
 def _mean_over_space() -> nn.Sequential:

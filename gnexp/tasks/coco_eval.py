@@ -20,15 +20,15 @@ Result = dict[str, Any]
 
 
 def to_results(
-    image_ids: Sequence[int], detections: Sequence[Mapping[str, torch.Tensor]], category_ids: Sequence[int]
+    image_ids: Sequence[int], detections: Sequence[Mapping[str, Any]], category_ids: Sequence[int]
 ) -> list[Result]:
     """Detections as entries of COCO's results file.
 
     Args:
         image_ids: of the images, (N,).
         detections: of each image: boxes (n, 4), x1, y1, x2, y2 in pixels; labels (n,), 1 to the number of categories;
-            scores (n,); and, where there are any, masks (n, H, W) or (n, 1, H, W), the probability of each pixel or
-            whether it belongs to the object.
+            scores (n,); and, where there are any, a sequence of n masks, (H, W) or (1, H, W), the probability of each
+            pixel or whether it belongs to the object.
         category_ids: the file's id of label 1, 2, ...
 
     Returns:
@@ -46,7 +46,7 @@ def to_results(
             raise NotFiniteError(
                 f"boxes and scores must be finite, got others for image {image_id}; has the model diverged?"
             )
-        segmentations = _to_rle(found["masks"]) if "masks" in found else [None] * len(boxes)
+        segmentations = map(_to_rle, found["masks"]) if "masks" in found else [None] * len(boxes)
         for label, score, box, segmentation in zip(
             found["labels"].tolist(), scores.tolist(), boxes.tolist(), segmentations, strict=True
         ):
@@ -107,14 +107,12 @@ def evaluate_results(
     return metrics
 
 
-def _to_rle(masks: torch.Tensor) -> list[dict[str, Any]]:
-    if masks.ndim == 4:
-        masks = masks[:, 0]
-    if masks.is_floating_point():
-        masks = masks >= _MASK_THRESHOLD
-    # The mask API wants columns first, objects last.
-    pixels = np.asfortranarray(masks.detach().cpu().numpy().astype(np.uint8).transpose(1, 2, 0))
-    return [{"size": rle["size"], "counts": rle["counts"].decode()} for rle in mask_api.encode(pixels)]
+def _to_rle(mask: torch.Tensor) -> dict[str, Any]:
+    if mask.is_floating_point():
+        mask = mask >= _MASK_THRESHOLD
+    pixels = mask.detach().reshape(mask.shape[-2:]).cpu().numpy().astype(np.uint8)
+    rle = mask_api.encode(np.asfortranarray(pixels))  # columns first
+    return {"size": rle["size"], "counts": rle["counts"].decode()}
 
 
 def _say_nothing(*words: object) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import nn
 
-from gnexp.config import DataConfig, RunConfig
+from gnexp.config import RunConfig
 from gnexp.data.coco import Coco
 from gnexp.data.dataset import Batch, Dataset
 from gnexp.models import build_detector
@@ -35,10 +35,11 @@ class Detection:
             workers=run.virtual_workers,
             mean=data.mean,
             std=data.std,
-            min_size=data.min_size if is_resized(data) else None,
+            min_size=data.min_size if data.is_resized else None,
             max_size=data.max_size,
             num_classes=data.num_classes,
             generator=generator,
+            has_masks=data.masks is not False,
         )
 
     def trace(self, model: nn.Module, run: RunConfig, num_images: int) -> None:
@@ -52,10 +53,10 @@ class Detection:
 
     def eval_size(self, run: RunConfig) -> int:
         """One where images differ in size, as Detectron tests: batch-mates would pad it, and others by processes."""
-        return 1 if is_resized(run.data) else min(run.batch, _EVAL_SIZE)
+        return 1 if run.data.is_resized else min(run.batch, _EVAL_SIZE)
 
     def step(self, model: nn.Module, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-        """The sum of RPN's, the boxes' and the masks' losses, and 0: nothing is scored in training."""
+        """The sum of RPN's, the boxes' and, if any, the masks' losses, and 0: nothing is scored in training."""
         losses: dict[str, torch.Tensor] = model(batch.images, batch.labels)
         total = torch.stack(list(losses.values())).sum()
         return total, torch.zeros((), device=total.device)
@@ -81,21 +82,18 @@ class Detection:
     def draw(self, model: nn.Module, batch: Batch, dataset: Dataset) -> Iterator[tuple[str, bytes]]:
         """Each image with what is there and what is found, side by side."""
         assert isinstance(dataset, Coco), "as in tally"
-        name_of = {category["id"]: category["name"] for category in dataset.ground_truth()["categories"]}
-        names = [name_of[category] for category in dataset.category_ids]
-        for image, label, found in zip(batch.images, batch.labels, model(batch.images), strict=True):
-            yield f"{label['image_id']:012d}.png", draw_detections(image, label, found, names)
+        for index, image, label, found in zip(
+            batch.indices, batch.images, batch.labels, model(batch.images), strict=True
+        ):
+            truth = {**label, "masks": dataset.val_masks(int(index))} if dataset.has_masks else label
+            yield f"{label['image_id']:012d}.png", draw_detections(image, truth, found, dataset.class_names)
 
     def combine(self, tallies: Sequence[list[Result] | str], dataset: Dataset) -> dict[str, float]:
         """COCO's averages of boxes and masks, in percent; those of sizes that no object has are left out."""
         assert isinstance(dataset, Coco), "as in tally"
-        scores = evaluate_results(dataset.ground_truth(), in_order(tallies))
+        kinds = ("bbox", "segm") if dataset.has_masks else ("bbox",)
+        scores = evaluate_results(dataset.ground_truth(), in_order(tallies), kinds)
         return {name: score for name, score in scores.items() if score is not None and not math.isnan(score)}
-
-
-def is_resized(data: DataConfig) -> bool:
-    """Whether the model resizes images; of the small scale's data every image is as large as it is to be."""
-    return not data.min_size == data.image_size == data.max_size
 
 
 def in_order(tallies: Sequence[list[Result] | str]) -> list[Result]:

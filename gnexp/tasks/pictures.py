@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,21 +25,21 @@ _Box = tuple[float, float, float, float]  # left, top, right, bottom in pixels
 
 def draw_detections(
     image: torch.Tensor,
-    truth: Mapping[str, torch.Tensor],
-    found: Mapping[str, torch.Tensor],
+    truth: Mapping[str, Any],
+    found: Mapping[str, Any],
     names: Sequence[str],
 ) -> bytes:
     """A PNG: left the annotations, right the detections of at least half a score, the surest first.
 
     Args:
         image: (C, H, W) in [0, 1].
-        truth: boxes (n, 4), labels (n,) from 1, masks (n, H, W).
-        found: the same with scores (n,), masks (n, 1, H, W) in [0, 1].
+        truth: boxes (n, 4), labels (n,) from 1 and, where there are any, a sequence of n masks, (H, W).
+        found: the same with scores (n,), masks (1, H, W) in [0, 1].
         names: of label 1, 2, ...
     """
-    kept = found["scores"] >= LEAST_SCORE
-    detected = {key: found[key][kept] for key in ("boxes", "labels", "scores", "masks")}
-    left, right = (_draw(image, objects, names) for objects in (truth, detected))
+    kept = torch.where(found["scores"] >= LEAST_SCORE)[0].tolist()
+    left = _draw(image, truth, range(len(truth["boxes"])), names)
+    right = _draw(image, found, kept, names)
     sheet = Image.new("RGB", (left.width + _GAP + right.width, left.height), "white")
     sheet.paste(left, (0, 0))
     sheet.paste(right, (left.width + _GAP, 0))
@@ -47,12 +48,16 @@ def draw_detections(
     return buffer.getvalue()
 
 
-def _draw(image: torch.Tensor, objects: Mapping[str, torch.Tensor], names: Sequence[str]) -> Image.Image:
+def _draw(
+    image: torch.Tensor, objects: Mapping[str, Any], rows: Sequence[int], names: Sequence[str]
+) -> Image.Image:
+    """The image with some rows of the objects; of masks as large as it never more than one at once."""
     pixels = (image.detach().cpu().expand(3, -1, -1).permute(1, 2, 0).numpy() * 255).round()
-    masks = objects["masks"].detach().float().cpu().reshape(-1, *image.shape[1:]).numpy() >= 0.5
-    colors = [_COLORS[i % len(_COLORS)] for i in range(len(masks))]
-    for mask, color in zip(masks[::-1], colors[::-1], strict=True):
-        pixels[mask] = 0.5 * pixels[mask] + 0.5 * np.array(color)
+    colors = [_COLORS[i % len(_COLORS)] for i in range(len(rows))]
+    for row, color in zip(rows[::-1], colors[::-1], strict=True) if "masks" in objects else ():
+        mask = torch.as_tensor(objects["masks"][row]).detach() >= 0.5
+        is_its = np.nonzero(mask.reshape(image.shape[1:]).cpu().numpy())
+        pixels[is_its] = 0.5 * pixels[is_its] + 0.5 * np.array(color)
     factor = max(1, _WIDTH // image.shape[2])
     size = (image.shape[2] * factor, image.shape[1] * factor)
     picture = Image.fromarray(pixels.astype(np.uint8)).resize(size, Image.Resampling.NEAREST)
@@ -61,10 +66,11 @@ def _draw(image: torch.Tensor, objects: Mapping[str, torch.Tensor], names: Seque
     font = ImageFont.load_default(height)
     scores = objects.get("scores")
     named: list[_Box] = []  # the spaces of the names
-    for i, (box, label) in enumerate(zip(objects["boxes"].tolist(), objects["labels"].tolist(), strict=True)):
-        left, top, right, bottom = (value * factor for value in box)
+    boxes, labels = objects["boxes"].tolist(), objects["labels"].tolist()
+    for i, row in enumerate(rows):
+        left, top, right, bottom = (value * factor for value in boxes[row])
         pen.rectangle((left, top, right, bottom), outline=colors[i], width=2)
-        text = names[label - 1] + ("" if scores is None else f" {float(scores[i]):.2f}")
+        text = names[labels[row] - 1] + ("" if scores is None else f" {float(scores[row]):.2f}")
         # Above its box, moved into the picture where it would run out of it.
         across = max(0, min(left, picture.width - pen.textlength(text, font)))
         corner = (across, max(0, top - 1.2 * height))

@@ -125,6 +125,27 @@ def test_center_crop_is_torchvisions(tmp_path, size):
         _close_to_pillow(got, tv.center_crop(resized, [crop, crop]))
 
 
+@pytest.mark.parametrize("size", [(1, 400), (400, 1), (3, 200), (190, 7)])
+def test_of_a_long_image_the_crop_alone_is_made_and_is_the_wholes(tmp_path, size, monkeypatch):
+    """To the bit; of 1 x 4000 pixels at 256 the whole would take 1.6 GB."""
+    monkeypatch.setattr("gnexp.data.decode._MOST_PIXELS", 1 << 12)
+    _picture(*size).save(tmp_path / "image.png")
+    sides = []
+
+    def noted(pixels, height, width):
+        sides.append(height * width)
+        return resize(pixels, height, width)
+
+    whole = torch.from_numpy(np.array(Image.open(tmp_path / "image.png"))).permute(2, 0, 1)
+    width, height = (64 * side // min(size) for side in size)
+    left, top = round((width - 56) / 2), round((height - 56) / 2)
+    expected = resize(whole, height, width)[:, top : top + 56, left : left + 56]
+    monkeypatch.setattr("gnexp.data.decode.resize", noted)
+    got = center_crop(str(tmp_path / "image.png"), 64, 56)
+    assert torch.equal(got, expected)
+    assert max(sides) <= max(64 * max(size), 64 * max(width, height) // 4) < height * width
+
+
 @pytest.mark.parametrize("size", [(20, 30), (64, 48), (97, 33)])
 def test_resizing_is_exact_but_for_rounding(size):
     """Against the same filter in float64; Pillow's own resizing is as far from it."""

@@ -17,9 +17,11 @@ from gnexp.data.loader import train_batches
 from gnexp.engine.checkpoint import save_tensors
 from gnexp.engine.initial_weights import load_initial_weights
 from gnexp.experiments.result import DIVERGED, Result
+from gnexp.experiments.run import load_spec, train_run
 from gnexp.jobs import export
 from gnexp.nn.statistics import with_eval_stats, with_precise_stats
 from gnexp.tasks import build_task
+from tests.data.annotations import annotations_path, write_coco
 from tests.experiments.runs import SMOKE
 
 COMPOSER = Composer()
@@ -162,3 +164,53 @@ def test_a_run_without_final_weights_is_one_line(tmp_path: Path) -> None:
     Result(**blank).save(directory / "result.json")
     with pytest.raises(ValueError, match="diverged, so it has no final weights"):
         export.main(words)
+
+
+def test_class_names_go_from_the_data_into_the_run_and_its_export(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A detector on odd entries, whose run lists what was done to them."""
+    write_coco(tmp_path / "coco")
+    for split in ("train", "val"):
+        path = annotations_path(tmp_path / "coco", split)
+        content = json.loads(path.read_text(encoding="utf-8"))
+        content["annotations"][0]["bbox"][0] = -1.3
+        path.write_text(json.dumps(content), encoding="utf-8")
+    words = [
+        "experiment=coco_fpn",
+        "scale=smoke",
+        "norm=gn",
+        "data=coco",
+        "data.num_train=null",
+        "data.num_val=null",
+    ]
+    words += [
+        f"data.root={tmp_path / 'coco'}",
+        "data.name=things",
+        "data.num_classes=4",
+        "data.loader_workers=0",
+    ]
+    words += ["data.on_error=skip", "data.image_size=32", "data.min_size=32", "data.max_size=64", "init=null"]
+    words += [
+        "recipe.epochs=1",
+        "recipe.epoch_steps=1",
+        "recipe.report_epochs=1",
+        "recipe.warmup_steps=1",
+        "workers=1",
+    ]
+    run = COMPOSER.run(COMPOSER.flatten(words))
+    directory = tmp_path / "runs" / "one"
+    directory.mkdir(parents=True)
+    spec = {"format": 1, "run_id": run.run_id, "label": run.label, "config": to_dict(run)}
+    (directory / "spec.json").write_text(json.dumps(spec), encoding="utf-8")
+    result = train_run(load_spec(directory / "spec.json"))
+    assert result.num_skipped == 2 and "val/mask_ap" in result.metrics
+    names = [f"thing {i}" for i in (1, 2, 3, 90)]
+    classes = json.loads((directory / "classes.json").read_text(encoding="utf-8"))
+    assert classes == {"class_names": names, "category_ids": [1, 2, 3, 90]}
+    capsys.readouterr()
+    assert export.main([str(directory / "spec.json"), "safetensors", "worker0", ""]) == 0
+    with safe_open(directory / "export.safetensors", "pt") as file:
+        about = file.metadata()
+    assert about["run_id"] == run.run_id
+    assert json.loads(about["class_names"]) == names and json.loads(about["category_ids"]) == [1, 2, 3, 90]

@@ -11,6 +11,7 @@ from torchvision.models.detection import MaskRCNN as TorchvisionMaskRCNN
 from torchvision.models.detection import (
     MaskRCNN_ResNet50_FPN_V2_Weights,
     MaskRCNN_ResNet50_FPN_Weights,
+    roi_heads,
 )
 from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 from torchvision.models.detection.image_list import ImageList
@@ -18,7 +19,9 @@ from torchvision.models.detection.image_list import ImageList
 from gnexp.config import ModelConfig
 from gnexp.models import build_model
 from gnexp.models.mask_rcnn import Anchors, MaskRCNN
+from gnexp.models.roi_heads import mask_loss
 from gnexp.nn.norms import norm_factory
+from gnexp.ops.resizing import nearest_pixels, resized_size
 from tests.models.detection_cases import (
     ALL_GN,
     COMPOSER,
@@ -138,8 +141,10 @@ def test_detections_are_torchvisions(pair: tuple[MaskRCNN, nn.Module]) -> None:
         found, expected = (model.eval()(images) for model in pair)
     assert len(found[0]["boxes"]) and len(found[1]["boxes"])
     for of_ours, of_theirs in zip(found, expected, strict=True):
-        for name in ("boxes", "labels", "scores", "masks"):
+        for name in ("boxes", "labels", "scores"):
             torch.testing.assert_close(of_ours[name], of_theirs[name], rtol=1e-9, atol=1e-9)
+        masks = torch.stack(list(of_ours["masks"]))
+        torch.testing.assert_close(masks, of_theirs["masks"], rtol=1e-9, atol=1e-9)
 
 
 def test_losses_and_gradients_are_torchvisions(pair: tuple[MaskRCNN, nn.Module]) -> None:
@@ -182,8 +187,9 @@ def test_the_forward_contract() -> None:
     assert seen == [torch.Size([2, 1, 64, 96])]  # 64 x 64, and 64 x 85 padded to a multiple of 32
     for (image, _), of_image in zip((small, large), detections, strict=True):
         num = len(of_image["boxes"])
-        assert num and of_image["masks"].shape == (num, 1, *image.shape[1:])
-        assert float(of_image["masks"].min()) >= 0 and float(of_image["masks"].max()) <= 1
+        masks = torch.stack(list(of_image["masks"]))
+        assert num and masks.shape == (num, 1, *image.shape[1:])
+        assert float(masks.min()) >= 0 and float(masks.max()) <= 1
         assert int(of_image["labels"].min()) >= 1 and int(of_image["labels"].max()) <= 10
         assert of_image["scores"].shape == (num,)
 
@@ -212,6 +218,44 @@ def test_an_image_does_not_depend_on_its_batch_mates_unless_the_norm_is_bn(norm:
         assert difference > 0.01 and gap > 1e-4
     else:
         assert difference < 1e-9 and gap < 1e-6  # a loss is of float32
+
+
+def test_masks_that_are_of_the_resized_images_size_already_train_the_same() -> None:
+    """As the data set gives them; and of so many that they become floating point some at a time."""
+    model = detector("thin_mask_rcnn", "gn", min_size=64, max_size=128)
+    image, target = scene(0)
+    size = resized_size(96, 80, 64, 128)
+    rows, columns = (nearest_pixels(*sides) for sides in zip((96, 80), size, strict=True))
+    many = {name: value.repeat(30, *[1] * (value.dim() - 1)) for name, value in target.items()}
+    many["masks"] = many["masks"][:, :, :80]
+    small = many | {"masks": many["masks"][:, rows][:, :, columns]}
+    full, ready = (losses(model, [(image[:, :, :80], objects)], [0]) for objects in (many, small))
+    assert small["masks"].shape[1:] == size == (76, 64)
+    assert full == ready and float(full["loss_mask"].detach()) > 0
+
+
+def test_the_mask_loss_is_torchvisions_whatever_comes_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = torch.Generator().manual_seed(0)
+    targets = [scene(seed)[1] for seed in (0, 1)]
+    matches = [torch.arange(20) % len(target["boxes"]) for target in targets]
+    rois = [target["boxes"][own].double() for target, own in zip(targets, matches, strict=True)]
+    logits = torch.randn(40, 11, 12, 12, generator=generator, dtype=torch.float64)
+    masks, labels = ([target[name] for target in targets] for name in ("masks", "labels"))
+    expected = roi_heads.maskrcnn_loss(logits, rois, masks, labels, matches)
+    of_rois = torch.cat([own[match] for own, match in zip(labels, matches, strict=True)])
+    for at_once in (1, 32):
+        monkeypatch.setattr("gnexp.models.roi_heads._MASKS_AT_ONCE", at_once)
+        torch.testing.assert_close(
+            mask_loss(logits, rois, masks, of_rois, matches), expected, rtol=1e-12, atol=0
+        )
+
+
+def test_an_image_of_one_row_keeps_a_pixel() -> None:
+    """Torchvision's transform fails on it: 1 x 4000 pixels at 128 would be 0 x 128."""
+    model = detector("thin_mask_rcnn", "gn", min_size=64, max_size=128).eval()
+    with torch.no_grad():
+        (found,) = model([torch.rand(1, 1, 4000, generator=torch.Generator().manual_seed(0))])
+    assert set(found) == {"boxes", "labels", "scores", "masks"}
 
 
 def test_a_training_step_uses_no_global_randomness() -> None:

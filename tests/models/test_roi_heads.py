@@ -43,7 +43,7 @@ def test_an_image_with_nothing_on_it_and_one_with_nothing_found(name: str) -> No
     model.roi_heads.score_thresh = 2.0
     with torch.no_grad():
         (found,) = model.eval()([image])
-    assert found["boxes"].shape == (0, 4) and found["masks"].shape == (0, 1, 96, 96)
+    assert found["boxes"].shape == (0, 4) and list(found["masks"]) == []
 
 
 def chosen_rois(model: MaskRCNN, indices: list[int]) -> list[torch.Tensor]:

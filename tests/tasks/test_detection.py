@@ -67,16 +67,16 @@ def test_ground_truth_detected_scores_100(trained: tuple[State, list[dict[str, f
                     "boxes": label["boxes"],
                     "labels": label["labels"],
                     "scores": torch.ones(len(label["labels"])),
-                    "masks": label["masks"][:, None].float(),
+                    "masks": list(map(torch.from_numpy, state.dataset.val_masks(index))),
                 }
-                for label in self.labels
+                for index, label in self.labels
             ]
 
     oracle = Oracle()
 
     def told(batches):  # type: ignore[no-untyped-def]
         for batch in batches:
-            oracle.labels = batch.labels
+            oracle.labels = list(zip(batch.indices.tolist(), batch.labels, strict=True))
             yield batch
 
     task = Detection()
@@ -233,3 +233,26 @@ def test_evaluation_takes_images_of_different_size_one_by_one(root: Path) -> Non
     assert Detection().eval_size(run) == run.batch == 2  # all of one size, once padded
     data = dataclasses.replace(run.data, min_size=128, image_size=128, max_size=192)
     assert Detection().eval_size(dataclasses.replace(run, data=data)) == 1
+
+
+@pytest.mark.parametrize("model", ["thin_mask_rcnn", "thin_mask_rcnn_c4"])
+def test_boxes_alone_train_a_detector_without_a_mask_head(root: Path, model: str) -> None:
+    """Faster R-CNN: no weight, loss, score or picture of masks; another run, whatever the mask head's norm."""
+    words = [f"model={model}", "data.masks=false"]
+    if model.endswith("c4"):
+        words += [f"model.{place}_norm=null" for place in ("fpn", "box", "mask")] + ["model.box_head=null"]
+    run = smoke(root, *words)
+    state = build(run, CPU)
+    assert run.model.mask_norm is None and run.run_id != smoke(root, *words[:1], *words[2:]).run_id
+    assert not any("mask" in name for name in state.model.state_dict())
+    records = [record.metrics for record in train(state) if isinstance(record, EpochRecord)]
+    assert "val/box_ap" in records[-1] and not any("mask" in key for key in records[-1])
+    (batch,) = state.dataset.val_batches([np.arange(1)])
+    ((name, png),) = state.task.draw(state.model.eval(), batch, state.dataset)
+    assert name == "000000000001.png" and png.startswith(b"\x89PNG")
+
+
+def test_a_mask_heads_norm_is_no_part_of_a_run_without_one(root: Path) -> None:
+    runs = [smoke(root, "data.masks=false", f"model.mask_norm={norm}") for norm in ("gn", "none", "bn")]
+    assert len({run.run_id for run in runs}) == 1
+    assert smoke(root, "data.masks=true").run_id == smoke(root).run_id

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +11,12 @@ from torch.utils.data import Dataset as TorchDataset
 from gnexp.data.checks.findings import SPLITS, Finding, Listing, Survey, inspect_image
 from gnexp.data.class_files import find_root
 from gnexp.data.coco import LAYOUT, split_paths
+from gnexp.data.coco_annotations import NoMasksError, Reading, list_files
+from gnexp.data.coco_categories import differing_categories
 from gnexp.data.coco_files import CocoFiles, read_coco
+from gnexp.data.coco_json import Faults
 from gnexp.data.coco_pieces import check_size
 from gnexp.data.dataset import Indices
-from gnexp.data.folders import list_folder
 from gnexp.data.remarks import remarks_heard
 
 
@@ -26,29 +27,38 @@ def survey_coco(root: str | None) -> Survey:
         ValueError: no such folder, or one that cannot be listed.
     """
     place = find_root(root, "coco", LAYOUT)
-    faults: dict[str, list[str]] = {split: [] for split in SPLITS}
-    files: dict[str, CocoFiles] = {}
-    for split in SPLITS:
-        try:
-            files[split] = read_coco(*split_paths(place, split), faults[split])
-        except ValueError as error:  # of the file as a whole: there is nothing to go on with
-            faults[split].append(str(error))
-    listings = {split: _list_split(place, split, files.get(split), faults[split]) for split in SPLITS}
+    found = {split: _read(place, split) for split in SPLITS}
     findings = []
-    if len(files) == 2 and files["train"].category_ids != files["val"].category_ids:
-        findings.append(
-            Finding(
-                str(files["val"].annotations),
-                f"other categories than {files['train'].annotations.name}",
-                True,
-            )
-        )
+    train, val = (found[split][0] for split in SPLITS)
+    if train is not None and val is not None and (difference := differing_categories(train, val)):
+        reason = f"other categories than {train.annotations.name}: {difference}"
+        findings.append(Finding(str(val.annotations), reason, True))
+    listings = {split: _list_split(place, split, *found[split]) for split in SPLITS}
     return Survey(place, listings, findings)
 
 
-def _list_split(root: Path, split: str, files: CocoFiles | None, faults: list[str]) -> Listing:
+def _read(root: Path, split: str) -> tuple[CocoFiles | None, list[Finding]]:
+    """A split without its broken entries, if there is anything to go on with, and what is to say of the file."""
+    path, folder = split_paths(root, split)
+    faults: Faults = []
+    findings: list[Finding] = []
+    try:
+        files = read_coco(path, folder, faults=faults)
+    except NoMasksError as error:
+        faults.clear()
+        findings.append(Finding(str(path), f"{error.reason}; {error.fix}", False))
+        files = read_coco(path, folder, Reading(has_masks=False), faults)
+    except ValueError as error:  # of the file as a whole
+        return None, [_finding(path, str(error))]
+    findings += [_finding(path, str(fault)) for fault in faults]
+    for name, category in zip(files.category_names, files.category_ids, strict=True):
+        if name is None:
+            findings.append(Finding(str(path), f"category {category} has no name", False))
+    return files, findings
+
+
+def _list_split(root: Path, split: str, files: CocoFiles | None, findings: list[Finding]) -> Listing:
     annotations, folder = split_paths(root, split)
-    findings = [_finding(annotations, fault) for fault in faults]
     if files is None:
         return Listing(
             place=str(annotations),
@@ -58,14 +68,17 @@ def _list_split(root: Path, split: str, files: CocoFiles | None, faults: list[st
             inspector=_Inspector(None),
         )
     num_unused = int((np.diff(files.starts) == 0).sum())
-    if split == "train" and not len(files.labels):
+    if not len(files.labels):
+        purpose = "train on" if split == "train" else "score"
+        got = f" (it has {files.unused})" if files.unused else ""
         findings.append(
-            Finding(str(annotations), "no usable annotation, so there is nothing to train on", True)
+            Finding(str(annotations), f"no usable annotation{got}, so there is nothing to {purpose}", True)
         )
     elif split == "train" and num_unused:
         reason = f"{num_unused} images without a usable annotation, left out of training"
         findings.append(Finding(str(annotations), reason, False))
-    others = len({os.fsdecode(entry.name) for entry in list_folder(bytes(folder))} - {*files.names})
+    is_hidden = {name: name.rpartition("/")[2].startswith(".") for name in list_files(folder, files.names)}
+    others = len({name for name in is_hidden if not is_hidden[name]} - {*files.names})
     return Listing(
         place=str(annotations),
         classes=(len(files.category_ids), "categories"),
@@ -99,7 +112,9 @@ def _inspect(files: CocoFiles, index: int) -> list[Finding]:
             width, height = image.size
         try:
             check_size(files, index, height, width)
-            files.masks(index)
+            for row in range(files.starts[index + 1] - files.starts[index]):
+                if files.has_masks:
+                    files.mask(index, row)
         except ValueError as error:
             findings.append(_finding(files.annotations, str(error)))
     return findings

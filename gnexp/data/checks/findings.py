@@ -12,12 +12,11 @@ import numpy as np
 from PIL import Image
 from torch.utils.data import Dataset as TorchDataset
 
-from gnexp.data.decode import UnreadableImageError, read_image
+from gnexp.data.decode import UnreadableImageError, orientation, read_image
 from gnexp.data.pieces import PIECE_SIZE, load_pieces
 from gnexp.data.remarks import file_warnings, remarks_heard
 
 SPLITS = ("train", "val")
-_ORIENTATION = 0x0112  # EXIF's tag; 1 = as stored
 _SECONDS = 600.0  # for PIECE_SIZE files: a network's folder may be slow, no answer at all is an error
 
 
@@ -85,9 +84,6 @@ def inspect_image(path: str) -> Finding | None:
             facts.append(f"{image.mode}, becomes RGB")
         if (num_frames := getattr(image, "n_frames", 1)) > 1:
             facts.append(f"the first of its {num_frames} pictures is taken")
-        turn = 1
-        with contextlib.suppress(Exception):  # damaged tags harm nobody who ignores them
-            turn = image.getexif().get(_ORIENTATION, 1)
-        if turn != 1:
+        if (turn := orientation(image)) != 1:
             facts.append(f"orientation tag {turn}, ignored")
     return Finding(path, "; ".join(facts), False) if facts else None

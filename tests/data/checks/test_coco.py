@@ -70,27 +70,29 @@ def test_every_fault_is_one_line_that_says_where(root: Path, capfd: pytest.Captu
     mend(root, "train", break_entries)
     mend(root, "val", lambda content: content["images"].append({"id": 100}))
     (train / f"{4:012}.png").write_bytes((train / f"{4:012}.png").read_bytes()[:-500])
-    tall, fix = train / f"{6:012}.png", "mend or remove it"
+    tall, fix = train / f"{6:012}.png", "mend or remove it, or give data.on_error=skip"
     Image.fromarray(np.zeros((41, 30, 3), dtype=np.uint8)).save(tall)
     Image.new("CMYK", (40, 30)).save(train / "inks.jpg")
     shutil.move(train / "inks.jpg", train / f"{5:012}.png")
     code, lines = check(root, capfd, "data.num_classes=3", "processes=2")
     file = annotations_path(root, "train")
+    skip, boxes = "or give data.on_error=skip", "data.masks=false for boxes alone"
     assert code == 1
     assert lines == [
         f"bad   {file}: 4 categories, mine has 3",
-        f"bad   {file}: image 106: its file {train / 'gone.png'} is missing; put it there, or remove the entry",
+        f"bad   {annotations_path(root, 'val')}: 4 categories, mine has 3",
+        f"bad   {file}: image 106: its file {train / 'gone.png'} is missing; put it there, or remove the entry, {skip}",
         f"bad   {file}: annotation 500: bbox [0, 0, 99, 5] reaches outside image 100, which has 30 x 40 pixels; {fix}",
         f"bad   {file}: annotation 501: category_id is 5, which no category has; {fix}",
-        f"bad   {file}: annotation 508: segmentation must be polygons or run lengths, got none; {fix}",
+        f"bad   {file}: annotation 508: segmentation must be polygons or run lengths, got []; {fix}, or {boxes}",
         f"note  {file}: 3 images without a usable annotation, left out of training",
         f"bad   {train / f'{4:012}.png'}: image file is truncated",
         f"note  {train / f'{5:012}.png'}: CMYK, becomes RGB",
         f"bad   {file}: image 118: {tall} has 30 x 41 pixels, its entry says 30 x 40; mend the entry, or the file",
         "train: 4 categories, 7 images, 8 usable annotations, 1 other files passed over",
         f"bad   {annotations_path(root, 'val')}: image 100: is there twice; {fix}",
-        "val: 0 categories, 0 images",
-        f"{root}: 8 bad",
+        "val: 4 categories, 8 images, 12 usable annotations",
+        f"{root}: 9 bad",
     ]
 
 
@@ -108,12 +110,71 @@ def test_what_training_refuses_the_check_names(whole: Path, root: Path, case: st
     assert [finding.is_bad for finding in survey.splits["train"].findings] == [False]
 
 
+def test_a_string_id_and_a_second_one_hide_nothing(root: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """The check goes on where training stops."""
+
+    def break_ids(content) -> None:  # type: ignore[no-untyped-def]
+        content["images"][0]["id"] = "121"  # the last one, which has nothing usable
+        content["annotations"][1]["id"] = 500
+        content["annotations"][2]["id"] = None
+        content["annotations"][3]["area"] = -1
+
+    mend(root, "val", break_ids)
+    code, lines = check(root, capfd)
+    file, fix = annotations_path(root, "val"), "mend or remove it, or give data.on_error=skip"
+    assert code == 1
+    assert [line for line in lines if str(file) in line] == [
+        f"bad   {file}: image at place 0: its id must be a whole number, got '121'; {fix}",
+        f"bad   {file}: annotation 500: is there twice; {fix}",
+        f"bad   {file}: annotation at place 2: its id must be a whole number, got None; {fix}",
+        f"bad   {file}: annotation 503: area must be a number of pixels, got -1; {fix}",
+        *(
+            f"bad   {file}: annotation {number}: image_id is 121, which no image has; {fix}"
+            for number in (518, 519)
+        ),
+    ]
+    assert lines[-2] == "val: 4 categories, 7 images, 10 usable annotations, 1 other files passed over"
+
+
+def test_other_names_of_categories_are_bad_and_missing_ones_noted(
+    root: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def rename(content) -> None:  # type: ignore[no-untyped-def]
+        content["categories"][0]["name"] = "cat"
+        del content["categories"][1]["name"]
+
+    mend(root, "val", rename)
+    code, lines = check(root, capfd)
+    file = annotations_path(root, "val")
+    assert code == 1
+    assert lines[0] == (
+        f"bad   {file}: other categories than instances_train2017.json: category 90 is 'thing 90' in "
+        "instances_train2017.json and 'cat' in instances_val2017.json"
+    )
+    assert f"note  {file}: category 3 has no name" in lines
+
+
+def test_a_set_of_boxes_alone_and_of_crowds_alone(root: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    mend(root, "train", lambda content: [entry.pop("segmentation") for entry in content["annotations"]])
+    mend(root, "val", lambda content: [entry.update(iscrowd=1) for entry in content["annotations"]])
+    code, lines = check(root, capfd)
+    train, val = (annotations_path(root, split) for split in ("train", "val"))
+    assert code == 1
+    assert (
+        lines[0] == f"note  {train}: none has a mask; give data.masks=false for boxes alone, or mend the file"
+    )
+    assert f"bad   {val}: no usable annotation (it has 20 crowd), so there is nothing to score" in lines
+    assert lines[-1] == f"{root}: 1 bad"
+
+
 def test_nothing_to_train_on_is_bad(root: Path, capfd: pytest.CaptureFixture[str]) -> None:
     mend(root, "train", lambda content: [entry.update(iscrowd=1) for entry in content["annotations"]])
     code, lines = check(root, capfd)
     file = annotations_path(root, "train")
     assert code == 1
-    assert lines[0] == f"bad   {file}: no usable annotation, so there is nothing to train on"
+    assert lines[0] == (
+        f"bad   {file}: no usable annotation (it has 20 crowd), so there is nothing to train on"
+    )
     assert lines[-1] == f"{root}: 1 bad"
 
 
