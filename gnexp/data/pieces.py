@@ -20,12 +20,14 @@ from gnexp.data.dataset import Indices
 from gnexp.data.decode import UnreadableError
 from gnexp.data.remarks import FileWarning, file_warnings
 from gnexp.names import shown
+from gnexp.data.handover import check_semaphores, hand_over_in_memory
 from gnexp.ops import keyed
 from gnexp.signals import become_loader
 
 DEFAULT_MAX_SKIPPED = 100
 PIECE_SIZE = 32  # images that a loader process hands over at once: 5 MB of shared memory, whatever the batch
 Draws = npt.NDArray[np.float64]  # of one image or clip, uniform in [0, 1)
+_SEMAPHORES = 3  # of a queue; torch has one a loader process, one for all, and an event that has those of two
 _P = TypeVar("_P")
 
 
@@ -162,9 +164,12 @@ def load_pieces(
         piece_size: of indices at most.
 
     Raises:
+        ValueError: this machine cannot have loader processes.
         RuntimeError: a loader process died, or none answered in time.
     """
     cut = [[step[i : i + piece_size] for i in range(0, len(step), piece_size)] for step in steps]
+    if num_processes:
+        check_semaphores(_SEMAPHORES * (num_processes + 3))
     others = set(multiprocessing.active_children())
     loader = DataLoader(
         _Heard(decoder),
@@ -175,7 +180,7 @@ def load_pieces(
         prefetch_factor=max(2, -(-max(map(len, cut), default=0) // num_processes)) if num_processes else None,
         pin_memory=is_pinned,
         generator=torch.Generator(),  # else the loader draws from the global one
-        worker_init_fn=become_loader,
+        worker_init_fn=_begin,
     )
     pieces = iter(loader)
     processes = set(multiprocessing.active_children()) - others
@@ -219,6 +224,12 @@ class _Heard(TorchDataset[tuple[_P, tuple[tuple[str, str], ...]]]):
         with file_warnings(lambda warning: remarks.append((warning.path, warning.reason))):
             piece = self._decoder[indices]
         return piece, tuple(remarks)
+
+
+def _begin(worker: int) -> None:
+    """What a loader process does first."""
+    become_loader(worker)
+    hand_over_in_memory()
 
 
 class _Watchdog:

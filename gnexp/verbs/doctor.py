@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import platform
 import re
@@ -23,6 +24,7 @@ from gnexp.verbs.settings import settings_of
 OK, WARNING, BROKEN = "ok", "warning", "BROKEN"
 _PACKAGES = ("torch", "torchvision", "hydra-core", "omegaconf", "numpy", "pillow")
 _LITTLE_DISK = 5.0  # GiB: some checkpoints of ResNet-50
+_SHARED_MEMORY = Path("/dev/shm")
 _MEMINFO, _CGROUP_MEMORY = Path("/proc/meminfo"), Path("/sys/fs/cgroup/memory.max")
 
 
@@ -103,6 +105,7 @@ def _machine(found: Mapping[str, Any]) -> Iterator[Finding]:
     cores = f"{num_cores()} granted of {found['cores']}, {default_threads()} threads a run"
     yield Finding(OK, "cores", cores)
     yield Finding(OK, "memory", _memory())
+    yield _shared_memory()
     gpus: list[dict[str, Any]] = found["gpus"]
     for index, gpu in enumerate(gpus):
         yield Finding(OK, f"gpu {index}", f"{gpu['name']}, {gpu['gib']:.0f} GiB")
@@ -135,6 +138,21 @@ def _memory() -> str:
     except (OSError, ValueError):  # no Linux container, or "max": no limit
         granted = ""
     return f"{free:.1f} GiB free of {whole:.1f}{granted}"
+
+
+def _shared_memory() -> Finding:
+    """Of /dev/shm, which processes of one run need little of: for semaphores, and NCCL for GPUs that have no link."""
+    try:
+        multiprocessing.Lock()
+        usage = shutil.disk_usage(_SHARED_MEMORY)
+    except OSError as error:
+        reason = f"no semaphores ({error.strerror or error}); loader processes need them, else data.loader_workers=0"
+        return Finding(WARNING, "shared memory", f"{_SHARED_MEMORY}: {reason}")
+    return Finding(
+        OK,
+        "shared memory",
+        f"{_SHARED_MEMORY}, {usage.free / 2**20:.0f} MiB free of {usage.total / 2**20:.0f}",
+    )
 
 
 def _folders() -> Iterator[Finding]:

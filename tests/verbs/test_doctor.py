@@ -1,5 +1,7 @@
 """gnexp doctor: a line each, and exit code 1 for what is broken."""
 
+import re
+
 import pytest
 import torch
 
@@ -23,6 +25,7 @@ def test_it_says_what_is_here(tmp_path, monkeypatch, capfd):
     assert found["embedded images"] == ("ok", "whole")
     assert found["cores"][1].startswith(f"{launch.num_cores()} granted of ")
     assert "GiB free of" in found["memory"][1]
+    assert re.fullmatch(r"/dev/shm, \d+ MiB free of \d+", found["shared memory"][1])
     assert found["runs_dir"][1].startswith(f"{tmp_path / 'runs'}, not there yet, ")
     assert found["data=cifar10"] == ("ok", f"{tmp_path / 'data'}, not there; downloaded when needed")
     column = out.splitlines()[0].index(gnexp.__version__)
