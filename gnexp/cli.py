@@ -96,9 +96,10 @@ def _run_app(verb: str, words: list[str]) -> int:
 
     from gnexp import compose
     from gnexp import overrides as overrides_of
-    from gnexp.keys import ALL_EXPERIMENTS, DEFAULT_EXPERIMENT, conf_dir, spell
+    from gnexp.keys import ALL_EXPERIMENTS, DEFAULT_EXPERIMENT, conf_dir
     from gnexp.outer import outer_group
     from gnexp.signals import STOPPING
+    from gnexp.spelling import spell
 
     if verb == "sweep" and (outer := outer_group()) is not None:
         raise ValueError(
@@ -108,12 +109,12 @@ def _run_app(verb: str, words: list[str]) -> int:
     parser.error = _refuse  # type: ignore[method-assign]  # argparse prints a long usage
     known = parser.parse_intermixed_args(words)
     overrides: list[str] = known.overrides
+    flags = [word for word in words if word not in overrides]
     if known.multirun or known.run:
         raise ValueError("gnexp train makes one run and gnexp sweep several: leave out --run and --multirun")
     for flag in ("config_path", "config_name", "experimental_rerun", "shell_completion"):
         if getattr(known, flag):
             raise ValueError(f"--{flag.replace('_', '-')} is not for gnexp; see `gnexp {verb} --help`")
-    flags = [word for word in words if word not in overrides]
     shown_only = bool(known.cfg or known.info or known.hydra_help)
     directories = [known.config_dir] if known.config_dir else []
     for override in overrides_of.parse(overrides):
@@ -127,6 +128,7 @@ def _run_app(verb: str, words: list[str]) -> int:
             overrides.append("hydra.sweeper.all_experiments=true")
         elif not any(word.startswith("experiment=") for word in overrides):
             overrides = [f"experiment={DEFAULT_EXPERIMENT}", *overrides]
+        overrides = overrides_of.respell(overrides)
         fixed = [o.input_line or "" for o in overrides_of.parse(overrides) if not o.is_sweep_override()]
         if directories:
             composer.load(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import functools
+import shlex
 import typing
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -43,12 +44,11 @@ from gnexp.keys import (
     check_choice,
     conf_dir,
     merge_overrides,
-    quote_init,
-    spell,
 )
 from gnexp.launch import find_run_dir
-from gnexp.overrides import check, explain, is_hydra, parse, question, runs_dir_of, values_of
+from gnexp.overrides import check, explain, is_hydra, parse, question, respell, runs_dir_of, values_of
 from gnexp.schema import app_schema
+from gnexp.spelling import spell
 
 CONFIG_NAME = "config"
 CELL = "cell"  # init=cell: another cell's run
@@ -176,7 +176,7 @@ class Composer:
         if parent is None:
             return merged
         place = find_run_dir(runs_dir_of(merged), parent.run) / WEIGHTS
-        named = [f"init='{parent.run.run_id}'", f"init_path={spell(str(place.resolve()))}"]
+        named = [f"init={spell(parent.run.run_id)}", f"init_path={spell(str(place.resolve()))}"]
         return merge_overrides(merged, named)
 
     def parent(self, overrides: Sequence[str]) -> Parent | None:
@@ -185,8 +185,8 @@ class Composer:
 
     def _merge(self, overrides: Sequence[str]) -> list[str]:
         experiment, block = self.experiment(*question(overrides))
-        named = [quote_init(o) for o in overrides if o != "experiment=null"]  # Hydra has no null groups
-        return merge_overrides(experiment.overrides, block.overrides, named)
+        named = [o for o in respell(overrides) if o != "experiment=null"]  # Hydra has no null groups
+        return merge_overrides(respell(experiment.overrides), respell(block.overrides), named)
 
     def _parent(self, merged: tuple[str, ...]) -> Parent | None:
         if merged not in self._named_parents:
@@ -213,7 +213,7 @@ class Composer:
         rest = [override for override in merged if not override.startswith(unasked)]
         backbone = self.load(self._without_experiment(rest)).model.backbone or values.get("model", (None,))[0]
         kept += [f"model={backbone}"] if backbone else []
-        own = merge_overrides(kept, words.split())
+        own = merge_overrides(kept, shlex.split(words))
         try:
             check(own, self.options, sweep=False)
             return Parent(run=self.run(self.flatten(own)), overrides=tuple(own))
@@ -263,7 +263,7 @@ class Composer:
         own_seeds, fixed, replaced = list(block.seeds), [], False
         not_the_runs = {"experiment", "scale", *COMMAND_KEYS}  # so no part of a cell's command
         places = []
-        for text, override in zip(overrides, parse(overrides), strict=True):
+        for text, override in zip(respell(overrides), parse(overrides), strict=True):
             key = override.key_or_group
             if key == "seed":
                 own_seeds, replaced = values_of(override), True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import shlex
 import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import NamedTuple, TypeVar
@@ -131,7 +132,7 @@ def note_skipped(new: Mapping[str, str], skipped: dict[str, str], config: DataCo
         path, reason = next(reversed(skipped.items()))
         raise ValueError(
             f"more than data.max_skipped={_most(config)} {what} cannot be read, the last {path}: {reason}; mend the "
-            f"folder (gnexp data check {config.root}), or raise data.max_skipped"
+            f"folder (gnexp data check {shlex.quote(str(config.root))}), or raise data.max_skipped"
         )
 
 
