@@ -96,6 +96,7 @@ def _run_app(verb: str, words: list[str]) -> int:
 
     from gnexp import compose
     from gnexp import overrides as overrides_of
+    from gnexp.conf_files import CONFIG_NAME
     from gnexp.keys import ALL_EXPERIMENTS, DEFAULT_EXPERIMENT, conf_dir
     from gnexp.outer import outer_group
     from gnexp.signals import STOPPING
@@ -140,6 +141,7 @@ def _run_app(verb: str, words: list[str]) -> int:
             arguments = [word for word in overrides if word != "experiment=null"]  # Hydra has no null groups
             flags = ["--multirun", *flags]
     else:
+        composer.check_fit(overrides)
         arguments = composer.flatten(overrides)
         run = composer.run(arguments)  # a mistake is told here, in one line, not by Hydra
         parent = composer.parent(overrides)
@@ -161,7 +163,7 @@ def _run_app(verb: str, words: list[str]) -> int:
         for number in set(STOPPING) - {signal.SIGINT}:
             signal.signal(number, _terminate)
     before, sys.argv = sys.argv, ["gnexp", *arguments, *flags]
-    app = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=compose.CONFIG_NAME)
+    app = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=CONFIG_NAME)
     try:
         app(run_task)()
     except SystemExit as end:
