@@ -103,9 +103,11 @@ def _run_app(verb: str, words: list[str]) -> int:
 
     from gnexp import children, compose
     from gnexp import overrides as overrides_of
-    from gnexp.keys import ALL_EXPERIMENTS, DEFAULT_EXPERIMENT, conf_dir, spell
+    from gnexp.conf_files import CONFIG_NAME
+    from gnexp.keys import ALL_EXPERIMENTS, DEFAULT_EXPERIMENT, conf_dir
     from gnexp.outer import outer_group
     from gnexp.signals import stopping
+    from gnexp.spelling import spell
 
     if verb == "sweep" and (outer := outer_group()) is not None:
         raise ValueError(
@@ -115,12 +117,12 @@ def _run_app(verb: str, words: list[str]) -> int:
     parser.error = _refuse  # type: ignore[method-assign]  # argparse prints a long usage
     known = parser.parse_intermixed_args(words)
     overrides: list[str] = known.overrides
+    flags = [word for word in words if word not in overrides]
     if known.multirun or known.run:
         raise ValueError("gnexp train makes one run and gnexp sweep several: leave out --run and --multirun")
     for flag in ("config_path", "config_name", "experimental_rerun", "shell_completion"):
         if getattr(known, flag):
             raise ValueError(f"--{flag.replace('_', '-')} is not for gnexp; see `gnexp {verb} --help`")
-    flags = [word for word in words if word not in overrides]
     shown_only = bool(known.cfg or known.info or known.hydra_help)
     directories = [known.config_dir] if known.config_dir else []
     for override in overrides_of.parse(overrides):
@@ -134,6 +136,7 @@ def _run_app(verb: str, words: list[str]) -> int:
             overrides.append("hydra.sweeper.all_experiments=true")
         elif not any(word.startswith("experiment=") for word in overrides):
             overrides = [f"experiment={DEFAULT_EXPERIMENT}", *overrides]
+        overrides = overrides_of.respell(overrides)
         fixed = [o.input_line or "" for o in overrides_of.parse(overrides) if not o.is_sweep_override()]
         if directories:
             composer.load(
@@ -145,6 +148,7 @@ def _run_app(verb: str, words: list[str]) -> int:
             arguments = [word for word in overrides if word != "experiment=null"]  # Hydra has no null groups
             flags = ["--multirun", *flags]
     else:
+        composer.check_fit(overrides)
         arguments = composer.flatten(overrides)
         run = composer.run(arguments)  # a mistake is told here, in one line, not by Hydra
         parent = composer.parent(overrides)
@@ -166,7 +170,7 @@ def _run_app(verb: str, words: list[str]) -> int:
         for number in set(stopping()) - {signal.SIGINT}:
             signal.signal(number, _terminate)
     before, sys.argv = sys.argv, ["gnexp", *arguments, *flags]
-    app = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=compose.CONFIG_NAME)
+    app = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=CONFIG_NAME)
     try:
         with children.inheriting():
             app(run_task)()

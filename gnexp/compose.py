@@ -8,21 +8,18 @@ from __future__ import annotations
 import copy
 import dataclasses
 import functools
+import shlex
 import typing
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra._internal.utils import create_config_search_path
-from hydra.core.config_search_path import SearchPathQuery
-from hydra.core.config_store import ConfigStore
-from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
-from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from gnexp.conf_files import ConfFiles, is_choice
 from gnexp.config import RunConfig, from_dict
 from gnexp.experiments.plan import (
     Cell,
@@ -34,33 +31,22 @@ from gnexp.experiments.plan import (
     more_seeds,
 )
 from gnexp.experiments.result import WEIGHTS
+from gnexp.fit import check_fit, choices_of_task
 from gnexp.init import resolve_init
 from gnexp.keys import (
     ALL_EXPERIMENTS,
     COMMAND_KEYS,
     DEFAULT_SCALE,
-    GROUPS,
     check_choice,
-    conf_dir,
     merge_overrides,
-    quote_init,
-    spell,
 )
 from gnexp.launch import find_run_dir
-from gnexp.overrides import check, explain, is_hydra, parse, question, runs_dir_of, values_of
-from gnexp.schema import app_schema
+from gnexp.overrides import check, explain, is_hydra, parse, question, respell, runs_dir_of, values_of
+from gnexp.spelling import spell
 
-CONFIG_NAME = "config"
 CELL = "cell"  # init=cell: another cell's run
 _KEPT = ("model.default_num_groups", "device", "threads")  # what a parent has from its child, beside its norm
 FROZEN = {"frozen_bn": "bn"}  # norm -> the norm whose statistics it freezes
-# What Hydra itself notes of a composition, and the launcher, which it takes from its own plugins alone.
-_NOT_CODE = ("overrides", "runtime", "job", "launcher")
-
-
-def register_schema() -> None:
-    """Makes the schema known to Hydra, under a name that starts with an underscore so that it is no visible option."""
-    ConfigStore.instance().store(name="_app", node=app_schema())
 
 
 class Composer:
@@ -72,28 +58,10 @@ class Composer:
         Raises:
             ValueError: a directory that does not exist.
         """
-        register_schema()
-        path = create_config_search_path(str(conf_dir()))
-        for directory in directories:
-            place = directory.removeprefix("file://")
-            if "://" not in place and not Path(place).is_dir():
-                raise ValueError(f"there is no config directory {place}")
-            # Before the schema, which Hydra wants last; after gnexp's own files, which no user's hides.
-            url = place if "://" in place else f"file://{Path(place).resolve()}"
-            path.prepend(provider="user", path=url, anchor=SearchPathQuery(provider="schema"))
-        self._loader = ConfigLoaderImpl(path)
-        self._is_foreign = bool(directories)
-        self._options: dict[str, list[str]] = {}
-        self._chosen: dict[tuple[str, ...], DictConfig] = {}
+        self._files = ConfFiles(directories)
+        self.options = self._files.options
         self._named_parents: dict[tuple[str, ...], Parent | None] = {}
         self._experiments: dict[tuple[str, str], ExperimentConfig] = {}
-
-    def options(self, group: str) -> list[str]:
-        """The choices a group offers, the user's own included."""
-        if group not in self._options:  # Hydra reads its search path anew each time
-            found = self._loader.get_group_options(group)
-            self._options[group] = sorted(option for option in found if not option.startswith("_"))
-        return self._options[group]
 
     def load(self, overrides: Sequence[str]) -> DictConfig:
         """Composes a config, Hydra's own part left out.
@@ -101,40 +69,13 @@ class Composer:
         Raises:
             ValueError: a key, a choice or a value that the schema refuses.
         """
-        choices: dict[str, str] = {}  # of a group chosen twice the last
-        values: list[Override] = []
-        for override in parse(overrides):
-            if (group := override.key_or_group) in GROUPS or group.startswith("hydra/"):
-                choices[group] = override.input_line or ""
-            else:
-                values.append(override)
+        values = [o for o in parse(overrides) if not is_choice(o.key_or_group) and not is_hydra(o)]
+        config = copy.deepcopy(self._files.choose(overrides))
         try:
-            # Choosing files takes some 50 ms, setting values 2: a grid's cells share the former.
-            config = copy.deepcopy(self._choose(tuple(sorted(choices.values()))))
-            ConfigLoaderImpl._apply_overrides_to_config([v for v in values if not is_hydra(v)], config)
+            ConfigLoaderImpl._apply_overrides_to_config(values, config)
         except (HydraException, OmegaConfBaseException) as error:
             raise ValueError(explain(error)) from None
         return config
-
-    def _choose(self, choices: tuple[str, ...]) -> DictConfig:
-        if choices not in self._chosen:
-            config = self._loader.load_configuration(CONFIG_NAME, list(choices), RunMode.RUN)
-            if self._is_foreign and choices:
-                self._check_hydra(config)
-            OmegaConf.set_struct(config, False)
-            del config["hydra"]
-            OmegaConf.set_struct(config, True)
-            self._chosen[choices] = config
-        return self._chosen[choices]
-
-    def _check_hydra(self, config: DictConfig) -> None:
-        """Refuses a user's file that sets Hydra's own part, whose callbacks and logging can name any code."""
-        own = self._loader.load_configuration(CONFIG_NAME, [], RunMode.RUN).hydra
-        for key in own:
-            if key not in _NOT_CODE and config.hydra[key] != own[key]:
-                raise ValueError(f"a config file sets hydra.{key}: configs choose values and name no code")
-        if not str(config.hydra.launcher._target_).startswith(("hydra_plugins.", "hydra._internal.")):
-            raise ValueError(f"{config.hydra.launcher._target_} is no launcher of Hydra's plugins")
 
     def run(self, overrides: Sequence[str]) -> RunConfig:
         """Composes one run from overrides as Hydra takes them (see `flatten`)."""
@@ -145,7 +86,7 @@ class Composer:
 
         Without their names they share what is composed of the same files. A user's file may hold anything.
         """
-        return [o for o in overrides if self._is_foreign or not o.startswith("experiment=")]
+        return [o for o in overrides if self._files.has_users or not o.startswith("experiment=")]
 
     def experiment(self, name: str, scale: str) -> tuple[ExperimentConfig, ScaleBlock]:
         """An experiment and its block at a scale; at "null" a question without fixed choices or grid.
@@ -176,8 +117,20 @@ class Composer:
         if parent is None:
             return merged
         place = find_run_dir(runs_dir_of(merged), parent.run) / WEIGHTS
-        named = [f"init='{parent.run.run_id}'", f"init_path={spell(str(place.resolve()))}"]
+        named = [f"init={spell(parent.run.run_id)}", f"init_path={spell(str(place.resolve()))}"]
         return merge_overrides(merged, named)
+
+    def check_fit(self, overrides: Sequence[str]) -> None:
+        """Refuses data, task and model that do not go together, with the command that works.
+
+        Raises:
+            ValueError: they do not.
+        """
+
+        def merge(words: Sequence[str]) -> list[str]:
+            return self._without_experiment(self._merge(words))
+
+        check_fit(self._files, merge, overrides)
 
     def parent(self, overrides: Sequence[str]) -> Parent | None:
         """The run that `init=cell` names: the one whose final weights the run of these overrides starts from."""
@@ -185,8 +138,9 @@ class Composer:
 
     def _merge(self, overrides: Sequence[str]) -> list[str]:
         experiment, block = self.experiment(*question(overrides))
-        named = [quote_init(o) for o in overrides if o != "experiment=null"]  # Hydra has no null groups
-        return merge_overrides(experiment.overrides, block.overrides, named)
+        named = [o for o in respell(overrides) if o != "experiment=null"]  # Hydra has no null groups
+        asked = merge_overrides(respell(experiment.overrides), respell(block.overrides), named)
+        return merge_overrides(choices_of_task(self._files, self._without_experiment(asked)), asked)
 
     def _parent(self, merged: tuple[str, ...]) -> Parent | None:
         if merged not in self._named_parents:
@@ -213,7 +167,7 @@ class Composer:
         rest = [override for override in merged if not override.startswith(unasked)]
         backbone = self.load(self._without_experiment(rest)).model.backbone or values.get("model", (None,))[0]
         kept += [f"model={backbone}"] if backbone else []
-        own = merge_overrides(kept, words.split())
+        own = merge_overrides(kept, shlex.split(words))
         try:
             check(own, self.options, sweep=False)
             return Parent(run=self.run(self.flatten(own)), overrides=tuple(own))
@@ -263,7 +217,7 @@ class Composer:
         own_seeds, fixed, replaced = list(block.seeds), [], False
         not_the_runs = {"experiment", "scale", *COMMAND_KEYS}  # so no part of a cell's command
         places = []
-        for text, override in zip(overrides, parse(overrides), strict=True):
+        for text, override in zip(respell(overrides), parse(overrides), strict=True):
             key = override.key_or_group
             if key == "seed":
                 own_seeds, replaced = values_of(override), True
@@ -288,6 +242,7 @@ class Composer:
                 named, fixed, [f"{key}={spell(value)}" for key, value in coordinates.items()]
             )
             try:
+                self.check_fit([*command, *places])
                 first = self.run(self.flatten([*command, *places]))
             except ValueError as error:
                 where = " ".join(f"{key}={spell(value)}" for key, value in coordinates.items())

@@ -15,6 +15,9 @@ def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
     """Lets `write` fill a temporary file beside `path`, then flushes it to disk and renames it into place.
 
     The temporary file is removed when anything fails, a full disk included; `path` then keeps its old content.
+
+    Raises:
+        OSError: it cannot be written; with the path, which the system leaves out where a disk is full.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -23,6 +26,10 @@ def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
+    except OSError as error:
+        if error.filename in (None, str(temporary), temporary) and error.errno is not None:
+            raise OSError(error.errno, error.strerror or "", str(path)) from error
+        raise
     finally:
         temporary.unlink(missing_ok=True)
     directory = os.open(path.parent, os.O_RDONLY)

@@ -9,7 +9,6 @@ import dataclasses
 import difflib
 import functools
 import itertools
-import re
 import typing
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from gnexp.config import RunConfig
 GROUPS = ("norm", "model", "data", "recipe", "scale", "experiment")
 SWEEP_KEYS = ("seeds", "dry_run", "results_dir")
 COMMAND_KEYS = (*SWEEP_KEYS, "runs_dir")
+PATH_KEYS = ("runs_dir", "results_dir", "data.root", "init", "init_path")
 DEFAULT_SCALE = "small"
 DEFAULT_EXPERIMENT = "batch_size"  # what `gnexp sweep` alone runs
 ALL_EXPERIMENTS = "all"  # in the place of a name: every experiment that has a block for the scale
@@ -64,18 +64,25 @@ def known_keys() -> tuple[str, ...]:
 @functools.cache
 def hardware_keys() -> tuple[str, ...]:
     """The keys that change no number beyond rounding."""
-    return tuple(key for key, part in _fields(RunConfig, "").items() if part == "hardware")
+    return tuple(key for key, (part, _) in _fields(RunConfig, "").items() if part == "hardware")
 
 
-def _fields(cls: type, prefix: str) -> dict[str, str]:
-    """Key -> science or hardware."""
-    keys: dict[str, str] = {}
+@functools.cache
+def text_keys() -> frozenset[str]:
+    """The keys whose value is text, whatever number or truth value it looks like."""
+    fields = _fields(RunConfig, "").items()
+    return frozenset({key for key, (_, kind) in fields if kind in (str, str | None)} | {*GROUPS, *PATH_KEYS})
+
+
+def _fields(cls: type, prefix: str) -> dict[str, tuple[str, Any]]:
+    """Key -> science or hardware, and its type."""
+    keys: dict[str, tuple[str, Any]] = {}
     hints = typing.get_type_hints(cls)
     for f in dataclasses.fields(cls):
         if dataclasses.is_dataclass(hints[f.name]):
             keys |= _fields(typing.cast(type, hints[f.name]), f"{prefix}{f.name}.")
         else:
-            keys[f"{prefix}{f.name}"] = f.metadata["part"]
+            keys[f"{prefix}{f.name}"] = (f.metadata["part"], hints[f.name])
     return keys
 
 
@@ -115,26 +122,6 @@ def check_choice(group: str, value: Any, options: Sequence[str]) -> None:
             f"unknown {group} {value!r}: choose from {', '.join(options) or 'none there are'}"
             f"{did_you_mean(str(value), options)}"
         )
-
-
-def spell(value: Any) -> str:
-    """A value as an override spells it."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, list):
-        return "[" + ",".join(spell(v) for v in value) + "]"
-    text = str(value)
-    if not isinstance(value, str) or re.fullmatch(r"[\w./@:+-]+", text):
-        return text
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
-
-
-def quote_init(override: str) -> str:
-    """Quotes a run_id that Hydra would take for a number, such as init=123e45678901."""
-    key, _, value = override.partition("=")
-    return f"init='{value}'" if key == "init" and re.fullmatch(r"[0-9e_]+", value) else override
 
 
 def _key_of(override: str) -> str:

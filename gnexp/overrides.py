@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, Transformer
+from hydra.core.override_parser.types import Override, Transformer, ValueType
 from hydra.errors import HydraException
+from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gnexp.keys import (
@@ -17,12 +18,15 @@ from gnexp.keys import (
     COMMAND_KEYS,
     DEFAULT_SCALE,
     GROUPS,
+    PATH_KEYS,
     SWEEP_KEYS,
     check_choice,
     check_key,
+    group_options,
     hardware_keys,
-    spell,
+    text_keys,
 )
+from gnexp.spelling import expand_home, quoting, read_texts, spell
 
 _HYDRA_PREFIXES = ("hydra.", "hydra/")
 
@@ -56,12 +60,46 @@ def _parse(text: str) -> Override:
         raise ValueError(f"{text!r}: keys cannot be added or removed, only set; write key=value")
     if "=" not in text:
         raise ValueError(f"expected key=value, got {text!r}")
+    key, _, raw = text.partition("=")
+    texts = _texts(key, raw) if key in text_keys() else None
+    line = text if texts is None else f"{key}={','.join(map(spell, texts))}"
     try:
-        return OverridesParser.create().parse_override(text)
+        override = OverridesParser.create().parse_override(line)
     except HydraException as error:
+        raise ValueError(f"cannot read {text!r}: {explain(error)}; quote it as {quoting(key, raw)}") from None
+    if override.value_type is ValueType.GLOB_CHOICE_SWEEP:
+        known = ",".join(group_options(key)) if key in GROUPS else "A,B"
+        raise ValueError(f"{text}: a pattern chooses nothing; list what is meant, such as {key}={known}")
+    if (
+        key in text_keys()
+        and texts is None
+        and (not override.is_sweep_override() or override.is_discrete_sweep())
+    ):
+        # Of a list in a function Hydra has read the elements: which text 20241 was can no longer be said.
+        for value in values_of(override):
+            if isinstance(value, bool | int | float):
+                raise ValueError(f"{text}: {key} holds text, and {value} is none; quote each element of it")
+    return override
+
+
+def _texts(key: str, raw: str) -> list[str | None] | None:
+    """The values of a text key, where they are no matter of Hydra's; of a path a leading ~ is a home."""
+    if not raw.strip():
+        raise ValueError(f"expected {key}=VALUE, got {f'{key}={raw}'!r}")
+    try:
+        texts = read_texts(raw)
+    except ValueError as error:
         raise ValueError(
-            f"cannot read {text!r}: {explain(error)}; quote a value as 'key=\"the value\"'"
+            f"cannot read {f'{key}={raw}'!r}: {error}; quote it as {quoting(key, raw)}"
         ) from None
+    if texts is None or key not in PATH_KEYS:
+        return texts
+    return [text if text is None else expand_home(text) for text in texts]
+
+
+def respell(overrides: Iterable[str]) -> list[str]:
+    """Overrides so that Hydra reads in them what gnexp does: the text of text keys in quotes where it needs them."""
+    return [override.input_line or "" for override in parse(overrides)]
 
 
 def is_hydra(override: Override) -> bool:
@@ -77,7 +115,13 @@ def values_of(override: Override) -> list[Any]:
 
 
 def _plain(value: Any) -> Any:
-    return getattr(value, "text", value)  # a quoted string stands for its text
+    value = getattr(value, "text", value)  # a quoted string stands for its text
+    if not isinstance(value, str) or "${" not in value:
+        return value
+    try:
+        return OmegaConf.create({"value": value}).value  # of an environment variable, or braces that are text
+    except OmegaConfBaseException as error:
+        raise ValueError(f"cannot read {value!r}: {explain(error)}") from None
 
 
 def runs_dir_of(overrides: Sequence[str]) -> Path:
@@ -116,9 +160,9 @@ def check(overrides: Sequence[str], options: Callable[[str], list[str]], *, swee
         if key in SWEEP_KEYS and not sweep:
             raise ValueError(f"{key} is for `gnexp sweep`; `gnexp train` makes one run")
         if key in (*SWEEP_KEYS, "experiment", "scale", "runs_dir") and override.is_sweep_override():
-            raise ValueError(f"{text}: a sweep has one {key}; start one sweep after the other")
+            raise ValueError(f"{text}: a sweep has one {key}; start one sweep after the other{_hint(text)}")
         if override.is_sweep_override() and not sweep:
-            raise ValueError(f"{text} lists several values; `gnexp sweep` makes one run of each")
+            raise ValueError(f"{text} lists several values; `gnexp sweep` makes one run of each{_hint(text)}")
         if override.is_sweep_override() and not override.is_discrete_sweep():
             raise ValueError(f"{text}: a sweep needs listed values, such as {key}=1,2")
         if key == "experiment" and values_of(override) == [ALL_EXPERIMENTS]:
@@ -130,6 +174,12 @@ def check(overrides: Sequence[str], options: Callable[[str], list[str]], *, swee
             for value in values_of(override):
                 if not (key == "experiment" and value is None):
                     check_choice(key, value, offered)
+
+
+def _hint(text: str) -> str:
+    """The end of an error about a list that may have been meant as one text, such as a path with a comma in it."""
+    key, _, raw = text.partition("=")
+    return f"; if it is one value, quote it as {quoting(key, raw)}" if key in text_keys() - {*GROUPS} else ""
 
 
 def _check_for_all(overrides: Sequence[str]) -> None:

@@ -30,6 +30,7 @@ def app_schema() -> type:
     run = _mutable(RunConfig)
     command: list[tuple[str, Any, Any]] = [
         ("experiment", ExperimentConfig | None, dataclasses.field(default=None)),
+        ("by_task", dict[str, list[str]], dataclasses.field(default_factory=dict)),  # of a scale's file
         ("seeds", int | None, dataclasses.field(default=None)),
         ("dry_run", bool, dataclasses.field(default=False)),
         ("runs_dir", str, dataclasses.field(default="runs")),

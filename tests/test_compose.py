@@ -6,7 +6,7 @@ import pytest
 
 from gnexp import compose, overrides
 from gnexp.exhibits import load_exhibits
-from gnexp.keys import DEFAULT_EXPERIMENT, DEFAULT_SCALE, check_key, group_options, known_keys, spell
+from gnexp.keys import DEFAULT_EXPERIMENT, DEFAULT_SCALE, check_key, group_options, known_keys
 
 EXPERIMENT = """
 name: probe
@@ -313,14 +313,6 @@ def test_mistakes_in_values_get_one_line(plain, override, message):
 def test_a_missing_config_directory_is_named():
     with pytest.raises(ValueError, match="there is no config directory /nowhere"):
         compose.Composer(["/nowhere"])
-
-
-@pytest.mark.parametrize(
-    "value", [None, True, 2, 1e-5, "gn", "/data/image net", "it's, so", [1, 2.5, "a"], "a=b"]
-)
-def test_spell_is_read_back_as_the_same_value(value):
-    (override,) = overrides.parse([f"data.root={spell(value)}"])
-    assert overrides.values_of(override) == [value]
 
 
 def test_every_known_key_is_accepted():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gnexp.config.kinds import CLASSIFICATION, EMBEDDED
 from gnexp.fields import hardware_field, require, require_at_least, require_name, science_field
 
 
@@ -11,7 +12,10 @@ from gnexp.fields import hardware_field, require, require_at_least, require_name
 class TaskConfig:
     """What loss and score mean."""
 
-    kind: str = science_field("classification")
+    kind: str = science_field(CLASSIFICATION)
+
+    def __post_init__(self) -> None:
+        require(self.kind in EMBEDDED, f"task.kind must be one of {', '.join(EMBEDDED)}, got {self.kind}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import shlex
 import threading
 import warnings
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -18,9 +19,9 @@ from torch.utils.data import Dataset as TorchDataset
 from gnexp.config import DataConfig
 from gnexp.data.dataset import Indices
 from gnexp.data.decode import UnreadableError
+from gnexp.data.handover import check_semaphores, hand_over_in_memory
 from gnexp.data.remarks import FileWarning, file_warnings
 from gnexp.names import shown
-from gnexp.data.handover import check_semaphores, hand_over_in_memory
 from gnexp.ops import keyed
 from gnexp.signals import become_loader
 
@@ -136,7 +137,7 @@ def note_skipped(new: Mapping[str, str], skipped: dict[str, str], config: DataCo
         path, reason = next(reversed(skipped.items()))
         raise ValueError(
             f"more than data.max_skipped={_most(config)} {what} cannot be read, the last {shown(path)}: {reason}; mend "
-            f"the folder (gnexp data check {config.root}), or raise data.max_skipped"
+            f"the folder (gnexp data check {shlex.quote(str(config.root))}), or raise data.max_skipped"
         )
 
 

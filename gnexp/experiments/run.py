@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shlex
 import signal
 import statistics
 import subprocess
@@ -206,7 +207,7 @@ class _Session:
         if len(found) > most:
             raise ValueError(
                 f"more than data.max_skipped={most} files cannot be read, see {path}; "
-                f"mend the folder (gnexp data check {self.run.data.root}), or raise data.max_skipped"
+                f"mend the folder (gnexp data check {shlex.quote(str(self.run.data.root))}), or raise data.max_skipped"
             )
 
     def _is_due(self) -> bool:

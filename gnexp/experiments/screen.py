@@ -16,7 +16,7 @@ from gnexp.engine.device import norm_impl
 from gnexp.engine.state import State
 from gnexp.engine.train import EpochRecord, StepRecord
 from gnexp.experiments.result import FINISHED, Result
-from gnexp.keys import spell
+from gnexp.spelling import spell
 
 _NUM_SHOWN = 2  # scores on a line
 _NUM_REMARKED = 10  # files

@@ -12,8 +12,8 @@ from pathlib import Path
 from gnexp.config import RunConfig
 from gnexp.experiments.plan import AxisValue, Cell, Expansion, Parent
 from gnexp.experiments.result import DIVERGED, RESULT, WEIGHTS, Result, load_result
-from gnexp.keys import spell
 from gnexp.launch import ERROR_FILE, find_run_dir, finished
+from gnexp.spelling import spell
 
 DONE, PENDING, BLOCKED = "done", "to do", "blocked"
 

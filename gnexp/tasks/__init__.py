@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gnexp.config import TaskConfig
+from gnexp.config.kinds import CLASSIFICATION, DETECTION, VIDEO
 from gnexp.tasks.classification import Classification
 from gnexp.tasks.task import Task
 
@@ -24,18 +25,12 @@ def _video() -> Task:
 
 
 TASKS: dict[str, Callable[[], Task]] = {
-    "classification": Classification,
-    "detection": _detection,
-    "video": _video,
+    CLASSIFICATION: Classification,
+    DETECTION: _detection,
+    VIDEO: _video,
 }
 
 
 def build_task(config: TaskConfig) -> Task:
-    """The task of a run.
-
-    Raises:
-        ValueError: an unknown kind.
-    """
-    if config.kind not in TASKS:
-        raise ValueError(f"task.kind must be one of {', '.join(TASKS)}, got {config.kind}")
+    """The task of a run."""
     return TASKS[config.kind]()

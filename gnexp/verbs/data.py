@@ -6,8 +6,9 @@ import json
 import os
 from typing import Any
 
-from gnexp.keys import check_choice, group_options, spell
+from gnexp.keys import check_choice, group_options
 from gnexp.launch import num_cores, start_worker
+from gnexp.spelling import spell
 from gnexp.verbs.settings import settings_of
 
 
@@ -16,8 +17,6 @@ def main(words: list[str]) -> int:
     if not words or words[0] != "check":
         raise ValueError(f"gnexp data check ROOT is all there is, got {' '.join(['gnexp data', *words[:1]])}")
     rest = words[1:]
-    if rest and "=" not in rest[0]:
-        rest = [f"data.root={rest[0]}", *rest[1:]]
     defaults = {
         "data.root": "",
         "data": "",
@@ -25,6 +24,8 @@ def main(words: list[str]) -> int:
         "data.num_classes": "",
         "processes": str(num_cores()),
     }
+    if rest and rest[0].partition("=")[0] not in defaults and ("=" not in rest[0] or "/" in rest[0]):
+        rest = [f"data.root={spell(rest[0])}", *rest[1:]]  # a path as the shell has it, with an "=" perhaps
     settings = settings_of(rest, defaults)
     if not settings["data.root"]:
         raise ValueError("which folder? gnexp data check ROOT, the one that holds train/ and val/")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from gnexp import compose, exhibits
 from gnexp.experiments import report
+from gnexp.spelling import spell
 from gnexp.verbs.settings import settings_of
 
 
@@ -14,7 +15,7 @@ def main(words: list[str]) -> int:
     """Renders or checks; returns the exit code."""
     is_check = "--check" in words
     defaults = {"exhibit": "", "overwrite": "false", "runs_dir": "runs", "results_dir": "results"}
-    settings = settings_of([word for word in words if word != "--check"], defaults)
+    settings = settings_of([word for word in words if word != "--check"], defaults, lists=("exhibit",))
     if settings["overwrite"].lower() not in ("true", "false"):
         raise ValueError(f"overwrite must be true or false, got {settings['overwrite']}")
     names = [name for name in settings["exhibit"].split(",") if name] or None
@@ -22,7 +23,9 @@ def main(words: list[str]) -> int:
     runs_dir, results_dir = Path(settings["runs_dir"]), Path(settings["results_dir"])
     # What a command needs beside its experiment to fill this report and no other.
     places = [
-        f"{key}={settings[key]}" for key in ("runs_dir", "results_dir") if settings[key] != defaults[key]
+        f"{key}={spell(settings[key])}"
+        for key in ("runs_dir", "results_dir")
+        if settings[key] != defaults[key]
     ]
     if is_check:
         problems = report.check(

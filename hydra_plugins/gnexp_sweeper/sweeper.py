@@ -47,8 +47,9 @@ class GnexpSweeper(Sweeper):
         """
         # Hydra imports every plugin at each start, so what only a sweep needs is imported here.
         from gnexp import compose
-        from gnexp.keys import ALL_EXPERIMENTS, spell
+        from gnexp.keys import ALL_EXPERIMENTS
         from gnexp.overrides import question
+        from gnexp.spelling import spell
         from gnexp.sweep.plan import PENDING, describe, generations, make_plan
         from gnexp.sweep.run import run_plan
 
