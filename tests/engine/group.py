@@ -20,7 +20,7 @@ from gnexp.engine.train import StepRecord, train
 from gnexp.nn.statistics import EVAL_STATS
 
 CPU = torch.device("cpu")
-STEPS = 20
+STEPS = 10
 NORMS = {
     "bn": NormConfig(kind="bn", momentum=0.1),
     # Its ramp is passed within the steps.

@@ -53,7 +53,7 @@ def assert_close(found: Any, expected: Any, tolerance: float, name: str = "") ->
 def test_processes_compute_what_one_computes(
     groups: dict[int, dict[str, Any]], size: int, norm: str, dtype: str
 ) -> None:
-    """Weights, optimizer, all eight workers' running statistics, losses; float64 after 20 steps, float32 after one."""
+    """Weights, optimizer, all eight workers' running statistics, losses; float64 after 10 steps, float32 after one."""
     found, expected = (groups[n][f"{norm} {dtype}"] for n in (size, 1))
     assert_close(found, expected, TOLERANCE[dtype])
     if norm != "gn":
