@@ -13,6 +13,7 @@ from gnexp.keys import conf_dir
 
 ROOT = Path(__file__).parents[1]
 MAX_LINES = 350  # a file is read in one sitting
+MAX_MIB = 60  # of the tree without ignored files: it is carried to a GPU machine (docs/gpu.md)
 # In pieces, so that this file does not name what it forbids.
 REGISTRY_HOSTS = [
     "".join(pieces)
@@ -64,6 +65,12 @@ def test_every_file_fits_one_sitting(package):
     lengths = {path: len(path.read_text().splitlines()) for path in (ROOT / package).rglob("*.py")}
     assert lengths
     assert not {str(path): length for path, length in lengths.items() if length > MAX_LINES}
+
+
+def test_the_tree_can_be_carried():
+    sizes = {path: (ROOT / path).stat().st_size for path in project_files()}
+    largest = sorted(sizes, key=sizes.__getitem__, reverse=True)[:5]
+    assert sum(sizes.values()) < MAX_MIB << 20, f"the largest: {[(str(p), sizes[p]) for p in largest]}"
 
 
 def test_no_registry_is_named():
