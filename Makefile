@@ -8,9 +8,13 @@ ARGS ?=
 # On every core that is granted; tests/conftest.py says what stays together and comes first.
 PARALLEL := -n auto --dist loadgroup --no-loadscope-reorder
 N ?= 100
+BUDGET ?= 480
+OUT ?=
+COMMIT ?=
+REHEARSAL := build/gpu-rehearsal
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow test-gpu soak check sweep report bench clean
+.PHONY: help install demo test test-slow test-gpu gpu gpu-rehearsal soak check sweep report bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +46,12 @@ test-slow: $(STAMP) ## the tests marked slow: whole grids, kills at random momen
 
 test-gpu: $(STAMP) ## the tests marked gpu, on a machine that has one
 	TRITON_INTERPRET=0 $(BIN)/python -m pytest -q -m gpu $(ARGS)
+
+gpu: ## all that a GPU can tell, in BUDGET=480 seconds, into OUT; installs nothing (docs/gpu.md)
+	$(PYTHON) benchmarks/gpu --budget $(BUDGET) $(if $(OUT),--out "$(OUT)") $(if $(COMMIT),--commit $(COMMIT)) $(ARGS)
+
+gpu-rehearsal: $(STAMP) ## the same on the CPU, tiny
+	$(BIN)/python benchmarks/gpu --device cpu --out $(REHEARSAL) --budget $(BUDGET) $(ARGS)
 
 soak: $(STAMP) ## kills N=100 runs at random moments and counts those that end equal to an undisturbed one
 	$(BIN)/python scripts/soak.py --runs $(N) $(ARGS)

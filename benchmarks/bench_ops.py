@@ -2,13 +2,14 @@
 
     gnexp bench ops [--rounds 15] [--threads 1 2] [--burst 0.02] [--save]
 
-On a GPU: benchmarks/ops_gpu.py. Without one, and it is said so: GN+ReLU and GN+add+ReLU, forward and backward, in
-float32 on the CPU, on the shapes of ResNet-50 at 8 images, of a video, of one group and of the small scale's network at
-total batches of 8 and 128; then the byte model of a GPU (benchmarks/ops_model.py). Torchvision's way is a norm module,
-`out += identity`, and ReLU in place; gnexp's is a module that calls the op. One process, interleaved in alternating
-order; ratios are medians over rounds, with quartiles. Before a row is timed, output and all gradients of every column
-must be float64's; a row where they are not says so instead, and the exit code is 1. glibc is told to keep freed memory,
-on all sides: fetching it anew from the system costs more than the norms do, and hits one side or the other by chance.
+On a GPU: benchmarks/ops_gpu.py, which `make gpu` runs too. Without one, and it is said so: GN+ReLU and GN+add+ReLU,
+forward and backward, in float32 on the CPU, on the shapes of ResNet-50 at 8 images, of a video, of one group and of the
+small scale's network at total batches of 8 and 128; then the byte model of a GPU (benchmarks/ops_model.py).
+Torchvision's way is a norm module, `out += identity`, and ReLU in place; gnexp's is a module that calls the op. One
+process, interleaved in alternating order; ratios are medians over rounds, with quartiles. Before a row is timed, output
+and all gradients of every column must be float64's; a row where they are not says so instead, and the exit code is 1.
+glibc is told to keep freed memory, on all sides: fetching it anew from the system costs more than the norms do, and
+hits one side or the other by chance.
 Prints a table and, last, one JSON line; --save writes that to results/bench/.
 """
 
@@ -45,6 +46,7 @@ from gnexp.experiments.run import commit
 from gnexp.files import write_json
 
 CPU = torch.device("cpu")
+BATCH = 32  # of the GPU's rows
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "bench"
 KEEP_MEMORY = {"MALLOC_TRIM_THRESHOLD_": str(1 << 40), "MALLOC_MMAP_THRESHOLD_": str(1 << 40)}
 
@@ -158,7 +160,7 @@ def main() -> int:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     result: dict[str, Any] = {"bench": "ops", **describe(RunConfig(), device, commit())}
     if device.type == "cuda":
-        rows = ops_gpu.rows(device, max(20, options.rounds))
+        rows = list(ops_gpu.rows(device, max(20, options.rounds), resnet50_rows(BATCH)))
     else:
         keep_freed_memory()
         result["load"] = round(

@@ -1,68 +1,46 @@
-"""The GPU's part of the benchmark of the GN op: single shapes, and a whole ResNet-50 step.
+"""The GPU's part of the benchmark of the GN op: each shape in two dtypes and two layouts.
 
-Columns: torch's group norm under autocast and in bf16 (NCHW, the only format it has there), torch.compile of the same
-module, batch norm eager and compiled (channels_last), and gnexp's fused op (channels_last). Interleaved in alternating
-order, by device events, with the L2 cache emptied before each call (cold) or holding what the call before it left
-(warm); medians and quartiles over at least 20 repeats, after one that is not counted.
+Columns, each in its row's dtype and layout: torch's group norm, the same under autocast (of bf16), torch.compile of it,
+batch norm, and gnexp's op. Interleaved in alternating order, by device events, with the L2 cache emptied before each
+call (cold) or holding what the call before it left (warm); medians and quartiles over at least 20 repeats, after one
+that is not counted. What the bytes that must move take at the speed of a copy on the same device, measured in the same
+run, is the floor that each time is compared with. A column that is wrong or fails is a row that says so.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
+from device_clock import cache_of, copy_speeds, peak_mb, timer_of
 from ops_model import Norm, floor
-from ops_rows import (
-    Case,
-    OpNorm,
-    Row,
-    Way,
-    interleaved,
-    plain_batch_norm,
-    plain_group_norm,
-    resnet50_rows,
-    spread,
-)
+from ops_rows import Case, OpNorm, Row, Way, interleaved, plain_batch_norm, plain_group_norm, spread
 from torch import nn
 
-from gnexp.config import ModelConfig
-from gnexp.models.resnet import ResNet, build_resnet
 
-BATCH = 32
-CACHE = 512 << 20  # bytes: several times an H100's L2
-NETWORK = ModelConfig(
-    name="resnet50",
-    block="bottleneck",
-    blocks=(3, 4, 6, 3),
-    widths=(64, 128, 256, 512),
-    stem="conv7x7_pool",
-    default_num_groups=32,
-)
-SIMILARITY = 0.95  # of all gradients of a network in bf16 to those in float64, as a cosine
+@dataclass(frozen=True)
+class Setting:
+    """What all columns of a row have in common."""
 
-Timer = Callable[[Callable[[], object]], float]  # milliseconds of a call
+    dtype: torch.dtype
+    is_channels_last: bool
+
+    def __str__(self) -> str:
+        name = "bf16" if self.dtype == torch.bfloat16 else "fp32"
+        return f"{name} {'channels_last' if self.is_channels_last else 'NCHW'}"
 
 
-def device_timer(call: Callable[[], object]) -> float:
-    """By the GPU's events. The GPU is kept busy first, so that launching is not measured."""
-    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-    torch.cuda._sleep(1_000_000)
-    start.record()
-    call()
-    end.record()
-    torch.cuda.synchronize()
-    return float(start.elapsed_time(end))
-
-
-def clock_timer(call: Callable[[], object]) -> float:
-    """By the clock: for a CPU."""
-    start = time.perf_counter()
-    call()
-    return 1e3 * (time.perf_counter() - start)
+# The first two are those that a run takes by default in half and in single precision. Each may use what is left of the
+# time up to its share, so that the later ones are not what is always left out.
+SETTINGS = {
+    Setting(torch.bfloat16, True): 0.45,
+    Setting(torch.float32, False): 0.7,
+    Setting(torch.bfloat16, False): 0.85,
+    Setting(torch.float32, True): 1.0,
+}
 
 
 @dataclass(frozen=True)
@@ -70,7 +48,7 @@ class Column:
     """One way to compute a row."""
 
     name: str
-    case: Case  # in the format that the way takes
+    case: Case
     norm: nn.Module
     way: Way
     is_batch: bool = False
@@ -83,47 +61,49 @@ class Column:
         """All gradients."""
         return torch.autograd.grad(y, self.case.inputs(self.norm), self.case.dy.to(y.dtype))
 
+    def both(self) -> object:
+        """Forward, then backward."""
+        return self.backward(self.forward())
 
-def columns(row: Row, device: torch.device, impl: str, compiler: str) -> list[Column]:
+
+def columns(row: Row, device: torch.device, setting: Setting, impl: str, compiler: str) -> list[Column]:
     """All of them, with equal tensors."""
-    case, dims = Case(row, device, torch.bfloat16), len(row.shape)
-    last = case.in_format(torch.channels_last if dims == 4 else torch.channels_last_3d)
+    case, dims = Case(row, device, setting.dtype), len(row.shape)
+    if setting.is_channels_last:
+        case = case.in_format(torch.channels_last if dims == 4 else torch.channels_last_3d)
     channels, groups = row.shape[1], row.groups
-    wide, fused = (
-        case.load(plain_group_norm(channels, groups)),
-        case.load(OpNorm(channels, groups, impl=impl)),
-    )
-    native = case.load(plain_group_norm(channels, groups)).bfloat16()
-    batch = case.load(plain_batch_norm(dims, channels))
+    native = case.load(plain_group_norm(channels, groups)).to(setting.dtype)
+    batch, fused = case.load(plain_batch_norm(dims, channels)), case.load(OpNorm(channels, groups, impl=impl))
+    found = [
+        Column("native", case, native, native),
+        Column("compiled", case, native, torch.compile(native, backend=compiler, fullgraph=True)),
+        Column("BN", case, batch, batch, True),
+        Column("gnexp", case, fused, fused),
+    ]
+    if setting.dtype == torch.float32:
+        return found
+    wide = case.load(plain_group_norm(channels, groups))
 
     def autocast(x: torch.Tensor, residual: torch.Tensor | None) -> torch.Tensor:
-        with torch.autocast(device.type, torch.bfloat16):
+        with torch.autocast(device.type, setting.dtype):
             return wide(x, residual)
 
-    def compiled(norm: nn.Module) -> Way:
-        return torch.compile(norm, backend=compiler, fullgraph=True)
-
-    return [
-        Column("native autocast", case, wide, autocast),
-        Column("native bf16", case, native, native),
-        Column("compiled", case, native, compiled(native)),
-        Column("BN", last, batch, batch, True),
-        Column("BN compiled", last, batch, compiled(batch), True),
-        Column("fused", last, fused, fused),
-    ]
+    return [*found, Column("native autocast", case, wide, autocast)]
 
 
 def measure(
     row: Row,
     device: torch.device,
     repeats: int,
-    timer: Timer,
+    copy_gb_per_s: float,
+    setting: Setting,
     impl: str = "fused",
     compiler: str = "inductor",
 ) -> list[dict[str, Any]]:
-    """Every column of a row: ms of forward and backward, cold and warm, GB/s over the byte floor, peak memory."""
-    least = floor(Norm(row.shape[1], 0, True, row.add), 2)  # bytes a value, forward and backward
-    cache = torch.empty(CACHE if device.type == "cuda" else 1 << 10, dtype=torch.uint8, device=device)
+    """Every column of a row: ms of forward and backward, cold and warm, GB/s, times the floor, peak memory."""
+    values_moved = floor(Norm(row.shape[1], 0, True, row.add), 2) / 2  # whole tensors, forward and backward
+    least = values_moved * setting.dtype.itemsize * torch.Size(row.shape).numel()  # bytes
+    cache, timer = cache_of(device), timer_of(device)
     found: list[dict[str, Any]] = []
     calls: dict[str, Callable[[], float]] = {}
 
@@ -133,14 +113,18 @@ def measure(
             cache.zero_()
         return timer(column.forward if part == "forward" else lambda: column.backward(y))
 
-    for column in columns(row, device, impl, compiler):
-        result = {"rows": row.name, "op": row.op, "shape": list(row.shape), "groups": row.groups}
-        found.append(result | {"column": column.name})
-        fault = column.case.wrong(column.norm, column.way, is_batch=column.is_batch)
-        if fault:
-            found[-1]["wrong"] = fault
+    for column in columns(row, device, setting, impl, compiler):
+        common = {"rows": row.name, "op": row.op, "shape": list(row.shape), "groups": row.groups}
+        found.append(common | {"setting": str(setting), "column": column.name})
+        try:
+            fault = column.case.wrong(column.norm, column.way, is_batch=column.is_batch)
+            if fault:
+                found[-1]["wrong"] = fault
+                continue
+            found[-1] |= {"n": repeats, "peak_mb": peak_mb(column.both, device)}
+        except Exception as error:  # a compiler that gives up, memory that is short: the others go on
+            found[-1]["wrong"] = one_line(error)
             continue
-        found[-1] |= {"n": repeats, "peak_mb": _peak(column, device)}
         for part in ("forward", "backward"):
             for state in ("cold", "warm"):
                 key = f"{column.name}/{part}/{state}"
@@ -151,23 +135,21 @@ def measure(
             for state in ("cold", "warm"):
                 result[f"{part}_{state}_ms"] = spread(times[f"{result['column']}/{part}/{state}"], 4)
         cold = sum(result[f"{part}_cold_ms"]["median"] for part in ("forward", "backward"))
-        result["floor_gb_per_s"] = round(least * torch.Size(row.shape).numel() / cold / 1e6, 1)
+        result["cold_ms"] = round(cold, 4)
+        result["gb_per_s"] = round(least / cold / 1e6, 1)
+        result["x_floor"] = round(copy_gb_per_s / (least / cold / 1e6), 3)
     return found
 
 
-def _peak(column: Column, device: torch.device) -> float | None:
-    """MB that a forward and a backward pass need beside what is there."""
-    if device.type != "cuda":
-        return None
-    torch.cuda.reset_peak_memory_stats()
-    before = torch.cuda.memory_allocated()
-    column.backward(column.forward())
-    return round((torch.cuda.max_memory_allocated() - before) / 1e6, 1)
+def one_line(error: BaseException) -> str:
+    """What an error says, however many lines a compiler takes for it; the beginning of much."""
+    return f"failed: {type(error).__name__}: {' '.join(str(error).split())}"[:300]
 
 
 def print_row(row: dict[str, Any]) -> None:
     """One line of the table."""
-    line = f"{row['op']:13}{'x'.join(str(size) for size in row['shape']):>18}{row['column']:>17}"
+    shape = "x".join(str(size) for size in row["shape"])
+    line = f"{row['setting']:19}{row['op']:11}{shape:>17}{row['column']:>16}"
     if "wrong" in row:
         print(f"{line}  WRONG: {row['wrong']}", flush=True)
         return
@@ -175,80 +157,40 @@ def print_row(row: dict[str, Any]) -> None:
     for part in ("forward", "backward"):
         cold, warm = row[f"{part}_cold_ms"], row[f"{part}_warm_ms"]
         times += f"{cold['median']:>9.4f} ({cold['low']:.4f}-{cold['high']:.4f}){warm['median']:>9.4f}"
-    print(f"{line}{times}{row['floor_gb_per_s']:>9}{row['peak_mb'] or '-':>9}", flush=True)
+    print(f"{line}{times}{row['gb_per_s']:>9}{row['x_floor']:>9}{row['peak_mb'] or '-':>9}", flush=True)
 
 
-def network(impl: str, config: ModelConfig, device: torch.device) -> ResNet:
-    """A ResNet whose norms are gnexp's op by `impl`, or torch's own ("native"); equal weights for all."""
-
-    def norm(channels: int, *, relu: bool = True) -> nn.Module:
-        groups = config.default_num_groups
-        return (
-            plain_group_norm(channels, groups, relu)
-            if impl == "native"
-            else OpNorm(channels, groups, relu, impl)
-        )
-
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        return build_resnet(config, norm, channels=3, num_classes=1000).to(device)
+def copy_row(device: torch.device, repeats: int) -> dict[str, Any]:
+    """The copy that gives the floor."""
+    return {"rows": "copy", "gb_per_s": spread(copy_speeds(device, repeats), 1), "n": repeats}
 
 
-def resnet_steps(
+def rows(
     device: torch.device,
     repeats: int,
-    timer: Timer,
-    impls: Iterable[str] = ("fused", "composed", "native"),
-    config: ModelConfig = NETWORK,
-    shape: tuple[int, int] = (BATCH, 224),
-) -> list[dict[str, Any]]:
-    """Forward and backward pass of a network, bf16 autocast, channels_last, for each implementation."""
-    generator = torch.Generator().manual_seed(0)
-    images = torch.randn(shape[0], 3, shape[1], shape[1], generator=generator).to(device)
-    labels = torch.arange(shape[0], device=device)
-
-    def gradients(model: ResNet, x: torch.Tensor) -> torch.Tensor:
-        loss = F.cross_entropy(model(x), labels)
-        return torch.cat([g.flatten().double() for g in torch.autograd.grad(loss, list(model.parameters()))])
-
-    wanted = gradients(network("composed", config, device).double(), images.double())
-    images = images.contiguous(memory_format=torch.channels_last)
-    found: list[dict[str, Any]] = []
-    calls: dict[str, Callable[[], float]] = {}
-    for impl in impls:
-        model = network(impl, config, device).to(memory_format=torch.channels_last)
-
-        def step(model: ResNet = model) -> torch.Tensor:
-            with torch.autocast(device.type, torch.bfloat16):
-                return gradients(model, images)
-
-        similarity = float(F.cosine_similarity(step(), wanted, dim=0))
-        found.append({"rows": f"{config.name} step", "batch": shape[0], "impl": impl, "n": repeats})
-        if not similarity >= SIMILARITY:  # so written, NaN is wrong
-            found[-1]["wrong"] = f"the gradients' cosine with float64's is {similarity:.3f}"
-            continue
-        calls[impl] = lambda step=step: timer(step)
-    times = interleaved(calls, repeats)
-    for result in (r for r in found if "wrong" not in r):
-        result["ms"] = spread(times[result["impl"]])
-    return found
-
-
-def rows(device: torch.device, repeats: int) -> list[dict[str, Any]]:
-    """Measures and prints all of it."""
-    print(
-        f"{torch.cuda.get_device_name(device)}: ms, medians of {repeats}, cold with quartiles; GB/s over the floor"
-    )
-    header = f"{'forward cold':>25}{'warm':>9}{'backward cold':>25}{'warm':>9}{'GB/s':>9}{'peak MB':>9}"
-    print(f"{'op':13}{'shape':>18}{'column':>17}{header}")
-    found: list[dict[str, Any]] = []
-    for row in resnet50_rows(BATCH):
-        for result in measure(row, device, repeats, device_timer):
-            print_row(result)
-            found.append(result)
-        torch.compiler.reset()  # each shape is compiled for itself
-    for result in resnet_steps(device, repeats, device_timer):
-        text = f"WRONG: {result['wrong']}" if "wrong" in result else f"{result['ms']} ms"
-        print(f"{result['rows']}, {result['batch']} images, {result['impl']}: {text}", flush=True)
-        found.append(result)
-    return found
+    shapes: Sequence[Row],
+    *,
+    seconds: float = float("inf"),
+    impl: str = "fused",
+    compiler: str = "inductor",
+    settings: dict[Setting, float] = SETTINGS,
+) -> Iterable[dict[str, Any]]:
+    """Measures and prints all of it as it comes, the copy first; what the time does not reach is a row that says so."""
+    start = time.monotonic()
+    copy = copy_row(device, repeats)
+    print(f"copy: {copy['gb_per_s']} GB/s; ms are medians of {repeats}, cold with quartiles")
+    header = f"{'forward cold':>25}{'warm':>9}{'backward cold':>25}{'warm':>9}{'GB/s':>9}{'x floor':>9}{'peak MB':>9}"
+    print(f"{'setting':19}{'op':11}{'shape':>17}{'column':>16}{header}")
+    yield copy
+    for setting, share in settings.items():
+        for row in shapes:
+            if time.monotonic() - start > share * seconds:
+                yield {
+                    "rows": row.name, "op": row.op, "shape": list(row.shape), "setting": str(setting),
+                    "left_out": "no time left",
+                }  # fmt: skip
+                continue
+            for result in measure(row, device, repeats, copy["gb_per_s"]["median"], setting, impl, compiler):
+                print_row(result)
+                yield result
+            torch.compiler.reset()  # each shape is compiled for itself

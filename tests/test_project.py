@@ -14,6 +14,7 @@ from gnexp.keys import conf_dir
 
 ROOT = Path(__file__).parents[1]
 MAX_LINES = 350  # a file is read in one sitting
+MAX_MIB = 60  # of the tree without ignored files: it is carried to a GPU machine (docs/gpu.md)
 # In pieces, so that this file does not name what it forbids.
 REGISTRY_HOSTS = [
     "".join(pieces)
@@ -92,6 +93,12 @@ def test_every_text_file_is_opened_with_its_encoding():
             calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call))
             found += [f"{path}:{call.lineno}" for call in calls if _names_no_encoding(call)]
     assert not found
+
+
+def test_the_tree_can_be_carried():
+    sizes = {path: (ROOT / path).stat().st_size for path in project_files()}
+    largest = sorted(sizes, key=sizes.__getitem__, reverse=True)[:5]
+    assert sum(sizes.values()) < MAX_MIB << 20, f"the largest: {[(str(p), sizes[p]) for p in largest]}"
 
 
 def test_no_registry_is_named():

@@ -8,11 +8,9 @@ from types import ModuleType
 import pytest
 import torch
 
-from gnexp.config import ModelConfig
 from tests.benchmarks.benchmark import load_benchmark
 
 CPU = torch.device("cpu")
-TINY = ModelConfig(name="tiny", blocks=(1, 1), widths=(8, 16), default_num_groups=4)
 
 
 @pytest.fixture(scope="module")
@@ -56,18 +54,48 @@ def test_no_speed_of_what_is_wrong(
     assert out.count("WRONG") == 2 and "median ratio" not in out
 
 
-def test_the_gpu_part_on_a_cpu(bench: ModuleType) -> None:
+def measure_gpu_part(bench: ModuleType, setting: str, compiler: str) -> dict[str, dict[str, object]]:
+    """A row of the GPU's part by torch's operators: column -> what was found."""
     gpu = sys.modules["ops_gpu"]
-    for row in (bench.Row("resnet50", (2, 8, 4, 4), 4, True), bench.Row("video", (1, 8, 2, 4, 4), 4, False)):
-        found = gpu.measure(row, CPU, 2, gpu.clock_timer, impl="composed", compiler="aot_eager")
-        assert [result["column"] for result in found] == [
-            "native autocast", "native bf16", "compiled", "BN", "BN compiled", "fused",
-        ]  # fmt: skip
-        assert not [result["wrong"] for result in found if "wrong" in result]
-        assert all(result["backward_warm_ms"]["median"] > 0 for result in found)
-    steps = gpu.resnet_steps(CPU, 2, gpu.clock_timer, ("composed", "native"), TINY, (2, 16))
-    assert [step["impl"] for step in steps] == ["composed", "native"]
-    assert all(step["ms"]["median"] > 0 for step in steps)
+    (chosen,) = (found for found in gpu.SETTINGS if str(found) == setting)
+    row = bench.Row("video", (1, 8, 2, 4, 4), 4, True)
+    found = gpu.measure(row, CPU, 2, 10.0, chosen, impl="composed", compiler=compiler)
+    return {result["column"]: result for result in found}
+
+
+@pytest.mark.parametrize("setting", ["bf16 channels_last", "fp32 NCHW"])
+def test_the_gpu_part_on_a_cpu(bench: ModuleType, setting: str) -> None:
+    found = measure_gpu_part(bench, setting, "aot_eager")
+    half = ["native autocast"] if setting.startswith("bf16") else []
+    assert list(found) == ["native", "compiled", "BN", "gnexp", *half]
+    assert not [result["wrong"] for result in found.values() if "wrong" in result]
+    # 8 whole tensors of 256 values move, at least, and the copy's speed is 10 GB/s
+    least_ms = 8 * (2 if half else 4) * 256 / 10e6
+    for result in found.values():
+        assert result["x_floor"] == pytest.approx(result["cold_ms"] / least_ms, rel=0.1, abs=0.01)
+        assert result["backward_warm_ms"]["low"] >= 0
+
+
+def test_a_compiler_that_fails_costs_its_own_row_alone(bench: ModuleType) -> None:
+    def broken(graph: object, inputs: object) -> object:
+        raise RuntimeError("no such instruction")
+
+    found = measure_gpu_part(bench, "fp32 NCHW", broken)  # type: ignore[arg-type]
+    assert "no such instruction" in str(found["compiled"]["wrong"]) and "cold_ms" not in found["compiled"]
+    assert all(found[column]["cold_ms"] for column in ("native", "BN", "gnexp"))
+
+
+def test_what_the_time_does_not_reach_is_named(bench: ModuleType) -> None:
+    gpu = sys.modules["ops_gpu"]
+    shapes = [bench.Row("resnet50", (2, 8, 4, 4), 4, True)]
+    copy, *rest = gpu.rows(CPU, 2, shapes, seconds=0.0, impl="composed", compiler="aot_eager")
+    assert copy["gb_per_s"]["median"] > 0
+    assert [row["setting"] for row in rest] == [str(setting) for setting in gpu.SETTINGS]
+    assert {row["left_out"] for row in rest} == {"no time left"}
+
+
+def test_the_spread_lies_within_the_values(bench: ModuleType) -> None:
+    assert sys.modules["ops_rows"].spread([1.0, 3.0]) == {"median": 2.0, "low": 1.5, "high": 2.5}
 
 
 def test_the_byte_model(bench: ModuleType) -> None:

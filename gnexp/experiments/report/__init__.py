@@ -9,13 +9,14 @@ from typing import Any
 
 from gnexp.config import RunConfig
 from gnexp.experiments.plan import Expansion
-from gnexp.experiments.report.blocks import Block, to_markdown
+from gnexp.experiments.report.blocks import Block, Heading, to_markdown
 from gnexp.experiments.report.cells import Findings, Measurements, measure
 from gnexp.experiments.report.collect import SCALES, copy_fresh, find_fresh, load_store, note_others
 from gnexp.experiments.report.eval_sets import eval_sets_blocks, eval_sets_rows, split_sentence
 from gnexp.experiments.report.exhibit import PICTURES, Exhibit
 from gnexp.experiments.report.figures import digest_of, draw_png, draw_svg
 from gnexp.experiments.report.gaps import gap_blocks, gap_rows, gap_sentences
+from gnexp.experiments.report.gpu import GPU_TABLE, Measured, gpu_blocks, load_gpu
 from gnexp.experiments.report.page import make_page, make_readme, without_drawings
 from gnexp.experiments.report.parse import parse_exhibit
 from gnexp.experiments.report.pictures import (
@@ -161,6 +162,7 @@ class _Found:
     results: Mapping[str, Result]  # by run_id
     struck: Sequence[Struck]  # what is left out of them
     pictures: Mapping[str, Mapping[str, Shown]]  # by exhibit and run_id
+    gpus: tuple[Measured, ...]  # what `make gpu` has brought
 
 
 class _Plan:
@@ -216,7 +218,9 @@ class _Plan:
                 shown, told = load_shown(exhibit, small, results_dir)
                 pictures[exhibit.id] = shown
                 notes += told
-        return _Found(*strike(results, self._stale), pictures=pictures), notes
+        gpus, told = load_gpu(results_dir)
+        found = _Found(*strike(results, self._stale), pictures=pictures, gpus=gpus)
+        return found, [*notes, *told]
 
     def unshown_pictures(self, results_dir: Path, collected: _Found) -> list[str]:
         """Collected pictures that no exhibit shows any more."""
@@ -274,8 +278,11 @@ class _Plan:
                 contents[f"figures/{exhibit.id}.png"] = draw_png(plot)
         if is_whole:
             notes = [*notes, *say_struck(collected.struck, collected.results)]
-            contents["README.md"] = make_readme(sections, notes).encode()
-            contents["report.html"] = make_page(sections, notes, drawings).encode()
+            gpu = gpu_blocks(collected.gpus)
+            if collected.gpus:
+                contents[GPU_TABLE] = to_markdown([Heading("On a GPU", 1), *gpu]).encode()
+            contents["README.md"] = make_readme(sections, notes, gpu[:1]).encode()
+            contents["report.html"] = make_page(sections, notes, drawings, gpu).encode()
         return contents
 
 
@@ -287,6 +294,8 @@ def _stale(results_dir: Path, plan: _Plan, found: _Found, contents: Mapping[str,
         for folder, endings in (("tables", (".md", ".csv")), ("figures", (".svg", ".png", ".md")))
         for ending in endings
     ]
+    if not found.gpus:
+        names.append(GPU_TABLE)
     stale = [name for name in names if name not in contents and (results_dir / name).exists()]
     return stale + plan.unshown_pictures(results_dir, found)
 

@@ -36,8 +36,8 @@ from gnexp.experiments.report.tables import paper_blocks, small_blocks, source_t
 _TITLE = "Group Normalization: a reproduction"
 
 
-def make_readme(sections: Sequence[Section], notes: Sequence[str]) -> str:
-    """The index of results/, as Markdown."""
+def make_readme(sections: Sequence[Section], notes: Sequence[str], gpu: Sequence[Block]) -> str:
+    """The index of results/, as Markdown. gpu: what is said of GPUs."""
     rows = []
     for section in sections:
         exhibit = section.exhibit
@@ -80,6 +80,8 @@ def make_readme(sections: Sequence[Section], notes: Sequence[str]) -> str:
         Heading("Exhibits"),
         Table("Runs found of runs planned", ("exhibit", "shows", "runs", "files"), tuple(rows), 4),
         Text("Every run behind them is in [runs/](runs), one JSON per run, named by its id."),
+        Heading("On a GPU"),
+        *gpu,
         Heading("How to run it"),
         *run_blocks(sections),
         Heading("How far to trust it"),
@@ -89,9 +91,12 @@ def make_readme(sections: Sequence[Section], notes: Sequence[str]) -> str:
 
 
 def make_page(
-    sections: Sequence[Section], notes: Sequence[str], drawings: Mapping[str, tuple[str, str]]
+    sections: Sequence[Section],
+    notes: Sequence[str],
+    drawings: Mapping[str, tuple[str, str]],
+    gpu: Sequence[Block],
 ) -> str:
-    """The whole report. drawings: exhibit id -> its SVG, wide and narrow."""
+    """The whole report. drawings: exhibit id -> its SVG, wide and narrow; gpu: what was measured on GPUs."""
     chapters = make_chapters(sections)
     found = other_findings(sections)
     body = [
@@ -107,6 +112,7 @@ def make_page(
         *([_part("found", "What else was found", [Items(tuple(found))])] if found else []),
         contents_nav(chapters),
         *(_chapter(chapter, drawings) for chapter in chapters),
+        _part("gpu", "On a GPU", gpu),
         _part("run", "How to run it", run_blocks(sections)),
         _part("trust", "How far to trust it", trust_blocks(sections, notes)),
         "</main>",
