@@ -61,7 +61,7 @@ def markdown_rows(text: str) -> list[list[str]]:
 
 
 def read_csv(tables: Path, name: str) -> list[dict[str, str]]:
-    return list(csv.DictReader((tables / f"{name}.csv").read_text().splitlines()))
+    return list(csv.DictReader((tables / f"{name}.csv").read_text(encoding="utf-8").splitlines()))
 
 
 @pytest.mark.parametrize("name", WITH_VALUES)
@@ -69,7 +69,7 @@ def test_the_paper_s_values_in_markdown(tables: Path, name: str) -> None:
     """At the paper's scale each row of the paper's stands once and holds its own values."""
     values = EXHIBITS[name]
     exhibit = parse_exhibit(values)
-    text = (tables / f"{name}.md").read_text()
+    text = (tables / f"{name}.md").read_text(encoding="utf-8")
     header, *rows = markdown_rows(text[text.index("## Paper scale") :])
     theirs = [row for row in rows if row[0].endswith("the paper")]
     names = [row[0] for row in theirs]
@@ -128,7 +128,7 @@ def test_the_paper_s_effects_in_csv(tables: Path, name: str) -> None:
 
 def test_what_the_paper_says_in_its_text_alone(tables: Path) -> None:
     """Sections 4.1 and 4.2, approximate: its tables have no values of these, and ours once said that it has none."""
-    table = {name: (tables / f"{name}.md").read_text() for name in TABLES}
+    table = {name: (tables / f"{name}.md").read_text(encoding="utf-8") for name in TABLES}
     rows = {
         name: {row[0]: row[1:3] for row in markdown_rows(text[text.index("that the paper's prose alone") :])}
         for name, text in table.items()
@@ -161,14 +161,14 @@ def test_what_the_paper_says_in_its_text_alone(tables: Path) -> None:
 def test_no_interval_below_three_seeds(tables: Path, name: str) -> None:
     for row in read_csv(tables, name):
         assert row["half_width"] == "" or int(row["n"]) >= LEAST_SEEDS, row
-    for row in markdown_rows((tables / f"{name}.md").read_text()):
+    for row in markdown_rows((tables / f"{name}.md").read_text(encoding="utf-8")):
         for cell in row:
             assert not re.search(r"(±|\]).*\(n=[12]\b", cell), cell
 
 
 def test_table_8_as_the_paper_has_it(tables: Path) -> None:
     """Its columns were once shown under others' names: 16 of our frames stand for its 32, and 32 for its 64."""
-    text = (tables / "table8.md").read_text()
+    text = (tables / "table8.md").read_text(encoding="utf-8")
     rows = markdown_rows(text[text.index("## Paper scale") :])
     assert [row for row in rows if row[0].startswith(("BN", "GN"))] == [
         [f"{norm}, {frames} frames, {clips} clips per worker, the paper", top1, top5]

@@ -30,16 +30,23 @@ def test_cells_that_an_axis_tells_apart_are_told_by_it(tmp_path: Path) -> None:
     """The cells at full exposure are older than the others, as those of `why` are."""
     runs = runs_of(expand("why", "small"))
     results = {r.run_id: result(r, OLD if r.data.exposure == 1 else NEW) for r in runs}
+    newer = {**NEW, "commit": "c" * 16}
+    results[runs[-1].run_id] = result(runs[-1], NEW, newer)  # a run that was resumed, of exposure 0.5
     words = (
         "Its cells are not all of one machine and one state of the code: exposure 1 on Old (`aaaaaaa`); exposure 0 and "
-        f"exposure 0.5 on New (`bbbbbbb`). {BOTH}"
+        f"exposure 0.5 on New (`bbbbbbb`, `ccccccc`). {BOTH}"
     )
     assert say_origins(EXHIBIT, findings(results).small) == words
     for run_id, found in results.items():
         found.save(tmp_path / "runs" / f"{run_id}-x" / "result.json")
     render([WHY], expand, runs_dir=tmp_path / "runs", results_dir=tmp_path / "results")
     for name in ("tables/why_table.md", "report.html"):
-        text = (tmp_path / "results" / name).read_text().replace("<code>", "`").replace("</code>", "`")
+        text = (
+            (tmp_path / "results" / name)
+            .read_text(encoding="utf-8")
+            .replace("<code>", "`")
+            .replace("</code>", "`")
+        )
         assert words in text
 
 

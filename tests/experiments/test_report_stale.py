@@ -7,7 +7,7 @@ import pytest
 
 from gnexp.exhibits import load_stale
 from gnexp.experiments.report import check, render
-from gnexp.experiments.report.stale import parse_stale, strike
+from gnexp.experiments.report.stale import parse_stale, say_struck, strike
 from gnexp.experiments.result import load_result
 from tests.experiments.report_runs import CURVES, TABLE, expand, result_of, runs_of, write_runs
 
@@ -23,7 +23,7 @@ ENTRY: dict[str, Any] = {
 
 
 def table(folder: Path) -> str:
-    return (folder / "results" / "tables" / "table2.md").read_text()
+    return (folder / "results" / "tables" / "table2.md").read_text(encoding="utf-8")
 
 
 def row(text: str, start: str) -> list[str]:
@@ -45,8 +45,8 @@ def test_a_listed_number_is_a_dash_with_its_reason(tmp_path: Path) -> None:
     words = f"Left out as stale: `val/*_precise` of runs {ids}, written at commit `0123456789ab`, which counted twice."
     assert f"- {words}\n" in text
     for page in ("README.md", "report.html"):
-        assert "which counted twice." in (tmp_path / "results" / page).read_text()
-    lines = (tmp_path / "results" / "tables" / "table2.csv").read_text().splitlines()
+        assert "which counted twice." in (tmp_path / "results" / page).read_text(encoding="utf-8")
+    lines = (tmp_path / "results" / "tables" / "table2.csv").read_text(encoding="utf-8").splitlines()
     assert [line for line in lines if ",bn,2,val/top1_error_precise," in line and "small,sizes," in line] == [
         f"table2,small,sizes,bn,2,val/top1_error_precise,,,0,0,3,,{' '.join(run.run_id for run in BN2)}"
     ]
@@ -65,7 +65,7 @@ def test_a_curve_leaves_it_out_too(tmp_path: Path) -> None:
     write_runs(tmp_path / "runs", runs_of("sizes"))
     every = {**ENTRY, "metrics": ["val/top1_error"]}
     render_in(tmp_path, every, exhibits=(CURVES,))
-    page = (tmp_path / "results" / "report.html").read_text()
+    page = (tmp_path / "results" / "report.html").read_text(encoding="utf-8")
     assert "BN, by images per worker (small scale: fashion_scenes, thin_resnet): 32 ends at" in page
     assert "2 ends at 30.7" in page  # GN's
     assert "2 ends at 36.3" not in page
@@ -78,6 +78,14 @@ def test_a_run_made_again_by_other_code_keeps_its_numbers(tmp_path: Path) -> Non
     render_in(tmp_path, ENTRY)
     assert row(table(tmp_path), "`precise`")[1] == "22.0 ± 0.9 (n=3)"
     assert "stale" not in table(tmp_path)
+
+
+def test_only_what_is_shown_is_told() -> None:
+    run = BN2[0]
+    _, struck = strike({run.run_id: result_of(run)}, parse_stale([ENTRY]))
+    assert say_struck(struck, {run.run_id}, ["val/top1_error"]) == []
+    assert len(say_struck(struck, {run.run_id}, ["val/top1_error_precise"])) == 1
+    assert say_struck(struck, {"another"}) == []
 
 
 def test_a_run_that_was_resumed_by_other_code_does_not(tmp_path: Path) -> None:
