@@ -30,9 +30,11 @@ def test_cells_that_an_axis_tells_apart_are_told_by_it(tmp_path: Path) -> None:
     """The cells at full exposure are older than the others, as those of `why` are."""
     runs = runs_of(expand("why", "small"))
     results = {r.run_id: result(r, OLD if r.data.exposure == 1 else NEW) for r in runs}
+    newer = {**NEW, "commit": "c" * 16}
+    results[runs[-1].run_id] = result(runs[-1], NEW, newer)  # a run that was resumed, of exposure 0.5
     words = (
         "Its cells are not all of one machine and one state of the code: exposure 1 on Old (`aaaaaaa`); exposure 0 and "
-        f"exposure 0.5 on New (`bbbbbbb`). {BOTH}"
+        f"exposure 0.5 on New (`bbbbbbb`, `ccccccc`). {BOTH}"
     )
     assert say_origins(EXHIBIT, findings(results).small) == words
     for run_id, found in results.items():

@@ -7,7 +7,7 @@ import pytest
 
 from gnexp.exhibits import load_stale
 from gnexp.experiments.report import check, render
-from gnexp.experiments.report.stale import parse_stale, strike
+from gnexp.experiments.report.stale import parse_stale, say_struck, strike
 from gnexp.experiments.result import load_result
 from tests.experiments.report_runs import CURVES, TABLE, expand, result_of, runs_of, write_runs
 
@@ -78,6 +78,14 @@ def test_a_run_made_again_by_other_code_keeps_its_numbers(tmp_path: Path) -> Non
     render_in(tmp_path, ENTRY)
     assert row(table(tmp_path), "`precise`")[1] == "22.0 ± 0.9 (n=3)"
     assert "stale" not in table(tmp_path)
+
+
+def test_only_what_is_shown_is_told() -> None:
+    run = BN2[0]
+    _, struck = strike({run.run_id: result_of(run)}, parse_stale([ENTRY]))
+    assert say_struck(struck, {run.run_id}, ["val/top1_error"]) == []
+    assert len(say_struck(struck, {run.run_id}, ["val/top1_error_precise"])) == 1
+    assert say_struck(struck, {"another"}) == []
 
 
 def test_a_run_that_was_resumed_by_other_code_does_not(tmp_path: Path) -> None:

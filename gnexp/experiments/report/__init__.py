@@ -263,7 +263,9 @@ class _Plan:
         for section in sections:
             exhibit, plot = section.exhibit, section.plot
             if section.body or exhibit.is_table:
-                told = [*notes, *say_struck(collected.struck, section.run_ids)]
+                # A table's CSV has every set of statistics; beside pictures stand their own scores alone.
+                shown = map(exhibit.key_of, exhibit.score.measures) if exhibit.kind == PICTURES else ()
+                told = [*notes, *say_struck(collected.struck, section.run_ids, tuple(shown))]
                 document = to_markdown(table_document(exhibit, section.found, told, section.body))
                 folder = "figures" if exhibit.kind == PICTURES else "tables"
                 contents[f"{folder}/{exhibit.id}.md"] = document.encode()

@@ -11,7 +11,7 @@ from gnexp.experiments.report.exhibit import Exhibit
 from gnexp.experiments.report.words import join
 from gnexp.experiments.result import Result
 
-_RUN = "run"
+_RUN, _THEN = "run", ", then "
 _Origins = dict[str, dict[str, int]]  # processor -> commit -> number of runs
 
 
@@ -45,7 +45,8 @@ def _by_axis(exhibit: Exhibit, found: Measurements) -> list[str]:
             ((processor, commits),) = origins.items()
             values, at_commits = groups.setdefault(processor, ([], {}))
             values.append(exhibit.value_title(axis, value))
-            at_commits.update(dict.fromkeys(sorted(commits)))
+            # Of a run that went over several each alone.
+            at_commits.update(dict.fromkeys(sorted({c for turn in commits for c in turn.split(_THEN)})))
         if len(groups) > 1:
             return [
                 f"{join(values)} on {processor} ({', '.join(commits)})"
@@ -64,7 +65,7 @@ def _count(results: list[Result]) -> _Origins:
 
 
 def _told(result: Result, say: Callable[[Mapping[str, object]], str]) -> str:
-    return ", then ".join(dict.fromkeys(say(entry) for entry in result.env or [{}]))
+    return _THEN.join(dict.fromkeys(say(entry) for entry in result.env or [{}]))
 
 
 def _processor(entry: Mapping[str, object]) -> str:

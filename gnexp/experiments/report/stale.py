@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import fnmatch
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,10 +61,15 @@ def strike(results: Mapping[str, Result], stale: Iterable[Stale]) -> tuple[dict[
     return kept, struck
 
 
-def say_struck(struck: Sequence[Struck], run_ids: Container[str]) -> list[str]:
-    """A note for each entry that some of the runs are in: which numbers are missing, and why."""
+def say_struck(struck: Sequence[Struck], run_ids: Container[str], metrics: Collection[str] = ()) -> list[str]:
+    """A note for each entry that some of the runs are in: which numbers are missing, and why.
+
+    metrics: those that are shown, where it is not all of them.
+    """
     notes = []
     for one in struck:
+        if metrics and not any(fnmatch.filter(metrics, pattern) for pattern in one.entry.metrics):
+            continue
         if shown := [f"`{run_id}`" for run_id in one.run_ids if run_id in run_ids]:
             names = join([f"`{pattern}`" for pattern in one.entry.metrics])
             runs = f"run{'' if len(shown) == 1 else 's'} {join(shown)}"

@@ -106,7 +106,7 @@ def trust_blocks(sections: Sequence[Section], notes: Sequence[str]) -> list[Bloc
         )
     ]
     exposed = (say_exposure(section.found.small.runs) for section in sections if section.exhibit.control)
-    items += [f"Its images: {words[0].lower()}{words[1:]}" for words in filter(None, exposed)][:1]
+    items += list(filter(None, exposed))[:1]
     small = next((section for section in sections if section.exhibit.control), None)
     if small is not None and small.found.control is not None:
         control = small.found.control
