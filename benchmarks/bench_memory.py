@@ -65,7 +65,8 @@ def write_set(root: Path, *, height: int, width: int, instances: int) -> None:
     for folder in ("train2017", "val2017"):
         (root / folder).mkdir()
         Image.fromarray(pixels).save(root / folder / "1.jpg")
-        (root / "annotations" / f"instances_{folder}.json").write_text(json.dumps(content))
+        path = root / "annotations" / f"instances_{folder}.json"
+        path.write_text(json.dumps(content), encoding="utf-8")
 
 
 def detector(root: Path, pixels: int) -> State:

@@ -64,6 +64,7 @@ OTHERS = {
     "data.crop_aspect": (0.5, 1.0),
     "data.decoder": "scaled",
     "data.on_error": "skip",
+    "data.masks": False,
     "data.max_skipped": None,
     "data.clip_length": None,
     "data.test_crop": "full",
