@@ -18,7 +18,7 @@ from gnexp.signals import exit_code_of, leave, stopping
 EXIT_FAILED = 1
 
 # What a user says to OpenMP about threads that wait; with any of these said, we say nothing.
-_WAIT_SETTINGS = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
+WAIT_SETTINGS = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,7 @@ def environment_of(environment: Mapping[str, str]) -> dict[str, str]:
     env = {**environment, "PYTHONSAFEPATH": "1"}
     if "PYTHONPATH" in env:  # an empty entry, as of PYTHONPATH=$PYTHONPATH:/x, means the working directory
         env["PYTHONPATH"] = os.pathsep.join(filter(None, env["PYTHONPATH"].split(os.pathsep)))
-    if not any(name in env for name in _WAIT_SETTINGS):
+    if not any(name in env for name in WAIT_SETTINGS):
         env["OMP_WAIT_POLICY"] = "passive"
     return env
 

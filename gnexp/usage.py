@@ -158,6 +158,7 @@ gnexp bench NAME [--help | OPTIONS]: runs one of benchmarks/ of the repository, 
   gnexp bench loader                       photographs from file to network input, against torchvision
   gnexp bench video                        clips of videos, against a plain loop over their frames
   gnexp bench throughput                   threads, runs side by side, memory formats
+  gnexp bench threads                      what threads that wait cost, alone and beside a busy neighbour
   gnexp bench startup                      how soon the commands answer
 """,
     "completion": """\

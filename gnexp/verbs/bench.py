@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
+from gnexp.children import environment_of
 from gnexp.keys import benchmark_names, benchmarks_dir, check_choice
 
 
@@ -19,4 +21,7 @@ def main(words: list[str]) -> int:
         raise ValueError(f"which benchmark? gnexp bench NAME, one of {', '.join(names)}")
     check_choice("benchmark", words[0], names)
     script = directory / f"bench_{words[0]}.py"
-    return subprocess.run([sys.executable, str(script), *words[1:]]).returncode
+    # Beside the script lie modules of its own, where Python looks no longer by itself.
+    path = os.pathsep.join(filter(None, (str(directory), os.environ.get("PYTHONPATH"))))
+    env = environment_of({**os.environ, "PYTHONPATH": path})
+    return subprocess.run([sys.executable, str(script), *words[1:]], env=env).returncode
