@@ -228,13 +228,13 @@ def test_a_grids_cells_share_the_reading_of_files(monkeypatch):
     """Choosing files is what takes time in Hydra: 50 cells of two norms read them twice."""
     composer = compose.Composer()
     reads = []
-    real = composer._loader.load_configuration
+    real = composer._files._loader.load_configuration
 
     def counted(*arguments, **keywords):
         reads.append(arguments)
         return real(*arguments, **keywords)
 
-    monkeypatch.setattr(composer._loader, "load_configuration", counted)
+    monkeypatch.setattr(composer._files._loader, "load_configuration", counted)
     grid = ["norm=gn,bn", "batch=1,2,4,8,16", "workers=1,2,4,8,16"]
     assert len(composer.expand("null", "small", grid).cells) == 50
     assert len(reads) == 2

@@ -37,6 +37,7 @@ def changed(run, key, value):
 
 # A valid other value where the generic one (see `other`) would be refused.
 OTHERS = {
+    "task.kind": "detection",
     "norm.kind": "none",
     "norm.num_groups": 4,
     "norm.channels_per_group": None,
