@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from gnexp import cli
+
 ROOT = Path(__file__).parents[1]
 # One thread a run: these are tiny, and a second thread beside another run only waits.
 SMOKE = ["scale=smoke", "threads=1", "batch=4", "data.num_train=64", "data.num_val=40"]
@@ -77,10 +79,12 @@ def test_train_makes_a_result_and_again_says_so(folder):
     assert sorted(path.name for path in folder.iterdir()) == ["runs"]  # no outputs/, no .hydra
 
 
-def test_eval_scores_the_final_weights_as_training_did(folder):
+@pytest.mark.usefixtures("warm")
+def test_eval_scores_the_final_weights_as_training_did(folder, monkeypatch, capfd):
+    monkeypatch.chdir(folder)
     (run_dir,) = (folder / "runs").iterdir()
-    code, out, err = gnexp(folder, "eval", f"run={run_dir.name[:8]}")
-    assert code == 0, err
+    assert cli.main(["eval", f"run={run_dir.name[:8]}"]) == 0
+    out = capfd.readouterr().out
     error = json.loads((run_dir / "result.json").read_text(encoding="utf-8"))["metrics"]["val/top1_error"]
     assert out.splitlines()[-1] == f"worker0     {error:.2f}"
 
@@ -100,10 +104,12 @@ def test_a_sweep_on_joblib_runs_what_is_left_and_lists_what_fails(folder):
     assert out.endswith("3 runs: 2 done, 1 to do\n")
 
 
-def test_a_sweep_on_the_basic_launcher(folder):
-    code, out, err = gnexp(folder, "sweep", "norm=bn,ln", "experiment=norms", "hydra/launcher=basic", *SMOKE)
-    assert (code, err) == (0, "")
-    assert "[2/2] " in out
+@pytest.mark.usefixtures("warm")
+def test_a_sweep_on_the_basic_launcher(folder, monkeypatch, capfd):
+    monkeypatch.chdir(folder)
+    assert cli.main(["sweep", "norm=bn,ln", "experiment=norms", "hydra/launcher=basic", *SMOKE]) == 0
+    out, err = capfd.readouterr()
+    assert err == "" and "[2/2] " in out
     assert {"bn-batch4-seed0", "ln-batch4-seed0"} <= set(results(folder))
 
 

@@ -162,6 +162,10 @@ def _become_worker(
     os.environ.update(environment)
     for number, screen in enumerate(screens, start=1):
         os.dup2(screen if isinstance(screen, int) else os.open(screen, os.O_WRONLY | os.O_APPEND), number)
+    # New ones: the server's may be of files, which can seek, and these of pipes, which cannot.
+    sys.stdout, sys.stderr = (
+        os.fdopen(number, "w", buffering=1, encoding="utf-8", closefd=False) for number in (1, 2)
+    )
     if prepare is not None:
         prepare()
     from gnexp import worker

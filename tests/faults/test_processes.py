@@ -40,9 +40,14 @@ COMMAND = (
 @pytest.mark.parametrize(
     ("target", "number", "said"),
     [
-        ("agent", signal.SIGUSR2, "stopped; the same command goes on from the last checkpoint"),
         ("rank 1", signal.SIGKILL, "process 1 of the run was ended by SIGKILL; was memory short?"),
-        ("verb", signal.SIGKILL, None),
+        pytest.param("verb", signal.SIGKILL, None, marks=pytest.mark.slow),
+        pytest.param(
+            "agent",
+            signal.SIGUSR2,
+            "stopped; the same command goes on from the last checkpoint",
+            marks=pytest.mark.slow,
+        ),
         pytest.param(
             "agent",
             signal.SIGKILL,

@@ -135,6 +135,7 @@ def test_fault_24_a_terminal_is_closed(tmp_path: Path, terminal: Terminal) -> No
 
 
 @pytest.mark.dist
+@pytest.mark.slow
 def test_fault_24_nohup_holds(tmp_path: Path, terminal: Terminal) -> None:
     """The verb, torchrun and both processes go on when the terminal goes, and when each is sent the hang-up itself."""
     words = ["nohup", sys.executable, "-m", "gnexp", *COMMAND, "processes=2", "recipe.epochs=500"]

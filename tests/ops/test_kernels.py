@@ -142,7 +142,14 @@ FAULTS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda name: name.replace(" ", "-"))
+QUICK = ("E[x^2] - E[x]^2", "a tile too long, in a loop", "a gradient without the weight")
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [pytest.param(fault, marks=() if fault in QUICK else pytest.mark.slow) for fault in FAULTS],
+    ids=lambda name: name.replace(" ", "-"),
+)
 def test_a_planted_fault_is_seen(plant: Plant, fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
     plant(*FAULTS[fault])
     with pytest.raises((AssertionError, InterpreterError)):
