@@ -296,7 +296,7 @@ def test_bench_names_what_there_is(capsys, words, message):
 def test_a_benchmark_has_its_own_options(tmp_path):
     """And its own modules: none of where it is started."""
     for name in ("random", "queue", "bench_step"):
-        (tmp_path / f"{name}.py").write_text("raise RuntimeError(__file__)")
+        (tmp_path / f"{name}.py").write_text("raise RuntimeError(__file__)", encoding="utf-8")
     done = gnexp_process("bench", "step", "--help", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "usage: gnexp bench step" in done.stdout and "--workers" in done.stdout

@@ -63,14 +63,16 @@ def test_what_is_asked_for_goes_over_what_a_data_set_chooses(composer):
 
 def test_a_users_file_chooses_too(tmp_path):
     (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "mine.yaml").write_text("defaults: [coco, _self_]\nname: mine\nnum_classes: 3\n")
+    (tmp_path / "data" / "mine.yaml").write_text(
+        "defaults: [coco, _self_]\nname: mine\nnum_classes: 3\n", encoding="utf-8"
+    )
     run = compose(Composer([str(tmp_path)]), ["data=mine"])
     assert (run.task.kind, run.model.name, run.data.name) == ("detection", "thin_mask_rcnn", "mine")
 
 
 def commands_of_the_page():
     """What docs/adding.md says to type: the words behind `gnexp train`, and data=... data.root=... alone."""
-    text = " ".join(ADDING.read_text().split())
+    text = " ".join(ADDING.read_text(encoding="utf-8").split())
     found = re.findall(r"`(data=[^`]*data\.root=[^`]*)`", text)
     return [shlex.split(words) for words in found]
 

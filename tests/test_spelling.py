@@ -122,7 +122,7 @@ def test_a_file_whose_name_is_a_number_is_a_choice(tmp_path):
     (tmp_path / "data").mkdir()
     for name in ("2024_1", "20241"):
         (tmp_path / "data" / f"{name}.yaml").write_text(
-            f"defaults: [fashion_scenes, _self_]\nname: '{name}'\n"
+            f"defaults: [fashion_scenes, _self_]\nname: '{name}'\n", encoding="utf-8"
         )
     own = compose.Composer([str(tmp_path)])
     overrides.check(["data=2024_1"], own.options, sweep=False)

@@ -16,7 +16,7 @@ print(json.dumps([1.5, [os.environ.get(name) for name in names]]))
 def test_each_setting_is_its_processes_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     bench = load_benchmark("bench_threads")
     child = tmp_path / "child.py"
-    child.write_text(CHILD)
+    child.write_text(CHILD, encoding="utf-8")
     monkeypatch.setattr(bench, "__file__", str(child))
     monkeypatch.setenv("OMP_WAIT_POLICY", "active")
     with bench.neighbour(1):

@@ -46,7 +46,7 @@ def test_the_rehearsal_runs_every_part(tmp_path: Path) -> None:
     # Boxes that no machine of ours exceeds, however busy it is: what is looked at here is no time.
     done = command("--device", "cpu", "--out", tmp_path, "--budget", 6000)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
-    found = json.loads((tmp_path / "summary.json").read_text())
+    found = json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))
     assert [(part["part"], part["status"]) for part in found["parts"]] == [(name, "ok") for name in PARTS]
     assert found["device"]["name"] == "cpu" and found["device"]["torch"] == torch.__version__
     figures = {figure["name"]: figure for part in found["parts"] for figure in part["figures"]}
@@ -68,7 +68,7 @@ def test_the_rehearsal_runs_every_part(tmp_path: Path) -> None:
 def test_a_part_without_time_stops_no_other(tmp_path: Path) -> None:
     done = command("--device", "cpu", "--out", tmp_path, "--budget", 5, "--parts", "training", "smoke")
     assert done.returncode == 1
-    found = json.loads((tmp_path / "summary.json").read_text())
+    found = json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))
     assert [(part["part"], part["status"]) for part in found["parts"]] == [
         ("training", "cut off"),
         ("smoke", "cut off"),
@@ -100,13 +100,13 @@ def test_a_part_that_breaks_is_a_row(
     program, status = PROGRAMS[what]
     monkeypatch.setattr(orchestrator, "HERE", tmp_path)
     monkeypatch.setattr(orchestrator, "GRACE", 0.2)
-    (tmp_path / "part_op.py").write_text(program)
+    (tmp_path / "part_op.py").write_text(program, encoding="utf-8")
     seconds = 1.5 if what == "hangs" else 60
     part = orchestrator.run_part("op", "cpu", time.monotonic() + seconds, tmp_path)
     assert part["status"] == status and part["message"] and part["figures"] == []
     if what == "raises":
         assert part["message"] == "RuntimeError: illegal memory access"
-    assert json.loads((tmp_path / "op.json").read_text())["status"] == status
+    assert json.loads((tmp_path / "op.json").read_text(encoding="utf-8"))["status"] == status
 
 
 def test_what_was_found_before_the_end_of_the_time_stays(orchestrator: ModuleType, tmp_path: Path) -> None:
@@ -118,10 +118,10 @@ def test_what_was_found_before_the_end_of_the_time_stays(orchestrator: ModuleTyp
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(orchestrator, "HERE", tmp_path)
-        (tmp_path / "part_op.py").write_text(program)
+        (tmp_path / "part_op.py").write_text(program, encoding="utf-8")
         part = orchestrator.run_part("op", "cpu", time.monotonic() + 5, tmp_path)
     assert part["status"] == "cut off" and part["figures"] == [figure]
-    assert json.loads((tmp_path / "op.json").read_text())["rows"] == [1, 2]
+    assert json.loads((tmp_path / "op.json").read_text(encoding="utf-8"))["rows"] == [1, 2]
 
 
 def test_the_boxes_are_at_most_the_budget(orchestrator: ModuleType) -> None:
@@ -173,7 +173,7 @@ def test_the_cpus_cells_are_the_commands(orchestrator: ModuleType) -> None:
         patch.syspath_prepend(ROOT / "benchmarks")
         patch.syspath_prepend(GPU)
         words = importlib.import_module("sizes").GPU_SIZES.train_words
-    runs = json.loads((GPU / "cpu_cells.json").read_text())["runs"]
+    runs = json.loads((GPU / "cpu_cells.json").read_text(encoding="utf-8"))["runs"]
     wanted = {
         Composer().run([f"norm={norm}", "batch=2", "device=cuda", *words]).run_id for norm in ("bn", "gn")
     }

@@ -46,7 +46,7 @@ SUMMARY: dict[str, Any] = {
 def write_summary(folder: Path, summary: dict[str, Any] | str, device: str = "nvidia-h100") -> Path:
     path = folder / "results" / "bench" / "gpu" / device / "summary.json"
     path.parent.mkdir(parents=True)
-    path.write_text(summary if isinstance(summary, str) else json.dumps(summary))
+    path.write_text(summary if isinstance(summary, str) else json.dumps(summary), encoding="utf-8")
     return path
 
 
@@ -54,7 +54,11 @@ def report_in(folder: Path) -> tuple[str, str, tuple[str, ...]]:
     """README.md, report.html and the notes."""
     found = render([TABLE], expand, runs_dir=folder / "runs", results_dir=folder / "results")
     results = folder / "results"
-    return (results / "README.md").read_text(), (results / "report.html").read_text(), found.notes
+    return (
+        (results / "README.md").read_text(encoding="utf-8"),
+        (results / "report.html").read_text(encoding="utf-8"),
+        found.notes,
+    )
 
 
 def test_without_files_it_says_that_none_has_been_measured(tmp_path: Path) -> None:
@@ -67,7 +71,7 @@ def test_without_files_it_says_that_none_has_been_measured(tmp_path: Path) -> No
 def test_rows_have_device_versions_commit_n_and_spread(tmp_path: Path) -> None:
     path = write_summary(tmp_path, SUMMARY)
     readme, page, _ = report_in(tmp_path)
-    table = (tmp_path / "results" / "tables" / "gpu.md").read_text()
+    table = (tmp_path / "results" / "tables" / "gpu.md").read_text(encoding="utf-8")
     assert "Measured on NVIDIA H100 (commit `0123456789ab`): see tables/gpu.md." in readme
     assert "python 3.12.3, torch 2.11.0, triton 3.6.0; commit `0123456789ab`; started 2026-11-26" in table
     assert "- op: ok; 100 s" in table and "- smoke: cut off; 30 s; not done after 30 s" in table
@@ -104,6 +108,6 @@ def test_the_readmes_claim_is_the_tables() -> None:
     """README.md says of GPUs what the files in results/bench/gpu say, and nothing beside it."""
     measured, notes = load_gpu(ROOT / "results")
     assert not notes
-    readme = " ".join((ROOT / "README.md").read_text().split())
+    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
     assert gpu_sentence(measured) in readme
     assert measured or "Measured on" not in readme
