@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -56,4 +57,6 @@ def escape_unprintable() -> None:
     """Has stdout and stderr escape what their encoding lacks, where they would end the process with an error."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+            # A terminal that is lost, or a stream that was put on something else: what is printed is then lost anyhow.
+            with contextlib.suppress(OSError):
+                stream.reconfigure(errors="backslashreplace")

@@ -55,6 +55,19 @@ def test_what_a_terminal_cannot_show_is_escaped(monkeypatch: pytest.MonkeyPatch)
     escape_unprintable()  # without a stdout there is nothing to do
 
 
+def test_a_stream_that_is_lost_is_let_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python asks where it stands, which a pipe that took a file's place cannot say."""
+    read, write = os.pipe()
+    with open(tmp_path / "out.txt", "w", encoding="utf-8") as stream:
+        os.dup2(write, stream.fileno())
+        with pytest.raises(OSError, match="Illegal seek"):
+            stream.reconfigure(errors="strict")
+        monkeypatch.setattr(sys, "stdout", stream)
+        escape_unprintable()
+    os.close(read)
+    os.close(write)
+
+
 @pytest.mark.parametrize("main", [cli.main, agent.main, worker.main])
 def test_every_entry_point_escapes_first(main: Callable[[], int], monkeypatch: pytest.MonkeyPatch) -> None:
     def raise_it() -> None:
