@@ -134,7 +134,7 @@ def test_a_torn_result_is_listed_and_the_others_go_on(capfd):
 
 def test_commands_lead_to_the_runs_directory_in_use(capfd):
     assert run_sweep("runs_dir=else where", "dry_run=true") == 0
-    assert "seed=0 'runs_dir='\"'\"'else where'\"'\"''" in capfd.readouterr().out
+    assert "seed=0 'runs_dir=\"else where\"'" in capfd.readouterr().out
 
 
 def test_flags_leave_a_sweep_a_sweep(tmp_path, capfd):
