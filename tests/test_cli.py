@@ -297,8 +297,6 @@ def test_a_benchmark_has_its_own_options(tmp_path):
     """And its own modules: none of where it is started."""
     for name in ("random", "queue", "bench_step"):
         (tmp_path / f"{name}.py").write_text("raise RuntimeError(__file__)", encoding="utf-8")
-    done = gnexp_process("bench", "step", "--help", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert "usage: gnexp bench step" in done.stdout and "--workers" in done.stdout
-    refused = gnexp_process("bench", "step", "--workers", "0", cwd=tmp_path)
-    assert refused.returncode == 2 and "--rounds must be at least 1" in refused.stderr
+    done = gnexp_process("bench", "step", "--workers", "0", cwd=tmp_path)
+    assert done.returncode == 2 and "--rounds must be at least 1" in done.stderr
+    assert done.stderr.startswith("usage: gnexp bench step [-h] [--workers WORKERS]")
