@@ -6,7 +6,7 @@ import os
 import platform
 import socket
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +85,7 @@ def describe(run: RunConfig, device: torch.device, commit: dict[str, Any]) -> di
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "torchvision": version("torchvision"),  # importing it takes a second
+        "torchvision": _torchvision(),
         "host": socket.gethostname(),
         "system": f"{platform.system()} {platform.machine()}",
         "processor": _processor(),
@@ -98,6 +98,14 @@ def describe(run: RunConfig, device: torch.device, commit: dict[str, Any]) -> di
         "workers_per_pass": run.workers_per_pass,
         "compile": run.compile,
     }
+
+
+def _torchvision() -> str | None:
+    """Its version, read without importing it, which takes a second; a classifier does without it."""
+    try:
+        return version("torchvision")
+    except PackageNotFoundError:
+        return None
 
 
 def _processor() -> str:
