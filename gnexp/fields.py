@@ -14,9 +14,15 @@ _REQUIRED = dataclasses.MISSING
 FILE_HASH = "sha256:"  # before the hex digits that name a file by its content
 
 
-def science_field(default: Any = _REQUIRED) -> Any:
-    """A field that can change a number."""
-    return field(default=default, metadata={"part": "science"})
+def science_field(default: Any = _REQUIRED, *, spelling: Any = None) -> Any:
+    """A field that can change a number.
+
+    Args:
+        default: of the field.
+        spelling: the type of the word for the value on a command line, where the config holds what it stands for.
+    """
+    metadata = {"part": "science"} | ({} if spelling is None else {"spelling": spelling})
+    return field(default=default, metadata=metadata)
 
 
 def hardware_field(default: Any = _REQUIRED) -> Any:
@@ -91,8 +97,15 @@ def build(cls: type, values: dict[str, Any], path: str = "") -> Any:
     require(not unknown, f"unknown key {path}{unknown[0] if unknown else ''} in a run's config")
     arguments: dict[str, Any] = {}
     for name, value in values.items():
-        if dataclasses.is_dataclass(hints[name]):
-            arguments[name] = build(hints[name], value, f"{path}{name}.")
+        nested = _nested(hints[name]) if isinstance(value, dict) else None
+        if nested is not None:
+            arguments[name] = build(nested, value, f"{path}{name}.")
         else:
             arguments[name] = tuple(value) if isinstance(value, list) else value
     return cls(**arguments)
+
+
+def _nested(hint: Any) -> type | None:
+    """The config that a field of this type holds, or may hold."""
+    found = (kind for kind in (hint, *typing.get_args(hint)) if dataclasses.is_dataclass(kind))
+    return typing.cast(type | None, next(found, None))

@@ -20,7 +20,8 @@ def _mutable(cls: type) -> type:
             twin = _mutable(typing.cast(type, hints[f.name]))
             fields.append((f.name, twin, dataclasses.field(default_factory=twin)))
         else:
-            fields.append((f.name, hints[f.name], dataclasses.field(default=f.default)))
+            hint = f.metadata.get("spelling", hints[f.name])
+            fields.append((f.name, hint, dataclasses.field(default=f.default)))
     return dataclasses.make_dataclass(cls.__name__, fields)
 
 

@@ -76,6 +76,8 @@ OTHERS = {
     "recipe.milestones": None,
     "recipe.drop_factor": None,
     "recipe.report_epochs": 2,
+    "recipe.eval_every": 2,
+    "recipe.bias_lr_factor": 2.0,
     "recipe.warmup_steps": None,
     "recipe.warmup_factor": None,
     "device": "cpu",
@@ -219,42 +221,65 @@ def test_a_detectors_norm_spelled_none_is_no_norm():
     assert RunConfig(model=detector(fpn_norm="none")).run_id == RunConfig(model=detector()).run_id
 
 
+PLACES = ("fpn_norm", "box_norm", "mask_norm")
+
+
+def places(model, norm):
+    """The norms of a detector's places."""
+    run = RunConfig(norm=norm, model=detector(**model))
+    return [getattr(run.model, name) for name in PLACES]
+
+
 @pytest.mark.parametrize(
-    ("norm", "place"),
+    ("norm", "word"),
     [
         (NormConfig(kind="gn"), "gn"),
-        (NormConfig(kind="gn", num_groups=1), "ln"),
-        (NormConfig(kind="bn", momentum=0.1), "bn"),
+        (NormConfig(kind="gn", num_groups=1, eps=1e-3, impl="composed"), "ln"),
+        (NormConfig(kind="bn", momentum=0.2), "bn"),
         (NormConfig(kind="frozen_bn"), None),
+        (NormConfig(kind="none"), None),
     ],
 )
-def test_a_detectors_places_take_the_backbones_norm(norm, place):
-    same = {"fpn_norm": "same", "box_norm": "same", "mask_norm": "same"}
-    run = RunConfig(norm=norm, model=detector(**same), workers_per_pass=1)
-    assert (run.model.fpn_norm, run.model.box_norm, run.model.mask_norm) == (place,) * 3
-    spelled = RunConfig(norm=norm, model=detector(**dict.fromkeys(same, place)), workers_per_pass=1)
-    assert run.run_id == spelled.run_id
-    assert (
-        RunConfig(norm=norm, model=detector(box_head="2fc", **same), workers_per_pass=1).model.box_norm
-        is None
-    )
+def test_a_detectors_places_take_the_backbones_norm(norm, word):
+    same = dict.fromkeys(PLACES, "same")
+    run = RunConfig(norm=norm, model=detector(**same))
+    assert places(same, norm) == [None if word is None else run.norm] * 3
+    spelled = RunConfig(norm=norm, model=detector(**dict.fromkeys(same, word)))
+    assert run.run_id == spelled.run_id and run == spelled
+    assert places({**same, "box_head": "2fc"}, norm)[1] is None
+    assert from_dict(json.loads(json.dumps(to_dict(run)))) == run
 
 
-def test_batch_norm_of_rois_takes_one_worker_at_a_time():
-    line = "whose number differs from worker to worker, takes one worker at a time: give workers_per_pass=1, got 8"
-    with pytest.raises(ValueError, match=line):
-        RunConfig(model=detector(box_norm="bn"))
-    RunConfig(model=detector(box_norm="bn"), processes=8)
-    with pytest.raises(ValueError, match="default_num_groups=8, ln, bn, frozen_bn and none, got brn"):
-        RunConfig(norm=brn(), model=detector(fpn_norm="same"))
+@pytest.mark.parametrize("norm", [NormConfig(num_groups=4), NormConfig(channels_per_group=1), brn()])
+def test_a_place_that_is_the_same_has_the_backbones_groups_and_constants(norm):
+    assert places(dict.fromkeys(PLACES, "same"), norm) == [norm] * 3
 
 
-@pytest.mark.parametrize("groups", [{"num_groups": 4}, {"channels_per_group": 1}, {"channels_per_group": 4}])
-def test_a_place_cannot_be_the_same_as_other_groups_than_the_models(groups):
-    norm = NormConfig(kind="gn", **groups)
-    with pytest.raises(ValueError, match=f"model.fpn_norm=same is for .*, got {norm.label}"):
-        RunConfig(norm=norm, model=detector(fpn_norm="same"))
-    assert RunConfig(norm=norm, model=detector(fpn_norm="gn")).model.fpn_norm == "gn"
+def test_a_place_named_by_a_word_is_hashed_as_the_norm_that_is_built():
+    """Groups came from default_num_groups and constants from nowhere: two networks had one run_id, or one had two."""
+
+    def run(norm=None, **changes):
+        model = detector(fpn_norm="gn", box_norm="ln", mask_norm="bn", **changes)
+        return RunConfig(norm=norm or NormConfig(num_groups=8), model=model)
+
+    plain = science(run())["model"]
+    assert plain["fpn_norm"] == {"kind": "gn", "num_groups": 8, "eps": 1e-5}
+    assert plain["box_norm"] == {"kind": "gn", "num_groups": 1, "eps": 1e-5}
+    assert plain["mask_norm"] == {"kind": "bn", "eps": 1e-5, "momentum": 0.1}
+    other = run(default_num_groups=4)
+    assert other.run_id != run().run_id and other.model.fpn_norm.num_groups == 4
+    wide = run(NormConfig(kind="bn", momentum=0.3, eps=1e-3))
+    assert [norm.eps for norm in wide.norms] == [1e-3] * 4 and wide.model.mask_norm.momentum == 0.3
+    composed = run(NormConfig(num_groups=8, impl="composed"))
+    assert [norm.impl for norm in composed.norms] == ["composed"] * 3 + ["auto"]
+    assert composed.run_id == run().run_id
+
+
+def test_a_detector_takes_one_worker_at_a_time():
+    """Its losses are means over the RoIs of a pass: with two workers in it they were others, under the same run_id."""
+    assert RunConfig(model=detector()).workers_per_pass == 1
+    with pytest.raises(ValueError, match="a detector takes one worker at a time, .* got 2"):
+        RunConfig(model=detector(), workers_per_pass=2)
 
 
 def test_gn_without_a_grouping_is_the_models_default_spelled_out():

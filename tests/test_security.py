@@ -13,7 +13,7 @@ import yaml
 
 from gnexp.compose import Composer
 from gnexp.config import RunConfig, to_dict
-from gnexp.engine.initial_weights import read_weights
+from gnexp.engine.weight_files import read_weights
 from gnexp.experiments.run import load_spec
 from gnexp.init import resolve_init
 from gnexp.keys import GROUPS, conf_dir

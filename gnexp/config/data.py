@@ -47,8 +47,8 @@ class DataConfig:
     # imagefolder, clips: skip = another stands in for a training image or video that cannot be read, and a video of val
     # is left out; coco: skip = odd entries are cut to their image, mended or left out; None or fail = the run ends
     on_error: str | None = science_field(None)
-    # on_error=skip: what is skipped at most; None = 100
-    max_skipped: int | None = science_field(None)
+    # on_error=skip: what is skipped at most, or the run ends; a run that ends well is the same. None = 100
+    max_skipped: int | None = hardware_field(None)
     # coco kinds: the model resizes an image's shorter side to min_size, unless its longer one would pass max_size
     min_size: int | None = science_field(None)
     max_size: int | None = science_field(None)

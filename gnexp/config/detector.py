@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gnexp.config.norm import NormConfig
+from gnexp.config.places import PLACES, SPELLINGS
 from gnexp.fields import hardware_field, require, require_at_least, science_field
 
 DETECTOR = "mask_rcnn"  # the kind that has them
@@ -13,7 +15,6 @@ _ALWAYS = (
     *("rois", "roi_size", "roi_samples", "head_width", "box_beta", "detections"),
 )
 _FPN = ("fpn_stages", "fpn_width", "box_head", "fc_width")
-PLACES = ("fpn_norm", "box_norm", "mask_norm")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,10 +25,11 @@ class DetectorFields:
     backbone: str | None = hardware_field(None)
     neck: str | None = science_field(None)  # fpn | c4: the last stage is the head of every RoI
     # norms beside the backbone's: gn (model.default_num_groups) | ln | bn | None, a bias instead; also spelled none.
-    # same = the backbone's; where that has no statistics to take (frozen_bn, none), none
-    fpn_norm: str | None = science_field(None)
-    box_norm: str | None = science_field(None)
-    mask_norm: str | None = science_field(None)
+    # same = the backbone's; where that has no statistics to take (frozen_bn, none), none.
+    # As hashed and built the norm itself, with the backbone's eps and momentum (gnexp.config.places)
+    fpn_norm: NormConfig | str | None = science_field(None, spelling=str | None)
+    box_norm: NormConfig | str | None = science_field(None, spelling=str | None)
+    mask_norm: NormConfig | str | None = science_field(None, spelling=str | None)
     # stem and first stages that do not train, counted together: 2 = stem and first stage, 0 = all train
     freeze_at: int | None = science_field(None)
     fpn_stages: int | None = science_field(None)  # last stages that the FPN takes
@@ -74,7 +76,7 @@ class DetectorFields:
         for name in PLACES:
             value = getattr(self, name)
             require(
-                value in (None, "same", "gn", "ln", "bn"),
+                value is None or isinstance(value, NormConfig) or value in SPELLINGS,
                 f"model.{name} must be same, gn, ln, bn or none, got {value}",
             )
         require(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gnexp.config.detector import DetectorFields
+from gnexp.config.detector import DETECTOR, DetectorFields
 from gnexp.config.video import VIDEO, VideoFields
 from gnexp.fields import hardware_field, require, require_at_least, require_name, science_field
 
@@ -21,7 +21,9 @@ class ModelConfig(DetectorFields, VideoFields):
     block: str = science_field("basic")  # basic | bottleneck
     blocks: tuple[int, ...] = science_field((1, 1, 1, 1))  # per stage; of a vgg its convolutions
     widths: tuple[int, ...] = science_field((16, 32, 64, 128))
-    stem: str = science_field("conv3x3")  # conv3x3 | conv7x7_pool
+    stem: str = science_field(
+        "conv3x3"
+    )  # conv3x3 | conv7x7_pool; of a vgg these two and block stay as they are
     stem_stride: int = science_field(2)
     # what norm=gn takes when it names no grouping; resolved before hashing
     default_num_groups: int = hardware_field(8)
@@ -71,6 +73,7 @@ class ModelConfig(DetectorFields, VideoFields):
             self.init_mode in ("fan_out", "fan_in"),
             f"model.init_mode must be fan_out or fan_in, got {self.init_mode}",
         )
+        self._check_foreign()
         self._check_detector(self.kind)
         self._check_video(self.kind, sum(self.blocks), has_pool=self.stem != "conv3x3")
         require(
@@ -78,3 +81,16 @@ class ModelConfig(DetectorFields, VideoFields):
             f"model.fpn_stages and model.freeze_at must fit {len(self.blocks)} stages, "
             f"got {self.fpn_stages} and {self.freeze_at}",
         )
+
+    def _check_foreign(self) -> None:
+        """Refuses what a kind would ignore: it would name another run and compute the same one."""
+        foreign = {
+            "vgg": ("block", "stem", "stem_stride", "zero_init_last"),
+            DETECTOR: ("classifier_std",),  # its backbone has no classifier
+        }
+        for name in foreign.get(self.kind, ()):
+            value, default = getattr(self, name), getattr(type(self), name)
+            require(
+                value == default,
+                f"model.{name} is not for kind {self.kind}, got {value}; leave it at {default}",
+            )

@@ -28,6 +28,10 @@ class NormConfig:
 
     def __post_init__(self) -> None:
         require(self.eps > 0, f"norm.eps must be positive, got {self.eps}")
+        require(
+            self.kind != "none" or self.eps == type(self).eps,
+            f"norm.eps is for norms that divide by a std, got {self.eps} with kind {self.kind}; leave it out",
+        )
         require_at_least(self, 1, "norm.", "num_groups", "channels_per_group")
         for name in ("num_groups", "channels_per_group"):
             value = getattr(self, name)

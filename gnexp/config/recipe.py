@@ -43,7 +43,7 @@ class RecipeConfig:
     weight_decay: float = science_field(1e-4)
     # of gamma and beta; None = weight_decay, as the paper has it
     norm_weight_decay: float | None = science_field(None)
-    # of the biases of convolutions and linear layers; None = as the weights
+    # of the biases of convolutions and linear layers; None = as the weights (a factor of 1)
     bias_lr_factor: float | None = science_field(None)
     bias_weight_decay: float | None = science_field(None)
     report_epochs: int = science_field(1)  # reported error = median over the last report_epochs epochs
@@ -84,7 +84,7 @@ class RecipeConfig:
             f"recipe.schedule must be step or linear, got {self.schedule}",
         )
         require(
-            (self.schedule == "step") == (self.milestones is not None and self.drop_factor is not None),
+            {self.milestones is not None, self.drop_factor is not None} == {self.schedule == "step"},
             "recipe.milestones and recipe.drop_factor belong to schedule=step, and to it alone: "
             f"got {self.milestones} and {self.drop_factor} with schedule {self.schedule}",
         )
@@ -92,6 +92,16 @@ class RecipeConfig:
             0 <= self.warmup_epochs < self.epochs,
             f"recipe.warmup_epochs must be below recipe.epochs={self.epochs}, got {self.warmup_epochs}",
         )
+
+        # Before any hash: what stands for none, spelled out, is the same run.
+        for name, meant in (
+            ("eval_every", 1),
+            ("norm_weight_decay", self.weight_decay),
+            ("bias_lr_factor", 1.0),
+            ("bias_weight_decay", self.weight_decay),
+        ):
+            if getattr(self, name) == meant:
+                object.__setattr__(self, name, None)
 
     def is_evaluated(self, epoch: int) -> bool:
         """Whether there is an evaluation after an epoch, counted from 1."""

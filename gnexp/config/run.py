@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gnexp.config.data import DataConfig
-from gnexp.config.detector import DETECTOR, PLACES
+from gnexp.config.detector import DETECTOR
 from gnexp.config.model import ModelConfig
 from gnexp.config.norm import NormConfig
+from gnexp.config.places import PLACES, resolve_place
 from gnexp.config.recipe import RecipeConfig, TaskConfig
 from gnexp.fields import (
     FILE_HASH,
@@ -50,7 +51,8 @@ class RunConfig:
     memory_format: str = hardware_field("auto")  # auto | contiguous | channels_last
     compile: bool = hardware_field(False)  # torch.compile of the training step's model
     processes: int = hardware_field(1)  # that share the workers
-    workers_per_pass: int | None = hardware_field(None)  # of a process's workers at once; None = all of them
+    # of a process's workers at once; None = all of them, of a detector 1
+    workers_per_pass: int | None = hardware_field(None)
     checkpoint_minutes: float = hardware_field(
         10.0
     )  # between two checkpoints within an epoch; 0 = every step
@@ -85,41 +87,29 @@ class RunConfig:
             # Resolved here, before any hash, so that gn and gn with the same number spelled out are one run.
             norm = dataclasses.replace(self.norm, num_groups=self.model.default_num_groups)
             object.__setattr__(self, "norm", norm)
+        if self.norm.kind in ("none", "frozen_bn"):
+            # Before any hash: they have no gamma that could start at 0, so that either word is the same run.
+            object.__setattr__(self, "model", dataclasses.replace(self.model, zero_init_last=True))
         if self.model.kind == DETECTOR:
-            self._resolve_places()
+            self._resolve_detector()
 
-    def _resolve_places(self) -> None:
-        """Puts the backbone's norm where a detector says "same", before any hash, and checks what workers share."""
-        own_groups = self.norm.num_groups == self.model.default_num_groups
-        same = {
-            "gn": "ln" if self.norm.label == "ln" else "gn" if own_groups else None,
-            "bn": "bn",
-            "frozen_bn": "none",
-            "none": "none",
+    def _resolve_detector(self) -> None:
+        """Puts the norms themselves where a detector names them, before any hash; has workers go one by one."""
+        found: dict[str, Any] = {
+            name: resolve_place(getattr(self.model, name), self.norm, self.model.default_num_groups)
+            for name in PLACES
         }
-        places = {name: getattr(self.model, name) for name in PLACES}
-        wanted: dict[str, Any] = {
-            name: same.get(self.norm.kind) for name, value in places.items() if value == "same"
-        }
-        if "box_norm" in wanted and self.model.box_head != "4conv1fc":
-            wanted["box_norm"] = "none"  # linear layers have none
+        if self.model.box_head != "4conv1fc":
+            found["box_norm"] = None  # linear layers have none
         if self.data.masks is False:
-            wanted["mask_norm"] = "none"  # there is no mask head
-        for name, value in wanted.items():
-            require(
-                value is not None,
-                f"model.{name}=same is for norm=gn with model.default_num_groups={self.model.default_num_groups}, "
-                f"ln, bn, frozen_bn and none, got {self.norm.label}",
-            )
-        model = dataclasses.replace(self.model, **wanted)
-        object.__setattr__(self, "model", model)
-        takes_batches = model.neck == "c4" and self.norm.kind in ("bn", "brn")
+            found["mask_norm"] = None  # there is no mask head
+        object.__setattr__(self, "model", dataclasses.replace(self.model, **found))
         require(
-            not (takes_batches or "bn" in (model.box_norm, model.mask_norm))
-            or (self.workers_per_pass or self.virtual_workers) == 1,
-            "batch normalization of RoIs, whose number differs from worker to worker, takes one worker at a time: "
-            f"give workers_per_pass=1, got {self.workers_per_pass or self.virtual_workers} workers in a pass",
+            self.workers_per_pass in (None, 1),
+            "a detector takes one worker at a time, since its losses are means over the RoIs of a pass and those of "
+            f"several workers cannot be told apart: leave workers_per_pass at 1, got {self.workers_per_pass}",
         )
+        object.__setattr__(self, "workers_per_pass", 1)
 
     def _check_processes(self) -> None:
         require(
@@ -141,6 +131,12 @@ class RunConfig:
     def virtual_workers(self) -> int:
         """Workers that one process holds."""
         return self.workers // self.processes
+
+    @property
+    def norms(self) -> list[NormConfig]:
+        """Every norm of the network: the backbone's first, then those of a detector's places."""
+        places = (getattr(self.model, name) for name in PLACES)
+        return [self.norm, *(norm for norm in places if norm is not None)]
 
     @property
     def total_batch(self) -> int:

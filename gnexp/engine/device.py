@@ -50,7 +50,10 @@ def memory_format(run: RunConfig, device: torch.device) -> torch.memory_format:
     """
     name = run.memory_format
     if name == "auto":
-        is_folded = run.norm.kind in ("bn", "brn") and (run.workers_per_pass or run.virtual_workers) > 1
+        is_folded = (
+            any(norm.kind in ("bn", "brn") for norm in run.norms)
+            and (run.workers_per_pass or run.virtual_workers) > 1
+        )
         name = (
             "channels_last"
             if device.type == "cuda" and run.precision in ("bf16", "fp16") and not is_folded
@@ -68,7 +71,8 @@ def norm_impl(run: RunConfig, device: torch.device) -> Impl | None:
     Raises:
         ValueError: norm.impl asks for what cannot be had here.
     """
-    return choose_impl(run.norm.impl, device.type) if run.norm.kind == "gn" else None
+    asked = next((norm.impl for norm in run.norms if norm.kind == "gn"), None)
+    return None if asked is None else choose_impl(asked, device.type)
 
 
 def set_float32(run: RunConfig) -> None:

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import nn
 
 from gnexp.config import RunConfig
-from gnexp.fields import FILE_HASH
+from gnexp.engine.weight_files import Weights, read_weights
 from gnexp.nn.batch_renorm import BatchRenormAct
 from gnexp.nn.frozen_bn import FrozenBatchNormAct
 from gnexp.nn.statistics import batch_norms
 
 # Counters that say nothing about the weights: a file may lack them, and may have one that a model does without.
-_COUNTERS = ("num_batches_tracked", "done_epochs")
-_NESTED = ("model", "state_dict")  # where files that hold more than weights keep them
-
-Weights = dict[str, torch.Tensor]
+_COUNTERS = ("num_batches_tracked", "done_epochs", "n_averaged")
+# What wrappers and larger modules put before every name: DistributedDataParallel and AveragedModel, torch.compile, a
+# module that holds the network.
+_PREFIXES = ("module.", "_orig_mod.", "model.", "backbone.")
 
 
 @runtime_checkable
@@ -67,8 +65,8 @@ def load_initial_weights(
         ValueError: the file is missing, damaged, or not the one that init names, or its weights are another model's.
     """
     assert run.init is not None and run.init_path is not None, "only a run with init has weights to load"
-    weights = read_weights(Path(run.init_path), run.init, device)
-    notes: list[str] = []
+    weights, notes = read_weights(Path(run.init_path), run.init, device)
+    weights = _without_prefix(model, weights, notes)
     backbone = _as_backbone(model, weights)
     inflated = model.from_images(weights) if isinstance(model, VideoNetwork) else None
     if backbone is not None:
@@ -87,63 +85,21 @@ def load_initial_weights(
     return [f"init: {note}" for note in notes]
 
 
-def read_weights(path: Path, named: str, device: torch.device) -> Weights:
-    """The weights in a file: .safetensors, a plain state_dict as torchvision saves one, or a run's weights.pt.
-
-    Args:
-        path: of the file.
-        named: what it must be: a run_id, or sha256:HEX.
-        device: where the weights are read to.
-
-    Raises:
-        ValueError: the file is missing, damaged, holds more than tensors and plain values, or is not the named one.
-    """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ValueError(
-            f"init_path={path} cannot be read ({error.strerror}); give init=PATH again"
-        ) from None
-    if named.startswith(FILE_HASH):
-        found = FILE_HASH + hashlib.sha256(content).hexdigest()
-        if found != named:
-            raise ValueError(
-                f"{path} must be the file with {named}, got {found}: it has changed; bring the old one back, "
-                "or start a new run from it with init=PATH"
-            )
-    try:
-        values = _read(content, path.suffix, device)
-    except ModuleNotFoundError:
-        raise ValueError(f"{path} needs the package safetensors: pip install 'gnexp[export]'") from None
-    except Exception as error:  # whatever damage or a file of another kind makes of a parser
-        reason = (str(error).splitlines() or [""])[0]
-        raise ValueError(f"{path} cannot be read as weights ({type(error).__name__}: {reason})") from None
-    if not named.startswith(FILE_HASH) and isinstance(values, dict):
-        found = values.get("run_id", named)  # files of gnexp 0.1 do not say
-        if found != named:
-            raise ValueError(f"{path} must hold the weights of run {named}, it holds those of {found}")
-    return _tensors(values, path)
-
-
-def _read(content: bytes, suffix: str, device: torch.device) -> Any:
-    if suffix == ".safetensors":
-        from safetensors.torch import load
-
-        return {key: value.to(device) for key, value in load(content).items()}
-    return torch.load(io.BytesIO(content), map_location=device, weights_only=True)
-
-
-def _tensors(values: Any, path: Path) -> Weights:
-    for key in _NESTED:
-        if isinstance(values, Mapping) and isinstance(values.get(key), Mapping):
-            values = values[key]
+def _without_prefix(model: nn.Module, weights: Weights, notes: list[str]) -> Weights:
+    """Takes off what stands before the name of every tensor, unless the model has such names itself."""
+    own, taken = model.state_dict().keys(), ""
+    while True:
+        names = [
+            key for key in weights if not key.endswith(_COUNTERS)
+        ]  # a wrapper's own counter has no prefix
+        prefix = next((p for p in _PREFIXES if all(name.startswith(p) for name in names)), None)
+        if prefix is None or not names or not own.isdisjoint(names):
             break
-    if not isinstance(values, Mapping) or not values:
-        raise ValueError(f"{path} must hold a state_dict, got {type(values).__name__}")
-    odd = next((key for key, value in values.items() if not isinstance(value, torch.Tensor)), None)
-    if odd is not None:
-        raise ValueError(f"{path} must hold tensors alone, {odd} is {type(values[odd]).__name__}")
-    return dict(values)
+        weights = {key.removeprefix(prefix): value for key, value in weights.items()}
+        taken += prefix
+    if taken:
+        notes.append(f"the names of the file's tensors start with {taken}, which is taken off")
+    return weights
 
 
 def _keep_other_head(model: nn.Module, weights: Weights, notes: list[str]) -> None:

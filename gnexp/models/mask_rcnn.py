@@ -25,11 +25,11 @@ from torchvision.models.detection.roi_heads import paste_masks_in_image
 from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
 from torchvision.models.detection.transform import GeneralizedRCNNTransform, resize_boxes
 
-from gnexp.config import ModelConfig
+from gnexp.config import ModelConfig, NormConfig
 from gnexp.models.backbone import Backbone, num_channels
 from gnexp.models.resnet import build_resnet
 from gnexp.models.roi_heads import RoIHeads
-from gnexp.nn.norms import NormFactory, place_norm
+from gnexp.nn.norms import NormFactory, norm_factory
 from gnexp.nn.sampler import KeyedSampler
 from gnexp.ops.resizing import resized_size
 
@@ -168,8 +168,7 @@ def build_mask_rcnn(
 ) -> MaskRCNN:
     """A Mask R-CNN as configured, not yet initialised; arguments as build_detector's."""
     fpn_norm, box_norm, mask_norm = (
-        place_norm(kind, config.default_num_groups, workers)
-        for kind in (config.fpn_norm, config.box_norm, config.mask_norm)
+        _place_norm(place, workers) for place in (config.fpn_norm, config.box_norm, config.mask_norm)
     )
     body = build_resnet(config, norm, channels=len(mean), num_classes=1)
     del body.fc
@@ -191,6 +190,11 @@ def build_mask_rcnn(
     )
     transform = ImageTransform(mean, std, min_size, max_size)
     return MaskRCNN(backbone, _build_rpn(config, backbone), heads, transform)
+
+
+def _place_norm(place: NormConfig | str | None, workers: int) -> NormFactory | None:
+    assert not isinstance(place, str), "resolved by RunConfig"
+    return None if place is None else norm_factory(place, workers)
 
 
 def _build_rpn(config: ModelConfig, backbone: Backbone) -> nn.Module:

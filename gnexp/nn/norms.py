@@ -24,7 +24,6 @@ __all__ = [
     "NormFactory",
     "name_norms",
     "norm_factory",
-    "place_norm",
 ]
 
 
@@ -176,22 +175,6 @@ def norm_factory(config: NormConfig, workers: int) -> NormFactory:
     if config.kind not in NORMS:
         raise ValueError(f"norm.kind must be one of {', '.join(NORMS)}, got {config.kind}")
     return NORMS[config.kind](config, workers)
-
-
-def place_norm(kind: str | None, num_groups: int, workers: int) -> NormFactory | None:
-    """The factory of a norm beside the backbone's, with the constants of conf/norm.
-
-    Args:
-        kind: gn, ln, bn, or None for no norm.
-        num_groups: of gn.
-        workers: as norm_factory's.
-    """
-    configs = {
-        "gn": NormConfig(kind="gn", num_groups=num_groups),
-        "ln": NormConfig(kind="gn", num_groups=1),
-        "bn": NormConfig(kind="bn", momentum=0.1),
-    }
-    return None if kind is None else norm_factory(configs[kind], workers)
 
 
 def name_norms(model: nn.Module) -> None:

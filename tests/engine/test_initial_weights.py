@@ -1,6 +1,8 @@
 """Weights to start from: torchvision's own, other numbers of workers and classes, and what is refused."""
 
+import argparse
 import dataclasses
+import fractions
 import hashlib
 from pathlib import Path
 
@@ -79,9 +81,72 @@ def test_every_kind_of_file_gives_the_same_weights(tmp_path: Path, kind: str) ->
         }
         save(values.get(kind, weights), path)
     model = build(run)
-    assert load_initial_weights(model, starting_from(run, path), CPU) == []
+    notes = load_initial_weights(model, starting_from(run, path), CPU)
+    said = "init: the weights are the file's state_dict; what else it holds (epoch) is left out"
+    assert notes == ([said] if kind == "checkpoint" else [])
     for key, value in model.state_dict().items():
         assert torch.equal(value, weights[key]), key
+
+
+@pytest.mark.parametrize(
+    "prefix", ["module.", "_orig_mod.", "model.", "backbone.", "module._orig_mod.model."]
+)
+def test_what_wrappers_put_before_every_name_is_taken_off_and_said(tmp_path: Path, prefix: str) -> None:
+    run = run_of("norm=bn")
+    weights = trained(run)
+    named = {f"{prefix}{key}": value for key, value in weights.items()} | {"n_averaged": torch.tensor(3)}
+    model = build(run)
+    (note,) = load_initial_weights(model, starting_from(run, save(named, tmp_path / "w.pt")), CPU)
+    assert note == f"init: the names of the file's tensors start with {prefix}, which is taken off"
+    for key, value in model.state_dict().items():
+        assert torch.equal(value, weights[key]), key
+
+
+def test_what_a_name_starts_with_stays_where_not_all_do_or_the_model_has_it(tmp_path: Path) -> None:
+    run = run_of("norm=gn")
+    mixed = {("module." if key == "fc.bias" else "") + key: value for key, value in trained(run).items()}
+    with pytest.raises(ValueError, match="the first is module.fc.bias"):
+        load_initial_weights(build(run), starting_from(run, save(mixed, tmp_path / "mixed.pt")), CPU)
+    model = detector("thin_mask_rcnn", "gn")
+    part = {key: value for key, value in model.state_dict().items() if key.startswith("backbone.")}
+    run = run_of("norm=gn", "model=thin_mask_rcnn")
+    with pytest.raises(ValueError, match="are not in the file .the first is rpn"):
+        load_initial_weights(model, starting_from(run, save(part, tmp_path / "part.pt")), CPU)
+
+
+def test_a_training_checkpoint_of_torchvisions_scripts_is_read(tmp_path: Path) -> None:
+    """references/classification/train.py saves its command line, a Namespace, beside the weights."""
+    run = run_of("norm=bn")
+    weights, model = trained(run), build(run)
+    args = argparse.Namespace(lr=0.1, output_dir=str(tmp_path), world_size=8)
+    values = {"model": weights, "optimizer": {"state": {}}, "epoch": 3, "args": args}
+    for path in (save(values, tmp_path / "zip.pth"), tmp_path / "legacy.pth"):
+        torch.save(values, path, _use_new_zipfile_serialization=path.name == "zip.pth")
+        notes = load_initial_weights(model, starting_from(run, path), CPU)
+        assert notes == [
+            "init: the weights are the file's model; what else it holds (optimizer, epoch, args) is left out"
+        ]
+        assert torch.equal(model.state_dict()["conv1.weight"], weights["conv1.weight"])
+    assert argparse.Namespace not in torch.serialization.get_safe_globals()
+
+
+@pytest.mark.parametrize(
+    ("extra", "name"),
+    [(fractions.Fraction(1, 2), "fractions.Fraction"), (torch.nn.ReLU(), "torch.nn.modules.activation.ReLU")],
+)
+@pytest.mark.parametrize("is_inside", [False, True])
+def test_an_object_that_could_run_code_is_named_with_what_to_save_instead(
+    tmp_path: Path, extra: object, name: str, is_inside: bool
+) -> None:
+    run = run_of("norm=gn")
+    saved = argparse.Namespace(extra=extra) if is_inside else extra  # what is in a Namespace is looked at too
+    path = save({"model": trained(run), "args": saved}, tmp_path / "w.pt")
+    with pytest.raises(ValueError, match="could run code") as caught:
+        load_initial_weights(build(run), starting_from(run, path), CPU)
+    assert str(caught.value) == (
+        f"{path} cannot be read as weights: it holds a {name}, which could run code, and not tensors alone; load it "
+        "where it was saved, save its weights with torch.save(model.state_dict(), PATH), and give init=PATH"
+    )
 
 
 def test_a_process_takes_the_statistics_of_its_own_workers(tmp_path: Path) -> None:

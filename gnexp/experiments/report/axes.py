@@ -7,7 +7,8 @@ import typing
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from gnexp.config import RunConfig
+from gnexp.config import NormConfig, RunConfig
+from gnexp.config.places import PLACES, spell_place
 from gnexp.experiments.plan import AxisValue
 from gnexp.keys import GROUPS
 
@@ -40,7 +41,7 @@ _WORDS = {
     "model.box_norm": ("box head norm", "{} in the box head"),
     "model.mask_norm": ("mask head norm", "{} in the mask head"),
 }
-_HEAD_NORMS = ("model.fpn_norm", "model.box_norm", "model.mask_norm")  # beside the backbone's
+_HEAD_NORMS = tuple(f"model.{name}" for name in PLACES)  # beside the backbone's
 _PLACES = {"model": "in", "data": "on", "recipe": "with"}
 
 
@@ -64,6 +65,8 @@ def value_of(run: RunConfig, axis: str) -> AxisValue:
     if axis == "norm":
         return run.norm.label
     value: Any = functools.reduce(getattr, axis.split("."), run)
+    if isinstance(value, NormConfig) and axis in _HEAD_NORMS:
+        return spell_place(value)
     return parse_value(axis, value.name if axis in GROUPS else value)
 
 

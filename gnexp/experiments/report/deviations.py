@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from gnexp.config import RunConfig, science
-from gnexp.config.detector import DETECTOR, PLACES, DetectorFields
+from gnexp.config.detector import DETECTOR, DetectorFields
+from gnexp.config.places import PLACES
 from gnexp.config.video import VIDEO, VideoFields
 from gnexp.experiments.report.words import join
 
@@ -25,6 +26,7 @@ _DATA = {"name", "kind", "image_size", "channels", "num_classes", "num_train", "
     *("clip_length", "clip_span", "num_clips", "test_crop"),
 }
 _AUGMENTATION = {"flip", "shift", "crop_area", "crop_aspect", "jitter", "lighting", "train_resize"}
+_GROUPS = ("norm.num_groups", *(f"model.{place}.num_groups" for place in PLACES))
 _SCHEDULE = {"schedule", "milestones", "drop_factor"}
 _WORDS = {
     "recipe.epochs": "epochs",
@@ -61,10 +63,15 @@ def list_deviations(ours: RunConfig, paper: RunConfig) -> list[str]:
         if a != b:
             found.append(f"{title}: {a}; paper scale: {b}.")
             told |= {f"{part}.{field}" for field in fields}
-    if ours.norm.kind == paper.norm.kind == "gn" and ours.norm.num_groups != paper.norm.num_groups:
-        found.append(f"Groups of GN: {ours.norm.num_groups}; paper scale: {paper.norm.num_groups}.")
-        told.add("norm.num_groups")
-    return found + _list_other(science(ours), science(paper), told)
+    own, papers = _flat(science(ours)), _flat(science(paper))
+    groups = {
+        key: (own[key], papers[key])
+        for key in _GROUPS
+        if key in own and key in papers and own[key] != papers[key]
+    }
+    for pair in dict.fromkeys(groups.values()):
+        found.append(f"Groups of GN: {pair[0]}; paper scale: {pair[1]}.")
+    return found + _list_other(own, papers, told | groups.keys())
 
 
 def describe_regime(runs: Sequence[RunConfig]) -> str:
@@ -91,8 +98,8 @@ def say_exposure(runs: Sequence[RunConfig]) -> str:
 def _list_other(ours: dict[str, Any], paper: dict[str, Any], told: set[str]) -> list[str]:
     found = []
     # Cells are compared at the same norm. Seeds are no part of a recipe; what a run starts from follows from the rest.
-    for key in sorted(_flat(ours).keys() | _flat(paper).keys()):
-        a, b = _flat(ours).get(key), _flat(paper).get(key)
+    for key in sorted(ours.keys() | paper.keys()):
+        a, b = ours.get(key), paper.get(key)
         if a != b and key not in told and key not in ("seed", "init"):
             words = _WORDS.get(key, key)
             found.append(f"{words[0].upper()}{words[1:]}: {_say(key, a)}; paper scale: {_say(key, b)}.")
@@ -102,7 +109,8 @@ def _list_other(ours: dict[str, Any], paper: dict[str, Any], told: set[str]) -> 
 def _flat(values: dict[str, Any]) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for name, value in values.items():
-        flat |= {f"{name}.{k}": v for k, v in value.items()} if isinstance(value, dict) else {name: value}
+        nested = _flat(value) if isinstance(value, dict) else None
+        flat |= {name: value} if nested is None else {f"{name}.{key}": v for key, v in nested.items()}
     return flat
 
 
