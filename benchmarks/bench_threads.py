@@ -22,7 +22,6 @@ import tempfile
 import time
 from collections.abc import Iterator
 
-from gnexp.children import WAIT_SETTINGS
 from gnexp.launch import num_cores
 
 AS_IT_IS = "as it is"
@@ -35,6 +34,7 @@ SETTINGS: dict[str, dict[str, str]] = {
     "KMP_BLOCKTIME=0": {"KMP_BLOCKTIME": "0"},
 }
 _NEIGHBOUR = {"both": (False, True), "with": (True,), "without": (False,)}
+_UNSET = {name for setting in SETTINGS.values() for name in setting}
 WARM_UP = 2  # steps that pay for memory and kernels
 RUN = ("experiment=coco_c4", "scale=smoke", "norm=gn", "device=cpu", "data.num_train=80")
 
@@ -61,7 +61,7 @@ def measure(num_steps: int, threads: int, root: str) -> tuple[float, list[float]
 def measure_apart(setting: str, num_steps: int, threads: int, root: str) -> tuple[float, list[float]]:
     """The same in a process of its own, under a setting."""
     threads = 1 if setting == "one thread" else threads
-    environment = {name: value for name, value in os.environ.items() if name not in WAIT_SETTINGS}
+    environment = {name: value for name, value in os.environ.items() if name not in _UNSET}
     environment |= {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
     done = subprocess.run(
         [sys.executable, __file__, "--child", str(num_steps), str(threads), root],

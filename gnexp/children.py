@@ -18,7 +18,8 @@ from gnexp.signals import exit_code_of, leave, stopping
 EXIT_FAILED = 1
 
 # What a user says to OpenMP about threads that wait; with any of these said, we say nothing.
-WAIT_SETTINGS = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
+# KMP_BLOCKTIME is none of them: torch's OpenMP, libgomp, does not read it, and one that does holds it above ours.
+WAIT_SETTINGS = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
 
 
 @dataclass(frozen=True, kw_only=True)

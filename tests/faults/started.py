@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from tests.faults.tiny import STEPS
 from tests.warm import SERVER
@@ -44,7 +44,9 @@ class Started:
         """Waits until a checkpoint of that many steps is there."""
 
         def is_there() -> bool:
-            assert self.is_alive, self._errors.read_text(encoding="utf-8")
+            assert self.is_alive, (
+                self._errors.read_text(encoding="utf-8") if self._errors.exists() else "ended"
+            )
             return steps_saved(directory) >= num
 
         wait_until(is_there, f"{num} steps")
@@ -80,12 +82,18 @@ def _become_worker(
     os.environ.update(environment)
     for number, path in enumerate(screens, start=1):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOCTTY), number)
+    # The server's own still take these for what they were, such as a file that can seek.
+    sys.stdout, sys.stderr = _stream(1), _stream(2)
     if seconds_of_fsync:
         os.fsync = functools.partial(_sync_slowly, seconds_of_fsync)  # type: ignore[assignment]
     from gnexp import worker
 
     sys.argv = ["gnexp.worker", *words]
     sys.exit(worker.main())
+
+
+def _stream(number: int) -> TextIO:
+    return open(number, "w", encoding="utf-8", closefd=False)
 
 
 def _sync_slowly(seconds: float, descriptor: int) -> None:
