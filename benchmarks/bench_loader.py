@@ -35,13 +35,13 @@ from torchvision import __version__ as torchvision_version
 from torchvision import datasets, transforms
 from torchvision.transforms import functional as tv
 
-from gnexp.compose import Composer
+from gnexp.compose.composer import Composer
 from gnexp.config import DataConfig
 from gnexp.data import build_dataset
-from gnexp.data.color import augment_color, draw_color
 from gnexp.data.dataset import Batch, Dataset
-from gnexp.data.decode import NUM_CROP_DRAWS, crop_box, read_image
-from gnexp.data.imagefolder import ImageFolder
+from gnexp.data.images.color import augment_color, draw_color
+from gnexp.data.images.decode import NUM_CROP_DRAWS, crop_box, read_image
+from gnexp.data.images.imagefolder import ImageFolder
 from gnexp.experiments.run import commit
 from gnexp.ops import keyed
 

@@ -26,8 +26,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from gnexp.compose import Composer
-from gnexp.data.decode import center_crop
+from gnexp.compose.composer import Composer
+from gnexp.data.images.decode import center_crop
 from gnexp.engine.evaluate import take_tallies
 from gnexp.engine.state import State, build
 from gnexp.engine.train import train

@@ -43,7 +43,7 @@ from ops_rows import (
 from gnexp.config import RunConfig
 from gnexp.engine.device import describe
 from gnexp.experiments.run import commit
-from gnexp.files import write_json
+from gnexp.system.files import write_json
 
 CPU = torch.device("cpu")
 BATCH = 32  # of the GPU's rows

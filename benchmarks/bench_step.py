@@ -29,11 +29,11 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from gnexp.compose import Composer
+from gnexp.compose.composer import Composer
 from gnexp.config import RunConfig
 from gnexp.data import build_dataset
-from gnexp.data.fashion_mnist import load_fashion_mnist
-from gnexp.data.scenes import make_scenes
+from gnexp.data.generated.fashion_mnist import load_fashion_mnist
+from gnexp.data.generated.scenes import make_scenes
 from gnexp.engine.state import State, build
 from gnexp.engine.train import StepRecord, train
 from gnexp.experiments.run import commit

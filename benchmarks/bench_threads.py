@@ -22,7 +22,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 
-from gnexp.launch import num_cores
+from gnexp.launch.launch import num_cores
 
 AS_IT_IS = "as it is"
 # OMP_WAIT_POLICY is OpenMP's own word, the others are libgomp's (torch's wheels) and Intel's.
@@ -43,7 +43,7 @@ def measure(num_steps: int, threads: int, root: str) -> tuple[float, list[float]
     """Seconds of so many steps of training, and their losses."""
     import torch
 
-    from gnexp.compose import Composer
+    from gnexp.compose.composer import Composer
     from gnexp.engine.state import build
     from gnexp.engine.train import StepRecord, train
 

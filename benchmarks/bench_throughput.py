@@ -25,7 +25,7 @@ def measure(norm: str, batch: int, threads: int, memory_format: str, seconds: fl
     import torch
 
     torch.set_num_threads(threads)
-    from gnexp.compose import Composer
+    from gnexp.compose.composer import Composer
     from gnexp.engine.state import build
     from gnexp.engine.train import StepRecord, train
 

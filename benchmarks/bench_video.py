@@ -31,9 +31,9 @@ from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 from bench_loader import processor
 from photographs import open_photographs
 
-from gnexp.compose import Composer
+from gnexp.compose.composer import Composer
 from gnexp.config import DataConfig
-from gnexp.data.clip_pieces import NUM_CLIP_DRAWS, random_clip
+from gnexp.data.video.chunks import NUM_CLIP_DRAWS, random_clip
 from gnexp.experiments.run import commit
 from gnexp.ops import keyed
 

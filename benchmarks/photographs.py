@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from gnexp.data.decode import crop_box
+from gnexp.data.images.decode import crop_box
 from gnexp.ops import keyed
 
 # Colour photographs of every day; the wheels' other images are gray, drawn, or of microscopes and telescopes.

@@ -12,6 +12,6 @@ if not sys.flags.safe_path and sys.path[0] in ("", os.getcwd()):
         sys.path.append(_ROOT)
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (_ROOT, os.environ.get("PYTHONPATH"))))
 
-from gnexp.cli import main
+from gnexp.cli.main import main
 
 sys.exit(main())

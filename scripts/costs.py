@@ -16,14 +16,14 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from gnexp.compose import expand
+from gnexp.compose.composer import expand
+from gnexp.compose.exhibits import load_exhibits
 from gnexp.config import RunConfig, from_dict, to_dict
+from gnexp.config.experiment import Expansion
+from gnexp.config.keys import group_options
 from gnexp.data.sizes import num_train_images
 from gnexp.engine.cost import count_cost
-from gnexp.exhibits import load_exhibits
-from gnexp.experiments.plan import Expansion
-from gnexp.files import write_text
-from gnexp.keys import group_options
+from gnexp.system.files import write_text
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE, RUNS = ROOT / "docs" / "reproduce.md", ROOT / "results" / "runs"

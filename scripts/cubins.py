@@ -26,9 +26,9 @@ import triton.language as tl
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from gnexp.files import write_text
 from gnexp.ops import kernels, kernels_backward
 from gnexp.ops.plan import LOOPED, SPLIT, WHOLE, group_slab, make_plan
+from gnexp.system.files import write_text
 
 GOLDEN = Path(__file__).parents[1] / "tests" / "ops" / "cubins.json"
 BIN = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"

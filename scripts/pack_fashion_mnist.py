@@ -1,4 +1,4 @@
-"""Packs part of Fashion-MNIST into gnexp/data/fashion_mnist.npz: 20,000 training images and all 10,000 test images.
+"""Packs Fashion-MNIST into gnexp/data/generated/fashion_mnist.npz: 20,000 training images and all 10,000 test images.
 
     sudo apt-get install dataset-fashion-mnist
     python scripts/pack_fashion_mnist.py [FOLDER] [--output FILE]
@@ -75,7 +75,7 @@ def main() -> int:
         "folder", nargs="?", type=Path, default=SOURCE, help=f"holds the *-ubyte.gz files ({SOURCE})"
     )
     parser.add_argument(
-        "--output", type=Path, default=OUTPUT, help="file to write (gnexp/data/fashion_mnist.npz)"
+        "--output", type=Path, default=OUTPUT, help="file to write (gnexp/data/generated/fashion_mnist.npz)"
     )
     arguments = parser.parse_args()
     try:
@@ -103,7 +103,7 @@ def main() -> int:
         },
     )
     print(f"{arguments.output}: {len(content):,} bytes")
-    print(f"sha256 {hashlib.sha256(content).hexdigest()}  (goes into gnexp/data/fashion_mnist.py)")
+    print(f"sha256 {hashlib.sha256(content).hexdigest()}  (goes into gnexp/data/generated/fashion_mnist.py)")
     if len(content) > MAX_BYTES:
         print(f"the file must be at most {MAX_BYTES:,} bytes", file=sys.stderr)
         return 1

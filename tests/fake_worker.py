@@ -1,4 +1,4 @@
-"""Stands in for gnexp.worker where a test is about the parent: reads the spec, does as told, needs no torch.
+"""Stands in for gnexp.launch.trainer where a test is about the parent: reads the spec, does as told, needs no torch.
 
 FAKE_WORKER says what it does: "finish", "fail" (exit code 2 with a line), "crash", "kill", "wait" (for a signal);
 "fail bn" and the like fail for that label alone.
@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from gnexp.config import from_dict, science
-from gnexp.experiments.result import Result
+from gnexp.runs.result import Result
 
 spec_path = Path(sys.argv[2])
 spec = json.loads(spec_path.read_text(encoding="utf-8"))

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from gnexp.keys import group_options
+from gnexp.config.keys import group_options
 from scripts import costs
 
 

@@ -43,7 +43,7 @@ def ranks_of(run_dir: Path) -> list[int]:
         except OSError:
             continue
         if str(run_dir / "spec.json").encode() in command:
-            if b"gnexp.agent" in command:
+            if b"gnexp.launch.torchrun" in command:
                 agents.add(int(entry.name))
             else:
                 found[int(entry.name)] = parent

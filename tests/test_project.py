@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import gnexp
-from gnexp.keys import conf_dir
+from gnexp.config.keys import conf_dir
 
 ROOT = Path(__file__).parents[1]
 MAX_LINES = 350  # a file is read in one sitting
@@ -29,15 +29,15 @@ REGISTRY_HOSTS = [
 ]
 # What the parent of a training process imports; a torch there costs every command seconds and 650 MB.
 PARENT = [
-    "gnexp.cli",
-    "gnexp.completion",
-    "gnexp.compose",
+    "gnexp.cli.main",
+    "gnexp.cli.completion",
+    "gnexp.compose.composer",
     "gnexp.config",
-    "gnexp.experiments.plan",
-    "gnexp.experiments.report",
-    "gnexp.experiments.result",
-    "gnexp.keys",
-    "gnexp.launch",
+    "gnexp.config.experiment",
+    "gnexp.report",
+    "gnexp.runs.result",
+    "gnexp.config.keys",
+    "gnexp.launch.launch",
     "gnexp.sweep.run",
 ]
 
@@ -76,7 +76,10 @@ def _names_no_encoding(call: ast.Call) -> bool:
     given = {keyword.arg for keyword in call.keywords}
     if "encoding" in given or None in given:
         return False
-    if name in ("read_text", "write_text"):  # gnexp.files.write_text takes the path first, and writes UTF-8
+    if name in (
+        "read_text",
+        "write_text",
+    ):  # gnexp.system.files.write_text takes the path first, and writes UTF-8
         return len(call.args) == ("write" in name)
     if isinstance(call.func, ast.Name) and name == "open":
         mode = call.args[1] if len(call.args) > 1 else None
@@ -115,7 +118,7 @@ def test_parent_process_does_not_import_torch(module):
 
 
 def test_cli_imports_hydra_only_when_a_verb_needs_it():
-    assert not modules_loaded_by("gnexp.cli") & {"hydra", "omegaconf", "matplotlib", "numpy"}
+    assert not modules_loaded_by("gnexp.cli.main") & {"hydra", "omegaconf", "matplotlib", "numpy"}
 
 
 def test_conf_is_found():
@@ -181,7 +184,7 @@ def test_wheel_holds_the_package_conf_data_and_plugin(wheel):
         f"gnexp/conf/{path.relative_to(ROOT / 'conf').as_posix()}" for path in (ROOT / "conf").rglob("*.yaml")
     }
     wanted |= {path.relative_to(ROOT).as_posix() for path in (ROOT / "gnexp").rglob("*.py")}
-    wanted |= {"gnexp/data/fashion_mnist.npz", "gnexp/data/fashion_mnist.LICENSE.md"}
+    wanted |= {"gnexp/data/generated/fashion_mnist.npz", "gnexp/data/generated/fashion_mnist.LICENSE.md"}
     wanted |= {"hydra_plugins/gnexp_sweeper/__init__.py"}
     assert wanted <= held
     # A namespace package: a file here would hide other projects' plugins.
@@ -194,7 +197,7 @@ def test_wheel_holds_the_package_conf_data_and_plugin(wheel):
 
 
 def test_wheel_finds_its_own_conf(wheel):
-    code = "from gnexp.keys import conf_dir; print(conf_dir())"
+    code = "from gnexp.config.keys import conf_dir; print(conf_dir())"
     done = subprocess.run([sys.executable, "-c", code], cwd=wheel, capture_output=True, text=True)
     assert done.stdout.strip() == str(wheel / "gnexp" / "conf"), done.stderr
 

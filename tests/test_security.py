@@ -11,12 +11,12 @@ import pytest
 import torch
 import yaml
 
-from gnexp.compose import Composer
+from gnexp.compose.composer import Composer
+from gnexp.compose.init import resolve_init
 from gnexp.config import RunConfig, to_dict
+from gnexp.config.keys import GROUPS, conf_dir
 from gnexp.engine.weight_files import read_weights
 from gnexp.experiments.run import load_spec
-from gnexp.init import resolve_init
-from gnexp.keys import GROUPS, conf_dir
 
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted(path for package in ("gnexp", "hydra_plugins") for path in (ROOT / package).rglob("*.py"))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gnexp.children import environment_of
+from gnexp.system.children import environment_of
 
 ROOT = Path(__file__).parents[1]
 ENV = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -32,7 +32,7 @@ def test_a_sweep_beside_modules_and_a_checkout_of_other_names_runs_the_installed
     (folder / "gnexp").mkdir()
     (folder / "gnexp" / "__init__.py").write_text(RAISES, encoding="utf-8")
     command = tmp_path / "gnexp"
-    command.write_text("import sys\nfrom gnexp.cli import main\nsys.exit(main())\n", encoding="utf-8")
+    command.write_text("import sys\nfrom gnexp.cli.main import main\nsys.exit(main())\n", encoding="utf-8")
     words = ["sweep", "experiment=null", "scale=smoke", "norm=gn", "batch=4", "workers=2", "processes=2"]
     done = subprocess.run(
         [sys.executable, str(command), *words, "threads=1", "data.num_train=16", "data.num_val=8"],

@@ -20,12 +20,12 @@ from typing import IO, Any
 SERVER = multiprocessing.get_context("forkserver")
 # With what torch and TensorBoard import when they are first used.
 SERVER.set_forkserver_preload(
-    ["gnexp.worker", "gnexp.experiments.run", "torch._dynamo", "tensorboard.compat.proto.event_pb2"]
+    ["gnexp.launch.trainer", "gnexp.experiments.run", "torch._dynamo", "tensorboard.compat.proto.event_pb2"]
 )
 
 
 class Worker:
-    """`python -m gnexp.worker WORDS` with the environment of this moment, and what it says.
+    """`python -m gnexp.launch.trainer WORDS` with the environment of this moment, and what it says.
 
     Args:
         words: the job and its arguments.
@@ -65,13 +65,13 @@ class Worker:
 
 
 class Popen:
-    """subprocess.Popen of what the command starts: `python -m gnexp.worker` is forked, all else is started really.
+    """subprocess.Popen of what the command starts: `gnexp.launch.trainer` is forked, all else is started really.
 
     Only what gnexp asks of it is there.
     """
 
     def __new__(cls, command: Sequence[str], **keywords: Any) -> Any:
-        if "gnexp.worker" not in command:
+        if "gnexp.launch.trainer" not in command:
             return _REAL(command, **keywords)
         return super().__new__(cls)
 
@@ -96,7 +96,7 @@ class Popen:
                 write = number if screen is None else screen if isinstance(screen, int) else screen.fileno()
                 self._read.append(None)
             handed.append(_Handed(write))
-        words = command[list(command).index("gnexp.worker") + 1 :]
+        words = command[list(command).index("gnexp.launch.trainer") + 1 :]
         told = (list(words), handed, env, _lead_a_group, os.getcwd())
         self._process = SERVER.Process(target=_become_worker, args=told)
         self._process.start()
@@ -168,9 +168,9 @@ def _become_worker(
     )
     if prepare is not None:
         prepare()
-    from gnexp import worker
+    from gnexp.launch import trainer as worker
 
-    sys.argv = ["gnexp.worker", *words]
+    sys.argv = ["gnexp.launch.trainer", *words]
     sys.exit(worker.main())
 
 

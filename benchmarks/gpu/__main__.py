@@ -26,7 +26,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from gnexp.files import write_json
+from gnexp.system.files import write_json
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]

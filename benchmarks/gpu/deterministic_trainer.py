@@ -1,4 +1,4 @@
-"""`gnexp.worker train SPEC` with torch's deterministic operators: equal bits can be asked for on a GPU only then."""
+"""`gnexp.launch.trainer train SPEC` with torch's deterministic operators, without which a GPU gives other bits each time."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 
 import torch
 
-from gnexp.worker import main
+from gnexp.launch.trainer import main
 
 if __name__ == "__main__":
     torch.use_deterministic_algorithms(True, warn_only=True)

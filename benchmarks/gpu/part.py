@@ -12,7 +12,7 @@ import torch
 from sizes import SIZES, Sizes
 
 from gnexp.engine.device import choose_device
-from gnexp.files import write_json
+from gnexp.system.files import write_json
 
 RUNNING, OK, WRONG = "running", "ok", "wrong"
 

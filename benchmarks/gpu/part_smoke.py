@@ -11,8 +11,8 @@ from pathlib import Path
 
 from part import Part, run_part
 
-from gnexp.experiments.result import RESULT, load_result
-from gnexp.launch import headline
+from gnexp.launch.launch import headline
+from gnexp.runs.result import RESULT, load_result
 
 
 def measure(part: Part) -> None:

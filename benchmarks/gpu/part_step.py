@@ -15,7 +15,7 @@ from ops_rows import PlainNorm, interleaved, plain_group_norm, spread
 from part import Part, run_part
 from torch import nn
 
-from gnexp.compose import Composer
+from gnexp.compose.composer import Composer
 from gnexp.config import NormConfig, RunConfig
 from gnexp.engine.device import set_float32
 from gnexp.engine.optimizer import build_optimizer

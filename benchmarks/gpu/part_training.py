@@ -23,12 +23,12 @@ from device_clock import wait_for
 from ops_rows import spread
 from part import Part, run_part
 
-from gnexp.compose import Composer
+from gnexp.compose.composer import Composer
 from gnexp.engine.checkpoint import load_tensors
 from gnexp.engine.state import build
 from gnexp.engine.train import StepRecord, train
-from gnexp.experiments.result import RESULT, Result, load_result
-from gnexp.launch import write_spec
+from gnexp.launch.launch import write_spec
+from gnexp.runs.result import RESULT, Result, load_result
 
 BATCH = 2
 SCORE = "val/top1_error"

@@ -5,11 +5,11 @@ run_id is the hash of the science alone, so one identity serves the sweep, the r
 """
 
 from gnexp.config.data import DataConfig
+from gnexp.config.fields import science, to_dict
 from gnexp.config.model import ModelConfig
 from gnexp.config.norm import NormConfig
 from gnexp.config.recipe import RecipeConfig, TaskConfig
 from gnexp.config.run import RunConfig, from_dict
-from gnexp.fields import science, to_dict
 
 __all__ = [
     "DataConfig",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gnexp.config.fields import hardware_field, require, require_at_least, science_field
 from gnexp.config.norm import NormConfig
 from gnexp.config.places import PLACES, SPELLINGS
-from gnexp.fields import hardware_field, require, require_at_least, science_field
 
 DETECTOR = "mask_rcnn"  # the kind that has them
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gnexp.config.detector import DETECTOR, DetectorFields
+from gnexp.config.fields import hardware_field, require, require_at_least, require_name, science_field
 from gnexp.config.video import VIDEO, VideoFields
-from gnexp.fields import hardware_field, require, require_at_least, require_name, science_field
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gnexp.fields import hardware_field, require, require_at_least, science_field
+from gnexp.config.fields import hardware_field, require, require_at_least, science_field
 
 
 @dataclass(frozen=True, kw_only=True)

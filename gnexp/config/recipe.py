@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gnexp.config.fields import hardware_field, require, require_at_least, require_name, science_field
 from gnexp.config.kinds import CLASSIFICATION, EMBEDDED
-from gnexp.fields import hardware_field, require, require_at_least, require_name, science_field
 
 
 @dataclass(frozen=True, kw_only=True)

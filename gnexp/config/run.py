@@ -12,11 +12,7 @@ from typing import Any
 
 from gnexp.config.data import DataConfig
 from gnexp.config.detector import DETECTOR
-from gnexp.config.model import ModelConfig
-from gnexp.config.norm import NormConfig
-from gnexp.config.places import PLACES, resolve_place
-from gnexp.config.recipe import RecipeConfig, TaskConfig
-from gnexp.fields import (
+from gnexp.config.fields import (
     FILE_HASH,
     build,
     hardware_field,
@@ -26,6 +22,10 @@ from gnexp.fields import (
     science,
     science_field,
 )
+from gnexp.config.model import ModelConfig
+from gnexp.config.norm import NormConfig
+from gnexp.config.places import PLACES, resolve_place
+from gnexp.config.recipe import RecipeConfig, TaskConfig
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gnexp.fields import require, science_field
+from gnexp.config.fields import require, science_field
 
 VIDEO = "i3d"  # the kind that has them
 _FIELDS = ("stem_frames", "temporal_strides", "temporal_kernels")

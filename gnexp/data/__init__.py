@@ -7,14 +7,14 @@ from collections.abc import Callable
 import torch
 
 from gnexp.config import DataConfig
-from gnexp.data.coco import open_coco
+from gnexp.data.coco.dataset import open_coco
 from gnexp.data.dataset import Dataset
-from gnexp.data.downloaded import open_downloaded
-from gnexp.data.fashion import open_fashion
-from gnexp.data.fashion_clips import open_fashion_clips
-from gnexp.data.fashion_coco import open_fashion_coco
-from gnexp.data.imagefolder import ImageFolder
-from gnexp.data.kinetics import open_kinetics
+from gnexp.data.generated.fashion import open_fashion
+from gnexp.data.generated.fashion_clips import open_fashion_clips
+from gnexp.data.generated.fashion_coco import open_fashion_coco
+from gnexp.data.images.downloaded import open_downloaded
+from gnexp.data.images.imagefolder import ImageFolder
+from gnexp.data.video.kinetics import open_kinetics
 
 DATASETS: dict[str, Callable[[DataConfig, torch.device], Dataset]] = {
     "cifar10": open_downloaded,

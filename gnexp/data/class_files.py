@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from gnexp.config import DataConfig
 from gnexp.data.dataset import check_num
-from gnexp.data.folders import Others, find_classes, size_of, walk
-from gnexp.names import shown
+from gnexp.data.images.folders import Others, find_classes, size_of, walk
+from gnexp.system.names import shown
 
 IMAGE_SUFFIXES = (  # torchvision's, and .gif, of which the first frame is taken
     *(b".jpeg", b".jpg", b".png", b".bmp", b".ppm", b".pgm", b".tif", b".tiff", b".webp"),

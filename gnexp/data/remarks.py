@@ -11,7 +11,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterator
 
-from gnexp.names import shown
+from gnexp.system.names import shown
 
 
 class FileWarning(UserWarning):

@@ -8,7 +8,7 @@ import torch
 
 from gnexp.config import DataConfig
 from gnexp.data import build_dataset
-from gnexp.data.fashion import NUM_HELD_OUT
+from gnexp.data.generated.fashion import NUM_HELD_OUT
 
 _KNOWN = {"cifar10": 50_000, "fashion": 20_000, "fashion_mnist": 60_000, "fashion_scenes": 20_000}
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from gnexp.files import remove_leftovers, write_bytes, write_text
+from gnexp.system.files import remove_leftovers, write_bytes, write_text
 
 FORMAT = 2
 _KEPT = 2  # should the newest be damaged after all, the one before it is there

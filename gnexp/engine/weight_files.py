@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from gnexp.fields import FILE_HASH
+from gnexp.config.fields import FILE_HASH
 
 Weights = dict[str, torch.Tensor]
 

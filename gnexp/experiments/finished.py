@@ -14,11 +14,11 @@ from gnexp.engine.checkpoint import load_tensors
 from gnexp.engine.device import choose_device
 from gnexp.engine.evaluate import eval_model, take_tallies
 from gnexp.engine.state import State, build
-from gnexp.experiments.pictures import FOLDER, PICTURES, Pictures
-from gnexp.experiments.result import DIVERGED, RESULT, WEIGHTS, load_result
 from gnexp.experiments.run import Spec, commit
-from gnexp.files import write_bytes, write_text
 from gnexp.nn.statistics import batch_norms
+from gnexp.runs.pictures import FOLDER, PICTURES, Pictures
+from gnexp.runs.result import DIVERGED, RESULT, WEIGHTS, load_result
+from gnexp.system.files import write_bytes, write_text
 from gnexp.tasks.pictures import LEAST_SCORE
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from torch.utils.tensorboard import SummaryWriter
 
 from gnexp.engine.train import EpochRecord
-from gnexp.files import write_json, write_text
+from gnexp.system.files import write_json, write_text
 
 METRICS, TIMING, ENV = "metrics.jsonl", "timing.jsonl", "env.json"
 

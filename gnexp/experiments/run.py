@@ -16,8 +16,8 @@ from typing import Any
 import torch
 
 from gnexp.config import RunConfig, from_dict, science
+from gnexp.data.chunks import DEFAULT_MAX_SKIPPED
 from gnexp.data.dataset import Dataset
-from gnexp.data.pieces import DEFAULT_MAX_SKIPPED
 from gnexp.data.remarks import file_warnings
 from gnexp.engine.checkpoint import Checkpoints, load_tensors, save_tensors
 from gnexp.engine.device import choose_device, describe
@@ -26,13 +26,13 @@ from gnexp.engine.processes import Processes, joined, rank
 from gnexp.engine.state import State, build
 from gnexp.engine.train import DivergedError, EpochRecord, Stopped, train
 from gnexp.experiments.journal import METRICS, Journal
-from gnexp.experiments.lock import locked
-from gnexp.experiments.result import DIVERGED, FINISHED, RESULT, WEIGHTS, Result, load_result
 from gnexp.experiments.screen import Screen
-from gnexp.experiments.status import DONE, PREEMPTED, RUNNING, Status
-from gnexp.files import remove_leftovers, write_json
-from gnexp.names import read_reasons, shown, stored, write_reasons
-from gnexp.signals import Stopper, StopRequest
+from gnexp.runs.lock import locked
+from gnexp.runs.result import DIVERGED, FINISHED, RESULT, WEIGHTS, Result, load_result
+from gnexp.runs.status import DONE, PREEMPTED, RUNNING, Status
+from gnexp.system.files import remove_leftovers, write_json
+from gnexp.system.names import read_reasons, shown, stored, write_reasons
+from gnexp.system.signals import Stopper, StopRequest
 
 CHECKPOINTS, SKIPPED, CLASSES = "checkpoints", "skipped.jsonl", "classes.json"
 _OLD_SKIPPED = "skipped.txt"  # of a run that an earlier gnexp began: name, tab, reason

@@ -11,12 +11,12 @@ from pathlib import Path
 from tqdm import tqdm
 
 from gnexp.config import RunConfig
+from gnexp.config.spelling import spell
 from gnexp.data.remarks import FileWarning
 from gnexp.engine.device import norm_impl
 from gnexp.engine.state import State
 from gnexp.engine.train import EpochRecord, StepRecord
-from gnexp.experiments.result import FINISHED, Result
-from gnexp.spelling import spell
+from gnexp.runs.result import FINISHED, Result
 
 _NUM_SHOWN = 2  # scores on a line
 _NUM_REMARKED = 10  # files

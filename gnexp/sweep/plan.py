@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gnexp.config import RunConfig
-from gnexp.experiments.plan import AxisValue, Cell, Expansion, Parent
-from gnexp.experiments.result import DIVERGED, RESULT, WEIGHTS, Result, load_result
-from gnexp.launch import ERROR_FILE, find_run_dir, finished
-from gnexp.spelling import spell
+from gnexp.config.experiment import AxisValue, Cell, Expansion, Parent
+from gnexp.config.spelling import spell
+from gnexp.launch.launch import ERROR_FILE, find_run_dir, finished
+from gnexp.runs.result import DIVERGED, RESULT, WEIGHTS, Result, load_result
 
 DONE, PENDING, BLOCKED = "done", "to do", "blocked"
 

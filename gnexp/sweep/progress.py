@@ -12,7 +12,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from gnexp.launch import headline
+from gnexp.launch.launch import headline
 from gnexp.sweep.plan import PENDING, PlannedRun, read_error, readable_result
 
 _POLL_SECONDS = 0.5

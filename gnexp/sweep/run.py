@@ -6,12 +6,12 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from gnexp.children import EXIT_FAILED
-from gnexp.experiments.result import DIVERGED, RESULT
-from gnexp.launch import ERROR_FILE, EXIT_DONE, unwritable
-from gnexp.signals import EXIT_INTERRUPTED
+from gnexp.launch.launch import ERROR_FILE, EXIT_DONE, unwritable
+from gnexp.runs.result import DIVERGED, RESULT
 from gnexp.sweep.plan import PlannedRun, read_error, readable_result, summary
 from gnexp.sweep.progress import Progress
+from gnexp.system.children import EXIT_FAILED
+from gnexp.system.signals import EXIT_INTERRUPTED
 
 
 def run_plan(

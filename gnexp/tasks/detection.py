@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from gnexp.config import RunConfig
-from gnexp.data.coco import Coco
+from gnexp.data.coco.dataset import Coco
 from gnexp.data.dataset import Batch, Dataset
 from gnexp.models import build_detector
 from gnexp.nn.norms import norm_factory

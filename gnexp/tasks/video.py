@@ -11,8 +11,8 @@ from torch import nn
 
 from gnexp.config import RunConfig
 from gnexp.config.video import VIDEO
-from gnexp.data.clips import Clips
 from gnexp.data.dataset import Batch, Dataset
+from gnexp.data.video.clips import Clips
 from gnexp.models.i3d import I3D
 from gnexp.tasks.classification import build_classifier, num_wrong
 

@@ -46,10 +46,10 @@ class GnexpSweeper(Sweeper):
             SystemExit: with the exit code, once the sweep is over.
         """
         # Hydra imports every plugin at each start, so what only a sweep needs is imported here.
-        from gnexp import compose
-        from gnexp.keys import ALL_EXPERIMENTS
-        from gnexp.overrides import question
-        from gnexp.spelling import spell
+        from gnexp.compose import composer as compose
+        from gnexp.compose.overrides import question
+        from gnexp.config.keys import ALL_EXPERIMENTS
+        from gnexp.config.spelling import spell
         from gnexp.sweep.plan import PENDING, describe, generations, make_plan
         from gnexp.sweep.run import run_plan
 
@@ -94,7 +94,7 @@ class GnexpSweeper(Sweeper):
 
     def _share(self, runs: Sequence[RunConfig]) -> tuple[int, int | None]:
         """How many runs go side by side, and the threads of each; None leaves the threads to where the run starts."""
-        from gnexp.launch import num_cores, will_use_cuda
+        from gnexp.launch.launch import num_cores, will_use_cuda
 
         assert self.config is not None
         launcher = self.config.hydra.launcher

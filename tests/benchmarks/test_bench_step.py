@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from gnexp.compose import Composer
+from gnexp.compose.composer import Composer
 from gnexp.config import RunConfig
 from gnexp.engine.state import State, build
 from tests.benchmarks.benchmark import load_benchmark

@@ -167,7 +167,7 @@ def test_launches_are_told_from_kernels() -> None:
 
 def test_the_cpus_cells_are_the_commands(orchestrator: ModuleType) -> None:
     """What a GPU's errors are compared with: the ids of the runs that a GPU would make, and none in results/runs."""
-    from gnexp.compose import Composer
+    from gnexp.compose.composer import Composer
 
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(ROOT / "benchmarks")

@@ -2,8 +2,8 @@
 
 import functools
 
-from gnexp.compose import Composer
-from gnexp.experiments.plan import Expansion
+from gnexp.compose.composer import Composer
+from gnexp.config.experiment import Expansion
 
 COMPOSER = Composer()
 

@@ -11,12 +11,12 @@ from torchvision.datasets import CIFAR10
 
 from gnexp.config import RunConfig
 from gnexp.config.detector import DETECTOR
+from gnexp.config.keys import group_options
 from gnexp.config.video import VIDEO
 from gnexp.data import build_dataset
-from gnexp.data.clips import Clips
+from gnexp.data.video.clips import Clips
 from gnexp.engine.state import build, check_shapes
 from gnexp.engine.train import StepRecord, train
-from gnexp.keys import group_options
 from gnexp.models import build_detector
 from gnexp.nn.norms import norm_factory
 from gnexp.tasks import build_task

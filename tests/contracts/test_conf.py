@@ -2,11 +2,11 @@
 
 import pytest
 
-from gnexp.compose import Composer
+from gnexp.compose.composer import Composer
+from gnexp.compose.exhibits import load_exhibits
+from gnexp.compose.overrides import check
 from gnexp.config import RunConfig
-from gnexp.exhibits import load_exhibits
-from gnexp.keys import GROUPS, conf_dir, group_options, known_keys
-from gnexp.overrides import check
+from gnexp.config.keys import GROUPS, conf_dir, group_options, known_keys
 from tests.contracts.expansions import expand
 
 SCALES = ("paper", "small", "smoke")

@@ -25,16 +25,18 @@ import yaml
 from omegaconf import OmegaConf
 from PIL import Image
 
-from gnexp.compose import Composer
+from gnexp.compose.composer import Composer
 from gnexp.config import RunConfig, from_dict
-from gnexp.data import build_dataset, fashion, made
-from gnexp.data.fashion_mnist import load_fashion_mnist
+from gnexp.config.keys import COMMAND_KEYS, GROUPS, known_keys
+from gnexp.data import build_dataset
+from gnexp.data.generated import fashion
+from gnexp.data.generated import store as made
+from gnexp.data.generated.fashion_mnist import load_fashion_mnist
 from gnexp.data.loader import train_batches, val_batches
 from gnexp.engine import state as state_module
 from gnexp.engine.evaluate import eval_model, take_tallies
 from gnexp.engine.state import State, build
 from gnexp.engine.train import StepRecord, train
-from gnexp.keys import COMMAND_KEYS, GROUPS, known_keys
 
 CPU = torch.device("cpu")
 COMPOSER = Composer()
@@ -186,7 +188,7 @@ OTHERS: dict[str, tuple[str, ...]] = {
 EXCUSED = {
     "data.name": "names the images of data.root, which is hardware",
     "data.sha256": "is compared with the images, and another one refuses them",
-    "data.on_error": "only where a file cannot be read: tests/data/test_imagefolder.py",
+    "data.on_error": "only where a file cannot be read: tests/data/images/test_imagefolder.py",
     "recipe.version": "stands for the code",
     "task.kind": "goes with one kind of model and of data, and is refused with others",
     "init": "needs weights: tests/engine/test_initial_weights.py",

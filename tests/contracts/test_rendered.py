@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from gnexp import compose
-from gnexp.exhibits import load_exhibits, load_stale
-from gnexp.experiments.report import render
-from gnexp.experiments.report.axes import parse_value, short_title
-from gnexp.experiments.report.parse import parse_exhibit
-from gnexp.experiments.report.statistics import LEAST_SEEDS
+from gnexp.compose import composer as compose
+from gnexp.compose.exhibits import load_exhibits, load_stale
+from gnexp.report import render
+from gnexp.report.exhibits.axes import parse_value, short_title
+from gnexp.report.exhibits.parse import parse_exhibit
+from gnexp.report.exhibits.statistics import LEAST_SEEDS
 
 RESULTS = Path(__file__).parents[2] / "results"
 EXHIBITS = {values["id"]: values for values in load_exhibits()}

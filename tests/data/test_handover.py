@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 
+from gnexp.data.chunks import Piece, load_pieces
 from gnexp.data.dataset import Indices
-from gnexp.data.pieces import Piece, load_pieces
 
 ROOT = Path(__file__).parents[2]
 # The paper's setting: 256 images of 224 pixels a step, two loader processes, a step ahead: 75.5 MB.

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import torch
 
-from gnexp.compose import Composer
+from gnexp.compose.composer import Composer
 from gnexp.data import build_dataset
 from gnexp.data.sizes import num_train_images
 

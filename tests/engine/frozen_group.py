@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from gnexp.compose import Composer
+from gnexp.compose.composer import Composer
 from gnexp.config import RunConfig
 from gnexp.engine.evaluate import evaluate
 from gnexp.engine.initial_weights import load_initial_weights

@@ -3,7 +3,7 @@
 import pytest
 from torchvision.models import ResNet50_Weights, ResNet101_Weights, VGG16_BN_Weights, VGG16_Weights
 
-from gnexp.compose import Composer
+from gnexp.compose.composer import Composer
 from gnexp.engine.cost import count_cost
 
 COMPOSER = Composer()

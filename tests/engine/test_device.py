@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from gnexp.compose import Composer
+from gnexp.compose.composer import Composer
 from gnexp.config import NormConfig, RunConfig
 from gnexp.engine.device import choose_device, describe, memory_format, set_float32
 

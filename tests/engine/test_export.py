@@ -4,7 +4,7 @@ import pytest
 import torch
 import torchvision
 
-from gnexp.compose import Composer
+from gnexp.compose.composer import Composer
 from gnexp.config import RunConfig
 from gnexp.engine.export import export_weights, torchvision_constructor
 from gnexp.tasks import build_task

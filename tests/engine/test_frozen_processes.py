@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from gnexp.compose import Composer
+from gnexp.compose.composer import Composer
 from gnexp.engine.processes import ALONE
 from gnexp.tasks import build_task
 from tests.engine import frozen_group

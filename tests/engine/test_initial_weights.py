@@ -11,7 +11,7 @@ import torch
 import torchvision
 from safetensors.torch import save_file
 
-from gnexp.compose import Composer
+from gnexp.compose.composer import Composer
 from gnexp.config import RunConfig
 from gnexp.engine.initial_weights import load_initial_weights
 from gnexp.nn.frozen_bn import FrozenBatchNormAct

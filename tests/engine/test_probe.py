@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from gnexp.compose import Composer
+from gnexp.compose.composer import Composer
 from gnexp.config import NormConfig, RecipeConfig
 from gnexp.data.loader import val_batches
 from gnexp.engine import probe as probe_module

@@ -17,12 +17,12 @@ from gnexp.engine.train import EpochRecord
 from gnexp.experiments import finished as finished_runs
 from gnexp.experiments import run as run_module
 from gnexp.experiments.finished import evaluate_run, finished_state
-from gnexp.experiments.lock import locked
-from gnexp.experiments.result import load_result
 from gnexp.experiments.run import Spec, load_spec, train_run
 from gnexp.experiments.screen import not_stated
-from gnexp.names import read_reasons
 from gnexp.nn.statistics import EVAL_STATS
+from gnexp.runs.lock import locked
+from gnexp.runs.result import load_result
+from gnexp.system.names import read_reasons
 from gnexp.tasks.classification import Classification
 from tests.experiments.runs import SMOKE, write_spec
 from tests.faults.tiny import photographs, train_until

@@ -74,7 +74,7 @@ class Started:
 def _become_worker(
     words: list[str], screens: tuple[str, str], environment: dict[str, str], seconds_of_fsync: float
 ) -> None:
-    """What `python -m gnexp.worker WORDS` does, in a process group of its own as the verb and torchrun give it."""
+    """What `python -m gnexp.launch.trainer WORDS` does, in a process group of its own as a verb gives it."""
     os.setpgid(0, 0)
     multiprocessing.set_start_method(
         "fork", force=True
@@ -86,9 +86,9 @@ def _become_worker(
     sys.stdout, sys.stderr = _stream(1), _stream(2)
     if seconds_of_fsync:
         os.fsync = functools.partial(_sync_slowly, seconds_of_fsync)  # type: ignore[assignment]
-    from gnexp import worker
+    from gnexp.launch import trainer as worker
 
-    sys.argv = ["gnexp.worker", *words]
+    sys.argv = ["gnexp.launch.trainer", *words]
     sys.exit(worker.main())
 
 
@@ -111,7 +111,7 @@ def worker(
     terminal: str | None = None,
     **environment: str,
 ) -> Iterator[Started]:
-    """`gnexp.worker train SPEC`, on a disk as slow as asked for; killed at the end if it still runs.
+    """`gnexp.launch.trainer train SPEC`, on a disk as slow as asked for; killed at the end if it still runs.
 
     Args:
         spec: of the run.

@@ -134,7 +134,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     )
     if done.returncode:
         pytest.skip(
-            "mounting a small disk needs root; tests/test_worker.py has the kernel's limit on a file's size"
+            "mounting a small disk needs root; tests/launch/test_trainer.py has the kernel's limit on a file's size"
         )
     yield folder
     subprocess.run(["umount", "-l", folder], check=True)

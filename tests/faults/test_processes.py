@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from gnexp.engine.checkpoint import Checkpoints
-from gnexp.experiments.status import read_status
+from gnexp.runs.status import read_status
 from tests.faults import tiny
 from tests.faults.started import (
     ROOT,
@@ -76,9 +76,11 @@ def test_fault_06_a_process_of_the_real_command_ends(
         wait_until(lambda: list(tmp_path.glob("runs/*/checkpoints/*.pt")), "a checkpoint", 90)
         (directory,) = (tmp_path / "runs").iterdir()
         words = processes_in(tmp_path)
-        agent = next(pid for pid, line in words.items() if "gnexp.agent" in line)
+        agent = next(pid for pid, line in words.items() if "gnexp.launch.torchrun" in line)
         ranks = {
-            int(_environment(pid)["RANK"]): pid for pid, line in words.items() if "gnexp.worker train" in line
+            int(_environment(pid)["RANK"]): pid
+            for pid, line in words.items()
+            if "gnexp.launch.trainer train" in line
         }
         assert set(ranks) == {0, 1}
         before = steps_saved(directory)
@@ -136,7 +138,7 @@ def _process_of_rank(rank: int, folder: Path) -> int:
     (pid,) = (
         pid
         for pid, line in processes_in(folder).items()
-        if "gnexp.worker train" in line and _environment(pid)["RANK"] == str(rank)
+        if "gnexp.launch.trainer train" in line and _environment(pid)["RANK"] == str(rank)
     )
     return pid
 
@@ -224,7 +226,7 @@ def test_fault_21_what_one_process_alone_finds_wrong_is_told(tmp_path: Path) -> 
     changes: dict[str, Any] = {"data": photographs, "processes": 2, "recipe": LONG}
     spec = write_spec(tmp_path / "runs", **changes)
     done = subprocess.run(
-        [sys.executable, "-m", "gnexp.agent", "2", str(spec)],
+        [sys.executable, "-m", "gnexp.launch.torchrun", "2", str(spec)],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,

@@ -13,7 +13,7 @@ import torch
 
 from gnexp.engine.checkpoint import Checkpoints
 from gnexp.experiments.run import load_spec, train_run
-from gnexp.experiments.status import read_status
+from gnexp.runs.status import read_status
 from tests.faults import tiny
 from tests.faults.started import in_child, pair, position, steps_saved, worker
 from tests.faults.tiny import (

@@ -13,8 +13,8 @@ import pytest
 from torch.distributed import TCPStore
 
 from gnexp.engine.checkpoint import Checkpoints
-from gnexp.experiments.status import FAILED, Status
-from gnexp.signals import STOPPING
+from gnexp.runs.status import FAILED, Status
+from gnexp.system.signals import STOPPING
 from tests.faults import tiny
 from tests.faults.started import ROOT, Started, children_of, steps_saved, wait_until, worker
 from tests.faults.tiny import CPU, assert_equal, contents, train_whole, write_spec
@@ -102,7 +102,7 @@ def test_fault_05_no_import_can_swallow_it() -> None:
     """Torch's has callbacks whose exceptions go nowhere, and places that make another of what they catch."""
     code = (
         "import contextlib, os, signal\n"
-        "from gnexp.signals import Stopper\n"
+        "from gnexp.system.signals import Stopper\n"
         "stopper = Stopper()\n"
         "stopper.install()\n"
         "with stopper.leaving(lambda number: 100 + number), contextlib.suppress(BaseException):\n"

@@ -13,7 +13,7 @@ import torch
 from gnexp.config import ModelConfig, NormConfig, RecipeConfig
 from gnexp.engine.state import build
 from gnexp.engine.train import DivergedError, train
-from gnexp.experiments.result import DIVERGED, load_result
+from gnexp.runs.result import DIVERGED, load_result
 from tests.faults.started import checkpoints, command, pair, processes_in, wait_until, worker
 from tests.faults.tiny import CPU, TINY, assert_equal, write_spec
 
@@ -88,4 +88,4 @@ def test_fault_20_a_killed_sweep_then_two_at_once_make_each_run_once(tmp_path: P
 
 
 def _training(folder: Path) -> list[str]:
-    return [words for words in processes_in(folder).values() if "gnexp.worker" in words]
+    return [words for words in processes_in(folder).values() if "gnexp.launch.trainer" in words]

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from gnexp.experiments.status import read_status
+from gnexp.runs.status import read_status
 from tests.faults.started import ROOT, position, processes_in, wait_until, worker
 from tests.faults.tiny import STEPS, TINY, assert_equal, contents, train_whole, write_spec
 
@@ -152,7 +152,7 @@ def test_fault_24_a_hang_up_while_nothing_is_begun(tmp_path: Path, terminal: Ter
     """The handler that says so cannot say it."""
     code = (
         "import os, signal, sys\n"
-        "from gnexp.signals import leave\n"
+        "from gnexp.system.signals import leave\n"
         "signal.signal(signal.SIGHUP, leave)\n"
         "print('ready', flush=True)\n"
         "signal.pause()\n"

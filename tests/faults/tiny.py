@@ -14,7 +14,7 @@ from PIL import Image
 from gnexp.config import DataConfig, NormConfig, RecipeConfig, RunConfig, to_dict
 from gnexp.engine.checkpoint import load_tensors
 from gnexp.experiments.run import Spec, load_spec, train_run
-from gnexp.signals import Stopper, StopRequest
+from gnexp.system.signals import Stopper, StopRequest
 
 CPU = torch.device("cpu")
 STEPS, EPOCHS = 4, 3

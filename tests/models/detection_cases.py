@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from gnexp.compose import Composer
+from gnexp.compose.composer import Composer
 from gnexp.config import ModelConfig
 from gnexp.models import build_detector
 from gnexp.models.mask_rcnn import MaskRCNN

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from gnexp.compose import Composer
+from gnexp.compose.composer import Composer
 from gnexp.models import build_model
 from gnexp.models.i3d import I3D
 from gnexp.models.resnet import ResNet

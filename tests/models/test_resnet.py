@@ -7,7 +7,7 @@ import pytest
 import torch
 import torchvision
 
-from gnexp.compose import Composer
+from gnexp.compose.composer import Composer
 from gnexp.config import ModelConfig, NormConfig
 from gnexp.models import build_model
 from gnexp.nn.norms import BatchNormAct, norm_factory

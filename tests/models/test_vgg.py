@@ -4,7 +4,7 @@ import pytest
 import torch
 import torchvision
 
-from gnexp.compose import Composer
+from gnexp.compose.composer import Composer
 from gnexp.config import ModelConfig, NormConfig
 from gnexp.engine.state import check_shapes
 from gnexp.models import build_model

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from gnexp import cli, launch
+from gnexp.cli import main as cli
 from gnexp.config import science
-from gnexp.experiments.result import Result
+from gnexp.launch import launch
+from gnexp.runs.result import Result
 
 FAKE = str(Path(__file__).parents[1] / "fake_worker.py")
 

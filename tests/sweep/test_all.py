@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from gnexp import cli, compose
-from gnexp.keys import group_options
+from gnexp.cli import main as cli
+from gnexp.compose import composer as compose
+from gnexp.config.keys import group_options
 from gnexp.sweep.plan import describe, make_plan
 from tests.sweep.sweeps import in_a_folder, results_of, run_sweep
 

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from gnexp import cli, compose, overrides
+from gnexp.cli import main as cli
+from gnexp.compose import composer as compose
+from gnexp.compose import overrides
 from gnexp.sweep import progress as progress_of
 from gnexp.sweep.plan import make_plan
 from tests.sweep.sweeps import in_a_folder, order_of_runs, run_sweep

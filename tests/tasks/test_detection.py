@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 import torch
 
-from gnexp.compose import Composer
+from gnexp.compose.composer import Composer
 from gnexp.config import RunConfig
-from gnexp.data.coco import Coco
+from gnexp.data.coco.dataset import Coco
 from gnexp.data.loader import num_steps, val_batches
 from gnexp.engine.state import State, build
 from gnexp.engine.train import DivergedError, EpochRecord, StepRecord, train

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from gnexp.compose import Composer
+from gnexp.compose.composer import Composer
 from gnexp.config import RunConfig
-from gnexp.data.clips import Clips
 from gnexp.data.dataset import Batch
+from gnexp.data.video.clips import Clips
 from gnexp.engine.evaluate import evaluate
 from gnexp.engine.state import State, build, check_shapes
 from gnexp.engine.train import EpochRecord, train

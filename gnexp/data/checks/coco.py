@@ -10,12 +10,12 @@ from torch.utils.data import Dataset as TorchDataset
 
 from gnexp.data.checks.findings import SPLITS, Finding, Listing, Survey, inspect_image
 from gnexp.data.class_files import find_root
-from gnexp.data.coco import LAYOUT, split_paths
-from gnexp.data.coco_annotations import NoMasksError, Reading, list_files
-from gnexp.data.coco_categories import differing_categories
-from gnexp.data.coco_files import CocoFiles, read_coco
-from gnexp.data.coco_json import Faults
-from gnexp.data.coco_pieces import check_size
+from gnexp.data.coco.annotations import NoMasksError, Reading, list_files
+from gnexp.data.coco.categories import differing_categories
+from gnexp.data.coco.chunks import check_size
+from gnexp.data.coco.dataset import LAYOUT, split_paths
+from gnexp.data.coco.files import CocoFiles, read_coco
+from gnexp.data.coco.reading import Faults
 from gnexp.data.dataset import Indices
 from gnexp.data.remarks import remarks_heard
 

@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image
 from torch.utils.data import Dataset as TorchDataset
 
-from gnexp.data.decode import UnreadableImageError, orientation, read_image
-from gnexp.data.pieces import PIECE_SIZE, load_pieces
+from gnexp.data.chunks import PIECE_SIZE, load_pieces
+from gnexp.data.images.decode import UnreadableImageError, orientation, read_image
 from gnexp.data.remarks import file_warnings, remarks_heard
 
 SPLITS = ("train", "val")

@@ -11,8 +11,8 @@ from torch.utils.data import Dataset as TorchDataset
 from gnexp.data.checks.findings import SPLITS, Finding, Listing, Survey, inspect_image
 from gnexp.data.class_files import IMAGE_SUFFIXES, find_root
 from gnexp.data.dataset import Indices
-from gnexp.data.folders import Others, find_classes, walk
-from gnexp.names import shown
+from gnexp.data.images.folders import Others, find_classes, walk
+from gnexp.system.names import shown
 
 
 def survey_imagefolder(root: str | None) -> Survey:

@@ -10,10 +10,10 @@ from gnexp.data.checks.findings import SPLITS, Finding, Listing, Survey
 from gnexp.data.checks.imagefolder import survey_folders
 from gnexp.data.class_files import find_root
 from gnexp.data.dataset import Indices
-from gnexp.data.decode import UnreadableError
-from gnexp.data.kinetics import VIDEO_SUFFIXES
-from gnexp.data.kinetics_csv import find_lists, scan_listed
-from gnexp.data.video import Video, read_video
+from gnexp.data.images.decode import UnreadableError
+from gnexp.data.video.decode import Video, read_video
+from gnexp.data.video.kinetics import VIDEO_SUFFIXES
+from gnexp.data.video.kinetics_csv import find_lists, scan_listed
 
 
 def survey_kinetics(root: str | None) -> Survey:

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gnexp.cli import main
+from gnexp.cli.main import main
 from gnexp.data.checks.coco import survey_coco
 from tests.data.annotations import annotations_path, write_coco
-from tests.data.test_coco import BROKEN
+from tests.data.coco.test_coco import BROKEN
 
 pytestmark = pytest.mark.usefixtures("warm")
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gnexp.cli import main
+from gnexp.cli.main import main
 
 pytestmark = pytest.mark.usefixtures("warm")
 

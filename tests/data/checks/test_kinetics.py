@@ -3,7 +3,7 @@
 import av
 import pytest
 
-from gnexp.cli import main
+from gnexp.cli.main import main
 from tests.data.videos import moving, write_kinetics, write_video
 
 pytestmark = pytest.mark.usefixtures("warm")

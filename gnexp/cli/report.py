@@ -1,0 +1,60 @@
+"""gnexp report: tables and figures from finished runs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from gnexp import report
+from gnexp.cli.settings import settings_of
+from gnexp.compose import composer as compose
+from gnexp.compose import exhibits
+from gnexp.config.spelling import spell
+
+
+def main(words: list[str]) -> int:
+    """Renders or checks; returns the exit code."""
+    is_check = "--check" in words
+    defaults = {"exhibit": "", "overwrite": "false", "runs_dir": "runs", "results_dir": "results"}
+    settings = settings_of([word for word in words if word != "--check"], defaults, lists=("exhibit",))
+    if settings["overwrite"].lower() not in ("true", "false"):
+        raise ValueError(f"overwrite must be true or false, got {settings['overwrite']}")
+    names = [name for name in settings["exhibit"].split(",") if name] or None
+    shown, stale = exhibits.load_exhibits(names), exhibits.load_stale()
+    runs_dir, results_dir = Path(settings["runs_dir"]), Path(settings["results_dir"])
+    # What a command needs beside its experiment to fill this report and no other.
+    places = [
+        f"{key}={spell(settings[key])}"
+        for key in ("runs_dir", "results_dir")
+        if settings[key] != defaults[key]
+    ]
+    if is_check:
+        problems = report.check(
+            shown,
+            compose.expand,
+            results_dir=results_dir,
+            is_whole=names is None,
+            places=places,
+            stale=stale,
+        )
+        for problem in problems:
+            print(problem, file=sys.stderr)
+        print(f"{results_dir}: {len(problems)} problem(s)" if problems else f"{results_dir} is as rendered")
+        return 1 if problems else 0
+    overwrite = settings["overwrite"].lower() == "true"
+    rendered = report.render(
+        shown,
+        compose.expand,
+        runs_dir=runs_dir,
+        results_dir=results_dir,
+        overwrite=overwrite,
+        is_whole=names is None,
+        places=places,
+        stale=stale,
+    )
+    for note in rendered.notes:
+        print(f"note: {note}", file=sys.stderr)
+    for path in rendered.paths:
+        print(path)
+    print(f"{len(rendered.collected)} new result(s) from {runs_dir}\n\n{rendered.answer}")
+    return 0

@@ -1,0 +1,148 @@
+"""The files of conf/ and of a user's own directories, as Hydra finds and composes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+import yaml
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.utils import create_config_search_path
+from hydra.core.config_search_path import SearchPathQuery
+from hydra.core.config_store import ConfigStore
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from gnexp.compose.overrides import explain, parse
+from gnexp.compose.schema import app_schema
+from gnexp.config.keys import GROUPS, conf_dir
+
+CONFIG_NAME = "config"
+# What Hydra itself notes of a composition, and the launcher, which it takes from its own plugins alone.
+_NOT_CODE = ("overrides", "runtime", "job", "launcher")
+
+
+def register_schema() -> None:
+    """Makes the schema known to Hydra, under a name that starts with an underscore so that it is no visible option."""
+    ConfigStore.instance().store(name="_app", node=app_schema())
+
+
+class ConfFiles:
+    """gnexp's conf/ and the user's directories.
+
+    Args:
+        directories: the user's, of `--config-dir` and `hydra.searchpath`.
+
+    Raises:
+        ValueError: a directory that does not exist.
+    """
+
+    def __init__(self, directories: Sequence[str] = ()) -> None:
+        register_schema()
+        path = create_config_search_path(str(conf_dir()))
+        self._folders: list[Path] = []
+        for directory in directories:
+            place = directory.removeprefix("file://")
+            if "://" not in place and not Path(place).is_dir():
+                raise ValueError(f"there is no config directory {place}")
+            # Before the schema, which Hydra wants last; after gnexp's own files, which no user's hides.
+            url = place if "://" in place else f"file://{Path(place).resolve()}"
+            path.prepend(provider="user", path=url, anchor=SearchPathQuery(provider="schema"))
+            self._folders += [] if "://" in place else [Path(place)]
+        self._loader = ConfigLoaderImpl(path)
+        self.has_users = bool(directories)
+        self._options: dict[str, list[str]] = {}
+        self._chosen: dict[tuple[str, ...], DictConfig] = {}
+
+    def options(self, group: str) -> list[str]:
+        """The choices a group offers, the user's own included."""
+        if group not in self._options:  # Hydra reads its search path anew each time
+            found = self._loader.get_group_options(group)
+            self._options[group] = sorted(option for option in found if not option.startswith("_"))
+        return self._options[group]
+
+    def choose(self, overrides: Sequence[str]) -> DictConfig:
+        """What the files that overrides choose hold together, values set by overrides and Hydra's own part left out.
+
+        Choosing files takes some 50 ms, setting values 2: a grid's cells share the former, so nothing may change it.
+
+        Raises:
+            ValueError: a file that cannot be read, or holds what the schema refuses.
+        """
+        found = {o.key_or_group: o.input_line or "" for o in parse(overrides) if is_choice(o.key_or_group)}
+        choices = tuple(sorted(found.values()))  # of a group chosen twice the last
+        if choices not in self._chosen:
+            self._chosen[choices] = self._compose(choices)
+        return self._chosen[choices]
+
+    def _compose(self, choices: Sequence[str]) -> DictConfig:
+        try:
+            config = self._loader.load_configuration(CONFIG_NAME, list(choices), RunMode.RUN)
+        except (HydraException, OmegaConfBaseException) as error:
+            raise ValueError(explain(error)) from None
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            self._blame_a_file(error)
+        if self.has_users and choices:
+            self._check_hydra(config)
+        OmegaConf.set_struct(config, False)
+        del config["hydra"]
+        OmegaConf.set_struct(config, True)
+        return config
+
+    def _check_hydra(self, config: DictConfig) -> None:
+        """Refuses a user's file that sets Hydra's own part, whose callbacks and logging can name any code."""
+        own = self._loader.load_configuration(CONFIG_NAME, [], RunMode.RUN).hydra
+        for key in own:
+            if key not in _NOT_CODE and config.hydra[key] != own[key]:
+                raise ValueError(f"a config file sets hydra.{key}: configs choose values and name no code")
+        if not str(config.hydra.launcher._target_).startswith(("hydra_plugins.", "hydra._internal.")):
+            raise ValueError(f"{config.hydra.launcher._target_} is no launcher of Hydra's plugins")
+
+    def _blame_a_file(self, error: Exception) -> NoReturn:
+        """Raises the line about the user's file that Hydra could not read, which its own words do not always name.
+
+        Raises:
+            ValueError: there is such a file.
+            Exception: the error itself, where every file can be read.
+        """
+        if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
+            raise ValueError(_described(error, error.problem_mark.name)) from None
+        for folder in self._folders:
+            for path in sorted(folder.rglob("*.yaml")):
+                if fault := _fault(path):
+                    raise ValueError(fault) from None
+        raise error
+
+
+def is_choice(key: str) -> bool:
+    """Whether a key of an override chooses a file."""
+    return key in GROUPS or key.startswith("hydra/")
+
+
+def _fault(path: Path) -> str:
+    """What is wrong with a file's characters, with its line; empty where nothing is."""
+    content = path.read_bytes()
+    try:
+        text = content.decode()
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        return (
+            f"{path}, line {line}: the byte 0x{content[error.start]:02x} is no UTF-8; save the file as UTF-8"
+        )
+    try:
+        yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        return _described(error, str(path))
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        return f"{path}, line {line}: the character #x{ord(text[error.position]):04x} is not allowed in YAML"
+    return ""
+
+
+def _described(error: yaml.MarkedYAMLError, path: str) -> str:
+    mark = error.problem_mark or error.context_mark
+    hint = "; indent with spaces" if "'\\t'" in str(error.problem) else ""
+    return f"{path}, line {mark.line + 1 if mark else 1}: {error.problem or error.context}{hint}"

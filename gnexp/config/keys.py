@@ -1,0 +1,137 @@
+"""What a command line may name: the config groups and their options, the keys, and what was meant by a wrong one.
+
+All that can be known of overrides without Hydra.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import functools
+import itertools
+import typing
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from gnexp.config import RunConfig
+
+GROUPS = ("norm", "model", "data", "recipe", "scale", "experiment")
+SWEEP_KEYS = ("seeds", "dry_run", "results_dir")
+COMMAND_KEYS = (*SWEEP_KEYS, "runs_dir")
+PATH_KEYS = ("runs_dir", "results_dir", "data.root", "init", "init_path")
+DEFAULT_SCALE = "small"
+DEFAULT_EXPERIMENT = "batch_size"  # what `gnexp sweep` alone runs
+ALL_EXPERIMENTS = "all"  # in the place of a name: every experiment that has a block for the scale
+
+
+def conf_dir() -> Path:
+    """Where conf/ is: inside the package in a wheel, beside it in a working tree.
+
+    Raises:
+        FileNotFoundError: neither is there.
+    """
+    package = Path(__file__).resolve().parents[1]
+    for place in (package / "conf", package.parent / "conf"):
+        if (place / "config.yaml").is_file():
+            return place
+    raise FileNotFoundError(
+        f"gnexp's conf/ is missing: neither in {package} nor in {package.parent}; install it again"
+    )
+
+
+def group_options(group: str) -> list[str]:
+    """The options of a group of conf/, without the user's own directories (those need Hydra's search path)."""
+    return sorted(path.stem for path in (conf_dir() / group).glob("*.yaml") if not path.stem.startswith("_"))
+
+
+def benchmarks_dir() -> Path:
+    """Where gnexp's repository has its benchmarks; the package comes without them."""
+    return Path(__file__).resolve().parents[2] / "benchmarks"
+
+
+def benchmark_names() -> list[str]:
+    """What `gnexp bench` can run."""
+    return sorted(path.stem.removeprefix("bench_") for path in benchmarks_dir().glob("bench_*.py"))
+
+
+@functools.cache
+def known_keys() -> tuple[str, ...]:
+    """Every key that a command line may set: groups, and the schema's fields with dots between the levels."""
+    return (*dict.fromkeys((*_fields(RunConfig, ""), *GROUPS)), *COMMAND_KEYS)
+
+
+@functools.cache
+def hardware_keys() -> tuple[str, ...]:
+    """The keys that change no number beyond rounding."""
+    return tuple(key for key, (part, _) in _fields(RunConfig, "").items() if part == "hardware")
+
+
+@functools.cache
+def text_keys() -> frozenset[str]:
+    """The keys whose value is text, whatever number or truth value it looks like."""
+    fields = _fields(RunConfig, "").items()
+    return frozenset({key for key, (_, kind) in fields if kind in (str, str | None)} | {*GROUPS, *PATH_KEYS})
+
+
+def _fields(cls: type, prefix: str) -> dict[str, tuple[str, Any]]:
+    """Key -> science or hardware, and its type."""
+    keys: dict[str, tuple[str, Any]] = {}
+    hints = typing.get_type_hints(cls)
+    for f in dataclasses.fields(cls):
+        if dataclasses.is_dataclass(hints[f.name]):
+            keys |= _fields(typing.cast(type, hints[f.name]), f"{prefix}{f.name}.")
+        else:
+            keys[f"{prefix}{f.name}"] = (f.metadata["part"], hints[f.name])
+    return keys
+
+
+def did_you_mean(word: str, known: Sequence[str]) -> str:
+    """The end of an error about an unknown word: "; did you mean batch?", or nothing where nothing is near."""
+    # num_groups means norm.num_groups: the last part of a key counts as a name of it.
+    by_last_part = [key for key in known if key.rsplit(".", 1)[-1] == word]
+    near = by_last_part or difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    if not near:
+        last_parts = {key.rsplit(".", 1)[-1]: key for key in known}
+        near = [
+            last_parts[part] for part in difflib.get_close_matches(word, list(last_parts), n=1, cutoff=0.7)
+        ]
+    return f"; did you mean {' or '.join(near)}?" if near else ""
+
+
+def check_key(key: str) -> None:
+    """Checks that a key exists.
+
+    Raises:
+        ValueError: it does not; with the nearest that do.
+    """
+    if key not in known_keys():
+        raise ValueError(
+            f"unknown key {key}{did_you_mean(key, known_keys()) or '; see `gnexp train --cfg job`'}"
+        )
+
+
+def check_choice(group: str, value: Any, options: Sequence[str]) -> None:
+    """Checks that a group, or a verb's setting, offers a choice.
+
+    Raises:
+        ValueError: it does not; with all that it offers.
+    """
+    if value not in options:
+        raise ValueError(
+            f"unknown {group} {value!r}: choose from {', '.join(options) or 'none there are'}"
+            f"{did_you_mean(str(value), options)}"
+        )
+
+
+def _key_of(override: str) -> str:
+    return override.split("=", 1)[0]
+
+
+def merge_overrides(*layers: Iterable[str]) -> list[str]:
+    """Layers of overrides as one list with each key once: Hydra refuses two choices of a group. The last one wins."""
+    merged: dict[str, str] = {}
+    for override in itertools.chain(*layers):
+        merged.pop(_key_of(override), None)
+        merged[_key_of(override)] = override
+    return list(merged.values())

@@ -1,0 +1,120 @@
+"""The embedded garments in motion, as videos in Kinetics' layout on disk: made on first use, opened as Kinetics is.
+
+The class is the motion, and no single frame tells it (see motions.py). The files are mp4, H.264 without loss: what is
+decoded is what was made, whichever encoder made the file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import av
+import numpy as np
+import numpy.typing as npt
+import torch
+from av.video.reformatter import ColorRange
+
+from gnexp.config import DataConfig
+from gnexp.data.class_files import ClassFiles
+from gnexp.data.generated.motions import MOTIONS, make_video
+from gnexp.data.generated.store import check_is_given, check_made, made_folder, split_garments, with_progress
+from gnexp.data.video.clips import Clips, check_clip_settings
+from gnexp.data.video.kinetics import scan_splits
+from gnexp.system.files import write_json
+
+_VERSION = 1  # of what is made; part of the folder's name
+_MANIFEST = "manifest.json"
+_RATE = 25  # frames per second
+_KEYFRAMES = 16  # frames from one to the next at most: without them a seek would lead nowhere
+
+
+def open_fashion_clips(config: DataConfig, device: torch.device) -> Clips:
+    """Opens the set of these settings, in a folder of its own in data.root; the first time, makes it.
+
+    The fingerprint is of the frames as they were made. The manifest that is written last holds it, and the sha256 of
+    all files, which is checked whenever the set is opened.
+
+    Raises:
+        ValueError: a setting that this kind cannot follow, a folder that cannot be written, or videos that are damaged
+            or not those of config.sha256.
+    """
+    _check_settings(config)
+    settings = _VERSION, config.exposure or 0.0, config.val_source or "test"
+    folder = made_folder(config, settings, lambda place: _fill(place, config))
+    try:
+        fingerprint, of_files = _read_manifest(folder / _MANIFEST)
+        train, val, _ = scan_splits(folder, config)
+        if _digest_files(train, val) != of_files:
+            raise ValueError(f"{folder} must hold the videos of its {_MANIFEST}, it holds others; mend it")
+    except ValueError as error:
+        raise ValueError(f"{error} (or remove {folder}, and it is made again)") from error
+    check_made(config, fingerprint, folder, "videos")
+    return Clips(config, device, train, val, fingerprint=fingerprint, notes=[])
+
+
+def _check_settings(config: DataConfig) -> None:
+    check_clip_settings(config, foreign=())
+    for key, only in (("channels", 1), ("num_classes", len(MOTIONS))):
+        if getattr(config, key) != only:
+            raise ValueError(f"data.{key} must be {only} for kind {config.kind}, got {getattr(config, key)}")
+    if config.flip:
+        raise ValueError(f"data.flip must be false for kind {config.kind}: a mirror turns left into right")
+    check_is_given(config)
+    for key in ("num_train", "num_val"):
+        if getattr(config, key) < len(MOTIONS):
+            raise ValueError(
+                f"data.{key} must be at least {len(MOTIONS)}, one video a motion, got {getattr(config, key)}"
+            )
+
+
+def _fill(root: Path, config: DataConfig) -> None:
+    digest = hashlib.sha256()
+    for split, (garments, _) in split_garments(config.val_source).items():
+        for motion in MOTIONS:
+            (root / split / motion).mkdir(parents=True)
+        for index in with_progress(config, split, "video"):
+            label = index % len(MOTIONS)
+            frames = make_video(
+                garments, label=label, exposure=config.exposure or 0.0, split=split, index=index
+            )
+            digest.update(f"{split} {MOTIONS[label]} {frames.shape}\n".encode() + frames.tobytes())
+            # Named as Kinetics' are: 11 letters of YouTube's, first and last second.
+            _write_video(root / split / MOTIONS[label] / f"garment{index:04d}_000000_000003.mp4", frames)
+    train, val, _ = scan_splits(root, config)
+    write_json(root / _MANIFEST, {"sha256": digest.hexdigest(), "files": _digest_files(train, val)})
+
+
+def _write_video(path: Path, frames: npt.NDArray[np.uint8]) -> None:
+    """Gray frames, (T, H, W), without loss."""
+    with av.open(path, "w") as container:
+        stream = container.add_stream("libx264", rate=_RATE, options={"qp": "0", "preset": "ultrafast"})
+        stream.height, stream.width = frames.shape[1:]
+        stream.pix_fmt, stream.gop_size = "gray", _KEYFRAMES
+        stream.codec_context.color_range = ColorRange.JPEG  # 0 to 255
+        stream.codec_context.thread_count = 1
+        for pixels in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="gray")))
+        container.mux(stream.encode(None))
+
+
+def _read_manifest(path: Path) -> tuple[str, str]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return str(content["sha256"]), str(content["files"])
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"cannot read {path}: {error}; mend it") from error
+
+
+def _digest_files(*splits: ClassFiles) -> str:
+    """sha256 of names and bytes."""
+    digest = hashlib.sha256()
+    for files in splits:
+        digest.update(files.digest.encode())
+        for index in range(len(files.labels)):
+            try:
+                digest.update(Path(files.path(index)).read_bytes())
+            except OSError as error:
+                raise ValueError(f"cannot read {error.filename}: {error.strerror}; mend that") from error
+    return digest.hexdigest()

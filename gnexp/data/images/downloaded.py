@@ -1,0 +1,130 @@
+"""Fashion-MNIST whole and CIFAR-10, downloaded once by torchvision, which knows their places and checksums."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import socket
+import warnings
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from gnexp.config import DataConfig
+from gnexp.data.in_memory import SIZES, InMemoryDataset, Split, check_settings
+from gnexp.system.files import locked_folder
+
+_TIMEOUT = 20  # seconds that a server may be silent
+_LOCK = ".download.lock"
+
+
+class _Kind(NamedTuple):
+    torchvision: str  # its class
+    image_size: int
+    channels: int
+
+
+_KINDS = {"cifar10": _Kind("CIFAR10", 32, 3), "fashion_mnist": _Kind("FashionMNIST", 28, 1)}
+
+
+def open_downloaded(config: DataConfig, device: torch.device) -> InMemoryDataset:
+    """Reads every image from data.root; the first time, downloads them into it.
+
+    Raises:
+        ValueError: a setting that this kind does not have, more images asked for than there are, or files that can
+            neither be read nor downloaded.
+    """
+    kind = _KINDS[config.kind]
+    check_settings(
+        config,
+        needed={"image_size": kind.image_size, "channels": kind.channels, "num_classes": 10},
+        foreign=("exposure", "clutter", "val_source", *SIZES),
+    )
+    if config.root is None:
+        raise ValueError(f"data.root must be a folder, got none; data={config.name} keeps its files there")
+    root = Path(config.root).expanduser().absolute()
+    if root.exists() and not root.is_dir():
+        raise ValueError(f"data.root must be a folder, got {root}, which is a file; give another")
+    train, val = _find(kind.torchvision, root)
+    return InMemoryDataset(
+        config,
+        device,
+        train.first(config.num_train, "data.num_train"),
+        val.first(config.num_val, "data.num_val"),
+    )
+
+
+def _find(name: str, root: Path) -> tuple[Split, Split]:
+    from torchvision import datasets  # seconds
+
+    source = getattr(datasets, name)
+    with contextlib.suppress(Exception):  # not there or not whole; torchvision raises RuntimeError and more
+        return _read(source, root)
+    archives = _archives(source, root)
+    try:
+        with locked_folder(root, _LOCK):
+            with contextlib.suppress(Exception):  # another run has downloaded them meanwhile
+                return _read(source, root)
+            if not all(archive.is_file() for archive in archives):
+                print(f"downloading {name} into {root}", flush=True)
+            _remove_unpacked(archives)
+            return _download(source, root)
+    except Exception as error:  # no network, a full disk, a wrong checksum: OSError, RuntimeError and more
+        reason = " ".join(str(error).split()) or type(error).__name__
+        damaged = [
+            archive.name for archive in archives if archive.is_file() and not _is_whole(archive, archives)
+        ]
+        if damaged:
+            reason += f" ({', '.join(damaged)} has the wrong MD5)"
+        files, folder = ", ".join(archive.name for archive in archives), next(iter(archives)).parent
+        raise ValueError(
+            f"{name} must be in {root}, is not there or not whole, and cannot be downloaded: {reason}; try again "
+            f"with a network, put {files} into {folder}, or give data.root=/the/folder/that/has/it"
+        ) from error
+
+
+def _read(source: Any, root: Path, *, download: bool = False) -> tuple[Split, Split]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of torchvision's own code: nothing that a user could mend
+        train, val = (source(root, train=is_train, download=download) for is_train in (True, False))
+    return _split(train), _split(val)
+
+
+def _split(loaded: Any) -> Split:
+    images = np.asarray(loaded.data)
+    if images.ndim == 4:
+        images = images.transpose(0, 3, 1, 2)  # CIFAR10 has channels last
+    return Split(images, np.asarray(loaded.targets, dtype=np.uint8))
+
+
+def _download(source: Any, root: Path) -> tuple[Split, Split]:
+    silence = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(_TIMEOUT)  # torchvision sets none, and a server that drops packets takes minutes
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):  # its progress bar
+            return _read(source, root, download=True)
+    finally:
+        socket.setdefaulttimeout(silence)
+
+
+def _archives(source: Any, root: Path) -> dict[Path, str]:
+    """Where torchvision looks for archives before it downloads them, and their MD5."""
+    if hasattr(source, "resources"):
+        return {root / source.__name__ / "raw" / name: md5 for name, md5 in source.resources}
+    return {root / source.filename: source.tgz_md5}
+
+
+def _is_whole(archive: Path, archives: dict[Path, str]) -> bool:
+    from torchvision.datasets.utils import check_integrity
+
+    return bool(check_integrity(archive, archives[archive]))
+
+
+def _remove_unpacked(archives: dict[Path, str]) -> None:
+    """Removes what can be unpacked again: torchvision takes a file of FashionMNIST that was cut short for whole."""
+    for archive in archives:
+        unpacked = archive.with_suffix("")
+        if unpacked.is_file() and _is_whole(archive, archives):
+            unpacked.unlink()

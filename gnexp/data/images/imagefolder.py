@@ -1,0 +1,183 @@
+"""Photographs in class folders, root/{train,val}/<class>/<image>, as a Dataset.
+
+Loader processes decode, crop and resize; the device colors and normalizes. No list of files is read: the folders
+are the list, so no entry can point elsewhere but a link that somebody put there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+
+from gnexp.config import DataConfig
+from gnexp.data.chunks import Decoder, Draws, Piece, load_pieces, note_skipped
+from gnexp.data.class_files import (
+    ClassFiles,
+    check_classes,
+    file_notes,
+    find_root,
+    fingerprint_of,
+    scan_classes,
+)
+from gnexp.data.dataset import Batch, Batches, Indices
+from gnexp.data.images.color import apply_maps, color_maps, draw_color
+from gnexp.data.images.decode import NUM_CROP_DRAWS, center_crop, random_crop
+from gnexp.data.in_memory import CLIPS, SIZES
+from gnexp.data.transfer import to_device
+
+PLACEHOLDER = "imagefolder"  # the name in conf/data/imagefolder.yaml, of no images
+
+
+class ImageFolder:
+    """Training: random-resized crop, flip, color. Evaluation: shorter side resized, centre crop."""
+
+    def __init__(self, config: DataConfig, device: torch.device) -> None:
+        """Lists the files; opens none.
+
+        Raises:
+            ValueError: a setting that this kind cannot follow, or a folder that is missing or not what
+                config says.
+        """
+        _check_settings(config)
+        root = find_root(config.root, config.name)
+        train, val = scan_classes(str(root / "train")), scan_classes(str(root / "val"))
+        check_classes(train, val, config.num_classes)
+        self.fingerprint = fingerprint_of(train, val, config.sha256, root)
+        self._train = train.first(config.num_train, "data.num_train")
+        self._val = val.first(config.num_val, "data.num_val")
+        self.num_train, self.num_val = len(self._train.labels), len(self._val.labels)
+        self.notes = file_notes(config, root, train, val, "images")
+        self.class_names = tuple(map(os.fsdecode, train.classes))
+        self.skipped: dict[str, str] = {}
+        self._config, self._device = config, device
+        self._mean = torch.tensor(config.mean, device=device).view(1, -1, 1, 1)
+        self._std = torch.tensor(config.std, device=device).view(1, -1, 1, 1)
+
+    def train_batches(self, seed: int, epoch: int, steps: Sequence[Indices]) -> Batches:
+        """One batch per entry of `steps`, cropped, flipped and colored by (seed, epoch, sample index).
+
+        Raises:
+            ValueError: an image that cannot be read; with data.on_error=skip, more than data.max_skipped of them.
+            RuntimeError: a loader process died or hangs.
+        """
+        config = self._config
+        jitter, lighting = config.jitter or 0.0, config.lighting or 0.0
+        decoder = self._decoder(self._train, (seed, epoch))
+        for indices, (pixels, labels) in zip(steps, self._load(decoder, steps), strict=True):
+            if jitter or lighting:
+                draws = draw_color(seed, epoch, indices, jitter=jitter, lighting=lighting)
+                maps = torch.from_numpy(color_maps(draws, config.mean, config.std)).float()
+                images = apply_maps(pixels, maps.to(self._device))
+            else:
+                images = self._normalize(pixels)
+            yield Batch(images, labels, indices)
+
+    def val_batches(self, steps: Sequence[Indices]) -> Batches:
+        """One batch per entry of `steps`, resized and cropped.
+
+        Raises:
+            ValueError: an image that cannot be read, whatever data.on_error says.
+            RuntimeError: a loader process died or hangs.
+        """
+        decoder = self._decoder(self._val, None)
+        for indices, (pixels, labels) in zip(steps, self._load(decoder, steps), strict=True):
+            yield Batch(self._normalize(pixels), labels, indices)
+
+    def _decoder(self, files: ClassFiles, key: tuple[int, int] | None) -> Decoder:
+        config, size = self._config, self._config.image_size
+        return Decoder(_Crops(files, config), (3, size, size), files.labels, config, key, NUM_CROP_DRAWS)
+
+    def _load(
+        self, decoder: Decoder, steps: Sequence[Indices]
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Each step's pixels, (N, 3, image_size, image_size) uint8, and labels, on the device."""
+        config = self._config
+        loaded = load_pieces(
+            decoder,
+            steps,
+            num_processes=config.loader_workers,
+            timeout=config.loader_timeout,
+            is_pinned=self._device.type == "cuda",
+        )
+        # Ends the loader processes now, also where an error's traceback keeps us.
+        with contextlib.closing(loaded):
+            yield from to_device((self._join(pieces) for pieces in loaded), self._device)
+
+    def _join(self, pieces: Sequence[Piece]) -> tuple[Sequence[torch.Tensor], torch.Tensor]:
+        """A step's pixels in parts, and its labels; counts what was skipped."""
+        for piece in pieces:
+            note_skipped(piece.skipped, self.skipped, self._config, "training images")
+            if piece.error is not None:
+                raise ValueError(piece.error)
+        return [piece.pixels for piece in pieces], torch.from_numpy(
+            np.concatenate([piece.labels for piece in pieces])
+        )
+
+    def _normalize(self, pixels: torch.Tensor) -> torch.Tensor:
+        return pixels.float().div_(255).sub_(self._mean).div_(self._std)
+
+
+class _Crops:
+    """Decodes the images of a split: training's random crops, evaluation's centre crops.
+
+    Args:
+        files: of the split.
+        config: its crops and decoder are followed.
+    """
+
+    def __init__(self, files: ClassFiles, config: DataConfig) -> None:
+        self._files, self._config = files, config
+
+    def __call__(self, index: int, drawn: Draws | None) -> torch.Tensor:
+        config, path = self._config, self._files.path(index)
+        assert (
+            config.crop_area is not None and config.crop_aspect is not None and config.eval_resize is not None
+        )
+        is_scaled = config.decoder == "scaled"
+        if drawn is None:
+            return center_crop(path, config.eval_resize, config.image_size, is_scaled=is_scaled)
+        return random_crop(
+            path,
+            drawn,
+            area=config.crop_area,
+            aspect=config.crop_aspect,
+            flip=config.flip,
+            size=config.image_size,
+            is_scaled=is_scaled,
+        )
+
+
+def _check_settings(config: DataConfig) -> None:
+    for key, highest in (("crop_area", 1.0), ("crop_aspect", math.inf)):
+        limits: tuple[float, ...] | None = getattr(config, key)
+        if limits is None or len(limits) != 2 or not 0 < limits[0] <= limits[1] <= highest:
+            raise ValueError(
+                f"data.{key} must be [lowest, highest] above 0, at most {highest:g}, got {limits}"
+            )
+    for key, highest in (("jitter", 1.0), ("lighting", math.inf)):
+        strength: float | None = getattr(config, key)
+        if strength is not None and not 0 <= strength <= highest:
+            raise ValueError(f"data.{key} must be between 0 and {highest:g}, got {strength}")
+    if config.eval_resize is None or config.eval_resize < config.image_size:
+        raise ValueError(
+            f"data.eval_resize must be at least data.image_size={config.image_size}, got {config.eval_resize}"
+        )
+    if config.channels != 3:
+        raise ValueError(f"data.channels must be 3 (RGB) for kind imagefolder, got {config.channels}")
+    if config.name == PLACEHOLDER:
+        raise ValueError(
+            f"data.name must name your own images, so that runs on them are told from others', got {PLACEHOLDER}; "
+            "give data.name=..."
+        )
+    for key in ("shift", "exposure", "clutter", "val_source"):
+        if getattr(config, key):
+            raise ValueError(f"data.{key} is for the fashion kinds, got {getattr(config, key)}; leave it out")
+    for keys, what in ((SIZES, "detection"), (CLIPS, "videos")):
+        for key in keys:
+            if getattr(config, key) is not None:
+                raise ValueError(f"data.{key} is for {what}, got {getattr(config, key)}; leave it out")

@@ -1,4 +1,0 @@
-"""What a child process with torch does beside training: one module each, whose main(words) returns the exit code.
-
-`python -m gnexp.worker NAME WORDS...` runs one; a ValueError or OSError of it ends in one line.
-"""

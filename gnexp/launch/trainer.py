@@ -1,0 +1,149 @@
+"""The process that needs torch: `python -m gnexp.launch.trainer train spec.json`, or another job. Never imports hydra.
+
+Exit codes: 0 done (a diverged run too), 1 failed, 2 a user's mistake, 3 another process of the run has ended and tells
+why, 4 the run is another process's, 75 asked to stop and left in order, 130 the same by Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import sys
+import time
+import traceback
+from pathlib import Path
+
+from gnexp.runs.lock import EXIT_BUSY, BusyError
+from gnexp.runs.status import FAILED, Status, has_failed_since
+from gnexp.system.names import escape_unprintable, shown
+from gnexp.system.signals import (
+    EXIT_INTERRUPTED,
+    EXIT_PREEMPTED,
+    Stopper,
+    StopRequest,
+    end_with_parent,
+    exit_code_of,
+)
+from gnexp.system.terminal import dropping_unprintable
+
+EXIT_USER_ERROR, EXIT_PEER_LOST = 2, 3
+STARTED_BY_US = "GNEXP_AGENT"  # set where gnexp.launch.torchrun watches, and not an outer torchrun or srun
+_GRACE_SECONDS = 3.0  # that a process which lost another gives it to be the first to have ended
+
+
+def main() -> int:
+    """Does one job and says in one line what went wrong, if anything did."""
+    escape_unprintable()
+    job, *words = sys.argv[1:]
+    # Training goes on when nobody can read of it; what another job prints is its work.
+    with dropping_unprintable() if job == "train" else contextlib.nullcontext():
+        return _main(job, words)
+
+
+def _main(job: str, words: list[str]) -> int:
+    # Another job's failure is none of the run's.
+    directory = Path(words[0]).parent if job == "train" else None
+    stopper, begun_at = Stopper(), time.time()
+    end_with_parent()
+    stopper.install()
+    try:
+        module = "gnexp.experiments.run" if job == "train" else f"gnexp.launch.jobs.{job}"
+        with stopper.leaving(lambda number: _tell(StopRequest(number), directory, begun_at)):
+            importlib.import_module(module)  # torch's takes seconds
+        code = _train(Path(words[0]), stopper) if job == "train" else _do(job, words)
+    except BaseException as error:
+        stopper.settle()
+        code = _tell(error, directory, begun_at)
+    stopper.settle()
+    return code
+
+
+def _tell(error: BaseException, directory: Path | None, begun_at: float) -> int:
+    """Says in one line what ended the job, and returns the exit code."""
+    if isinstance(error, StopRequest):
+        code = exit_code_of(error.number)
+        if directory is not None and STARTED_BY_US in os.environ and has_failed_since(directory, begun_at):
+            return code  # torchrun ends us since another has failed, which is what is told
+        return _say("stopped; the same command goes on from the last checkpoint", code)
+    if isinstance(error, BusyError):
+        return _say(f"error: {error}", EXIT_BUSY)
+    if isinstance(error, ValueError):
+        # The line is for the person; should it be a defect of ours after all, the run's log says where.
+        if directory is not None or os.environ.get("GNEXP_DEBUG"):
+            with contextlib.suppress(OSError):
+                _log_traceback(directory)
+        return _fail(f"error: {error}", EXIT_USER_ERROR, directory)
+    if isinstance(error, BrokenPipeError) and directory is None:
+        # `gnexp data check ... | head`: nobody reads on. Python would complain once more while it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    if isinstance(error, OSError):
+        # A directory that cannot be written, a full disk. Errors of a flush do not name their file.
+        place = shown(str(error.filename or directory or "a file"))
+        reason = error.strerror or error
+        goes_on = " goes on from the last checkpoint" if directory else " does it"
+        message = f"error: {place}: {reason}; mend that, and the same command{goes_on}"
+        return _fail(message, EXIT_USER_ERROR, directory)
+    if not isinstance(error, Exception):
+        raise error
+    log = _log_traceback(directory)
+    if type(error).__name__ == "PeerLostError":  # its class cannot be imported before torch
+        time.sleep(_GRACE_SECONDS)
+        if STARTED_BY_US not in os.environ:
+            return _say("another process of this run has ended, and says why", EXIT_PEER_LOST)
+        return EXIT_PEER_LOST
+    first_line = str(error).splitlines()[0] if str(error) else ""
+    return _fail(f"failed: {type(error).__name__}: {first_line}{log}", 1, directory)
+
+
+# Imported late, so that a signal during torch's seconds of import ends in one line as well.
+
+
+def _train(path: Path, stopper: Stopper) -> int:
+    from gnexp.experiments.run import load_spec, set_threads, train_run
+
+    spec = load_spec(path)
+    set_threads(spec.run)
+    train_run(spec, stopper)
+    return 0
+
+
+def _do(job: str, words: list[str]) -> int:
+    return int(importlib.import_module(f"gnexp.launch.jobs.{job}").main(words))
+
+
+def _log_traceback(directory: Path | None) -> str:
+    """Keeps the traceback in the run's log, or prints it where there is no run; returns where to look."""
+    if directory is None:
+        traceback.print_exc()
+        return ""
+    log = directory / "log.txt"
+    with open(log, "a", encoding="utf-8", errors="backslashreplace") as file:
+        traceback.print_exc(file=file)
+    return f" (see {log})"
+
+
+def _fail(message: str, code: int, directory: Path | None) -> int:
+    if directory is not None:
+        with contextlib.suppress(OSError):
+            Status(directory).say(FAILED, message=message)
+    return _say(message, code)
+
+
+def _say(message: str, code: int) -> int:
+    rank = os.environ.get("RANK")
+    # Every process stops, and most mistakes are found by each: the first one tells, or else the agent. Under an outer
+    # torchrun there is no agent, and a mistake that one process alone finds would be told by nobody.
+    is_told = code in (EXIT_PREEMPTED, EXIT_INTERRUPTED) or (
+        code == EXIT_USER_ERROR and STARTED_BY_US in os.environ
+    )
+    if is_told and rank not in (None, "0"):
+        return code
+    place = f"process {rank}: " if rank not in (None, "0") else ""
+    print(f"gnexp: {place}{message}", file=sys.stderr, flush=True)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

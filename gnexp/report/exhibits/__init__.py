@@ -1,0 +1,1 @@
+"""What a report shows: its exhibits, their cells, statistics and contrasts."""

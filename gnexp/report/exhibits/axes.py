@@ -1,0 +1,142 @@
+"""How a cell is named: the axes that an exhibit spans, the values along them, and how both are written."""
+
+from __future__ import annotations
+
+import functools
+import typing
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from gnexp.config import NormConfig, RunConfig
+from gnexp.config.experiment import AxisValue
+from gnexp.config.keys import GROUPS
+from gnexp.config.places import PLACES, spell_place
+
+Key = tuple[AxisValue, ...]  # a cell: its values in the order of the exhibit's axes
+
+NORM_NAMES = {
+    "bn": "batch normalization",
+    "brn": "batch renormalization",
+    "ln": "layer normalization",
+    "in": "instance normalization",
+    "gn": "group normalization",
+    "none": "no normalization",
+    "frozen_bn": "frozen batch normalization",
+    "sync_bn": "synchronized batch normalization",
+}
+_NORM_TITLES = {"none": "no norm", "frozen_bn": "BN*", "sync_bn": "sync BN"}
+# Of norms that a reader of the paper may not know: what they are.
+NORM_LEGENDS = {
+    "frozen_bn": "batch normalization frozen at the statistics of pre-training: a fixed affine map",
+    "sync_bn": "batch normalization over the images of all workers, in another work that the paper quotes",
+}
+# Axis -> its name over a row of values, and how one value of it is called.
+_WORDS = {
+    "batch": ("images per worker", "{} images per worker"),
+    "norm.num_groups": ("groups (G)", "G = {}"),
+    "norm.channels_per_group": ("channels per group (C/G)", "C/G = {}"),
+    "data.clip_length": ("frames of a clip", "{} frames"),
+    "data.exposure": ("spread of exposure", "exposure {}"),
+    "model.fpn_norm": ("FPN norm", "{} in the FPN"),
+    "model.box_norm": ("box head norm", "{} in the box head"),
+    "model.mask_norm": ("mask head norm", "{} in the mask head"),
+}
+_HEAD_NORMS = tuple(f"model.{name}" for name in PLACES)  # beside the backbone's
+_PLACES = {"model": "in", "data": "on", "recipe": "with"}
+
+
+def parse_value(axis: str, value: Any) -> AxisValue:
+    """A value of an axis in the type of its field: 32 for batch, bn for norm; none where a field has no value.
+
+    Raises:
+        ValueError: a value that the field cannot take.
+    """
+    kind = _type_of(axis)
+    if value is None or value == "null":  # a grid's null has been spelled
+        return "none"
+    try:
+        return kind(value)
+    except (ValueError, TypeError):
+        raise ValueError(f"{axis} takes {kind.__name__} values, got {value!r}") from None
+
+
+def value_of(run: RunConfig, axis: str) -> AxisValue:
+    """Where a run stands on an axis."""
+    if axis == "norm":
+        return run.norm.label
+    value: Any = functools.reduce(getattr, axis.split("."), run)
+    if isinstance(value, NormConfig) and axis in _HEAD_NORMS:
+        return spell_place(value)
+    return parse_value(axis, value.name if axis in GROUPS else value)
+
+
+def axis_title(axis: str) -> str:
+    """An axis in words, over its values."""
+    return _WORDS[axis][0] if axis in _WORDS else axis.rpartition(".")[2].replace("_", " ")
+
+
+def value_title(axis: str, value: AxisValue) -> str:
+    """A value that stands alone: BN, 32 images per worker, G = 8."""
+    short = short_title(axis, value)
+    if axis in _WORDS:
+        return _WORDS[axis][1].format(short)
+    return short if axis in GROUPS else f"{axis_title(axis)} {short}"
+
+
+def short_title(axis: str, value: AxisValue) -> str:
+    """A value under its axis' name: BN, 32, 8."""
+    return norm_title(str(value)) if axis in ("norm", *_HEAD_NORMS) else _number(value)
+
+
+def norm_title(norm: str) -> str:
+    """A norm as figures and tables write it: bn -> BN, frozen_bn -> BN*."""
+    return _NORM_TITLES.get(norm) or (norm.upper() if len(norm) <= 3 else norm)
+
+
+def cell_title(values: Mapping[str, AxisValue]) -> str:
+    """A cell in words, short: BN at 32; G = 8; BN at 2 in thin_resnet_deep."""
+    rest = dict(values)
+    words = _norm_at_batch(rest, norm_title)
+    if words:
+        heads = [value_title(axis, rest.pop(axis)) for axis in _HEAD_NORMS if axis in rest]
+        words += f" with {' and '.join(heads)}" if heads else ""
+        # A network and data that stand beside a norm are where it works.
+        words += "".join(f" {where} {rest.pop(axis)}" for axis, where in _PLACES.items() if axis in rest)
+    return ", ".join([words] * bool(words) + [value_title(axis, value) for axis, value in rest.items()])
+
+
+def cell_spelling(values: Mapping[str, AxisValue]) -> str:
+    """A cell as the grid spells it: bn at 32; norm.num_groups=8."""
+    rest = dict(values)
+    words = _norm_at_batch(rest, str)
+    spelled = [_number(v) if axis in GROUPS else f"{axis}={_number(v)}" for axis, v in rest.items()]
+    return ", ".join([words] * bool(words) + spelled)
+
+
+def axis_values(keys: Iterable[Key], place: int) -> list[AxisValue]:
+    """The values at one place of the keys, in the order of the grid."""
+    return list(dict.fromkeys(key[place] for key in keys))
+
+
+def _norm_at_batch(values: dict[str, AxisValue], say: Callable[[str], str]) -> str:
+    """Takes norm, and batch if norm is there, off the values: they go together and come first."""
+    if "norm" not in values:
+        return ""
+    norm = say(str(values.pop("norm")))
+    return f"{norm} at {values.pop('batch')}" if "batch" in values else norm
+
+
+@functools.cache
+def _type_of(axis: str) -> type[str] | type[int] | type[float]:
+    """The type of a field's values; str for a group, whose values are its options."""
+    hint: Any = RunConfig
+    for part in axis.split("."):
+        hint = typing.get_type_hints(hint)[part]
+    for kind in (int, float):
+        if kind in (typing.get_args(hint) or (hint,)):
+            return kind
+    return str
+
+
+def _number(value: AxisValue) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

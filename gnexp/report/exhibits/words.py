@@ -1,0 +1,91 @@
+"""How numbers are written, and what may be said of them: a claim needs an interval that excludes 0."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from gnexp.report.exhibits.cells import Measured
+from gnexp.report.exhibits.measures import Wording
+from gnexp.report.exhibits.statistics import LEAST_SEEDS, Estimate
+
+DASH = "–"
+INTERVALS = f"mean ± half the 95 % t interval over seeds, from {LEAST_SEEDS} seeds on"
+BARS = f"Bars: 95 % t intervals over seeds, none below {LEAST_SEEDS} seeds."
+
+
+def signed(value: float, digits: int = 1) -> str:
+    """A difference with its sign; the minus is a minus, and zero has none."""
+    text = f"{abs(value):.{digits}f}"
+    if float(text) == 0:
+        return text
+    return ("+" if value > 0 else "−") + text
+
+
+def say_mean(cell: Measured | None, metric: str) -> str:
+    """A cell of a table: mean, interval and n, or why there is none."""
+    if cell is None or not cell.results:
+        return DASH
+    found = cell.estimate(metric)
+    diverged = f"{cell.num_diverged} of {len(cell.results)} diverged" if cell.num_diverged else ""
+    if found is None:
+        return diverged or DASH
+    spread = "" if found.half_width is None else f" ± {found.half_width:.1f}"
+    return f"{found.mean:.1f}{spread} ({', '.join(filter(None, (f'n={found.n}', diverged)))})"
+
+
+def say_effect(found: Estimate | None) -> str:
+    """A difference in a table: mean, interval and n."""
+    if found is None:
+        return DASH
+    spread = "" if found.half_width is None else f" ± {found.half_width:.1f}"
+    return f"{signed(found.mean)}{spread} (n={found.n})"
+
+
+def say_interval(found: Estimate | None) -> str:
+    """A difference with the ends of its interval."""
+    if found is None:
+        return DASH
+    if found.half_width is None:
+        return f"{signed(found.mean, 2)} (n={found.n})"
+    low, high = found.mean - found.half_width, found.mean + found.half_width
+    return f"{signed(found.mean, 2)} [{signed(low, 2)}, {signed(high, 2)}] (n={found.n})"
+
+
+def say_points(found: Estimate, *, is_size: bool = False, digits: int = 1) -> str:
+    """A difference in a sentence: +5.2 points (95 % interval +3.1 to +7.3, 3 seeds). is_size leaves out its sign."""
+    points = f"{abs(found.mean):.{digits}f}" if is_size else signed(found.mean, digits)
+    points += " points"
+    if found.half_width is None:
+        return f"{points} ({no_interval(found)})"
+    low, high = found.mean - found.half_width, found.mean + found.half_width
+    return f"{points} (95 % interval {signed(low, digits)} to {signed(high, digits)}, {found.n} seeds)"
+
+
+def no_interval(found: Estimate) -> str:
+    """Why nothing is claimed of a difference that has no interval."""
+    return f"{found.n} seed{'' if found.n == 1 else 's'}, so no interval and no claim"
+
+
+def say_contrast(
+    wording: Wording, words: Mapping[str, str], found: Estimate | None, paper: float | None
+) -> str:
+    """One sentence on the difference of two cells, no stronger than its interval allows. words: see Wording."""
+    beside = "" if paper is None else f"; the paper: {signed(paper)}"
+    if found is None:
+        return f"{wording.unmeasured.format(**words)}{beside}."
+    sized = {**words, "size": f"{abs(found.mean):.1f} points"}
+    if found.half_width is None:
+        seen = wording.rose if found.mean > 0 else wording.fell
+        seen = wording.same if signed(found.mean) == "0.0" else seen
+        return f"{seen.format(**sized)} ({no_interval(found)}{beside})."
+    low, high = found.mean - found.half_width, found.mean + found.half_width
+    interval = f"95 % interval {signed(low)} to {signed(high)}, {found.n} seeds{beside}"
+    if not found.excludes_zero:
+        return f"{wording.undecided.format(**words)} ({signed(found.mean)} points, {interval})."
+    claim = wording.rises if found.mean > 0 else wording.falls
+    return f"{claim.format(**sized)} ({interval})."
+
+
+def join(words: list[str]) -> str:
+    """A list in a sentence: a, b and c."""
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

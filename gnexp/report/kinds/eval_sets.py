@@ -1,0 +1,157 @@
+"""How much of a loss is training's and how much evaluation's: errors under each set of running statistics."""
+
+from __future__ import annotations
+
+from gnexp.config.experiment import AxisValue
+from gnexp.report.exhibits.axes import Key, axis_title, cell_spelling
+from gnexp.report.exhibits.cells import Findings, Measured, Measurements
+from gnexp.report.exhibits.deviations import describe_regime, say_exposure
+from gnexp.report.exhibits.exhibit import Exhibit
+from gnexp.report.exhibits.measures import METRICS
+from gnexp.report.exhibits.origins import say_origins
+from gnexp.report.exhibits.statistics import Estimate, estimate, subtract
+from gnexp.report.exhibits.tidy import Derived
+from gnexp.report.exhibits.words import INTERVALS, no_interval, say_effect, say_mean, say_points, signed
+from gnexp.report.render.blocks import Block, Heading, Table, Text
+from gnexp.report.render.tables import fill_commands
+
+_WORKER0, _PRECISE = METRICS["worker0"], METRICS["precise"]
+SETS = (
+    "Running statistics that evaluate the model: `worker0` those of the first worker (what users of "
+    "DistributedDataParallel get), `mean` averaged over workers, `precise` pooled over a pass of training images."
+)
+
+
+class EvalSets:
+    """The cells of an exhibit at one scale, along its columns, under each set of running statistics."""
+
+    def __init__(self, exhibit: Exhibit, found: Measurements) -> None:
+        assert exhibit.columns is not None  # parse_exhibit requires it, and a reference that names all axes
+        self.reference: Key = tuple(exhibit.reference[axis] for axis in exhibit.axes)
+        self._found = found
+        self._place = exhibit.axes.index(exhibit.columns)
+        columns = {key[self._place] for key in found.cells}
+        self.columns = sorted(columns, key=float, reverse=True)  # as the paper draws it: from 32 down to 2
+
+    def key(self, column: AxisValue) -> Key:
+        """The reference's cell with another column."""
+        return (*self.reference[: self._place], column, *self.reference[self._place + 1 :])
+
+    def cell(self, column: AxisValue) -> Measured | None:
+        """The cell of a column."""
+        return self._found.cells.get(self.key(column))
+
+    def values(self, column: AxisValue, metric: str) -> dict[int, float]:
+        """Seed -> error in percent."""
+        cell = self.cell(column)
+        return {} if cell is None else cell.values(metric)
+
+    def losses(self, column: AxisValue, metric: str) -> dict[int, float]:
+        """Seed -> error minus the reference's error, both under one set of statistics."""
+        return subtract(self.values(column, metric), self.values(self.reference[self._place], metric))
+
+    def loss(self, column: AxisValue, metric: str) -> Estimate | None:
+        """Mean loss with its interval."""
+        return _mean(self.losses(column, metric))
+
+    def difference(self, column: AxisValue) -> Estimate | None:
+        """Error under worker0 minus error under precise, paired by seed."""
+        return _mean(subtract(self.values(column, _WORKER0), self.values(column, _PRECISE)))
+
+    def evaluations_part(self, column: AxisValue) -> Estimate | None:
+        """Loss under worker0 minus loss under precise, paired by seed."""
+        return _mean(subtract(self.losses(column, _WORKER0), self.losses(column, _PRECISE)))
+
+
+def split_sentence(exhibit: Exhibit, found: Measurements) -> str:
+    """What of the loss at the smallest batch is training's and what evaluation's, as far as the intervals allow."""
+    sets = EvalSets(exhibit, found)
+    last = sets.columns[-1]
+    of, minus = exhibit.title_of(sets.key(last)), exhibit.title_of(sets.reference)
+    whole, training, part = sets.loss(last, _WORKER0), sets.loss(last, _PRECISE), sets.evaluations_part(last)
+    if whole is None or training is None or part is None:
+        return f"{of} against {minus} has not been measured."
+    if whole.half_width is not None and not (whole.excludes_zero and whole.mean > 0):
+        return f"{of} loses nothing that can be told from 0 against {minus} under `worker0`: {say_points(whole)}."
+    if whole.half_width is None:
+        return (
+            f"{of} erred {signed(whole.mean)} points against {minus} under `worker0` and {signed(training.mean)} under "
+            f"`precise`; {signed(part.mean)} are evaluation's ({no_interval(whole)})."
+        )
+    # Two digits, so that the parts are seen to sum to the whole.
+    words = (
+        f"Of the {say_points(whole, is_size=True, digits=2)} that {of} loses against {minus} under `worker0`, "
+        f"{say_points(training, is_size=training.mean > 0, digits=2)} remain under `precise`: training's part. "
+        f"The difference, {say_points(part, digits=2)}, is evaluation's"
+    )
+    return words + ("." if part.excludes_zero else ", and cannot be told from 0.")
+
+
+def eval_sets_blocks(exhibit: Exhibit, found: Findings) -> list[Block]:
+    """Errors and losses under each set, what may be said of them, and what stands beside."""
+    blocks: list[Block] = []
+    for title, part in (("Small scale", found.small), ("Paper scale", found.paper)):
+        if part.has_any:
+            blocks += [Heading(title), *_measured_blocks(exhibit, part), *fill_commands(part)]
+    if not found.small.has_any:
+        blocks = [
+            Heading("Small scale"),
+            Text("Nothing has been run yet."),
+            *fill_commands(found.small),
+            *blocks,
+        ]
+    return [*blocks, Text(SETS), *([Text(exhibit.beside)] if exhibit.beside else [])]
+
+
+def eval_sets_rows(exhibit: Exhibit, found: Findings) -> list[Derived]:
+    """The differences as rows of the CSV."""
+    rows = []
+    for part in (part for part in (found.small, found.paper) if part.has_any):
+        sets = EvalSets(exhibit, part)
+        for column in sets.columns:
+            key = sets.key(column)
+            named = {f"{_WORKER0} minus {_PRECISE}": sets.difference(column)}
+            if key != sets.reference:
+                where = cell_spelling(exhibit.reference)
+                # The cell's own row has the loss under exhibit.metric.
+                others = [metric for metric in METRICS.values() if metric != exhibit.metric]
+                named |= {f"{metric} minus {where}": sets.loss(column, metric) for metric in others}
+                named[f"evaluation's part of the loss against {where}"] = sets.evaluations_part(column)
+            rows += [Derived(part, key, name, value) for name, value in named.items()]
+    return rows
+
+
+def _measured_blocks(exhibit: Exhibit, part: Measurements) -> list[Block]:
+    sets = EvalSets(exhibit, part)
+    corner = axis_title(str(exhibit.columns))
+    errors = [
+        (f"`{name}`", *(say_mean(sets.cell(column), metric) for column in sets.columns))
+        for name, metric in METRICS.items()
+    ]
+    errors.append(("`worker0` minus `precise`", *(say_effect(sets.difference(c)) for c in sets.columns)))
+    others = [column for column in sets.columns if sets.key(column) != sets.reference]
+    losses = [
+        (f"`{name}`", *(say_effect(sets.loss(column, metric)) for column in others))
+        for name, metric in METRICS.items()
+    ]
+    losses.append(("evaluation's part", *(say_effect(sets.evaluations_part(c)) for c in others)))
+    return [
+        Text(
+            f"{describe_regime(part.runs)}; {part.seeds_text()} per cell; {INTERVALS}; "
+            f"differences are paired by seed, over the seeds that both cells have. {say_exposure(part.runs)} "
+            f"{say_origins(exhibit, part)}".rstrip()
+        ),
+        Table(
+            "Error under each set of running statistics, %", (corner, *map(str, sets.columns)), tuple(errors)
+        ),
+        Table(
+            f"Loss in points: error minus error of {exhibit.title_of(sets.reference)} under the same set",
+            (corner, *map(str, others)),
+            tuple(losses),
+        ),
+        Text(split_sentence(exhibit, part)),
+    ]
+
+
+def _mean(values: dict[int, float]) -> Estimate | None:
+    return estimate(list(values.values()))

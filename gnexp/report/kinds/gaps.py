@@ -1,0 +1,161 @@
+"""How much error a norm's small batches cost, and whether that cost grows with a property of the images."""
+
+from __future__ import annotations
+
+from gnexp.config.experiment import AxisValue
+from gnexp.report.exhibits.axes import Key, axis_title, norm_title
+from gnexp.report.exhibits.cells import Findings, Measured, Measurements
+from gnexp.report.exhibits.exhibit import Exhibit
+from gnexp.report.exhibits.origins import say_origins
+from gnexp.report.exhibits.statistics import Estimate, estimate, paired, subtract
+from gnexp.report.exhibits.tidy import Derived
+from gnexp.report.exhibits.words import INTERVALS, join, say_effect, say_interval, say_mean, say_points
+from gnexp.report.render.blocks import Block, Heading, Items, Table, Text
+from gnexp.report.render.tables import fill_commands
+
+
+class Gaps:
+    """The gaps of an exhibit at one scale: error at the smallest batch minus error at the largest, by seed.
+
+    One per value of exhibit.lines (a norm) and of exhibit.columns (the property of the images).
+    """
+
+    def __init__(self, exhibit: Exhibit, found: Measurements) -> None:
+        assert exhibit.lines is not None and exhibit.columns is not None  # parse_exhibit requires them
+        self._exhibit, self._found = exhibit, found
+        self.norms = list(dict.fromkeys(str(exhibit.at(key, exhibit.lines)) for key in found.cells))
+        self.xs = sorted({float(exhibit.at(key, exhibit.columns)) for key in found.cells})
+        batches = {int(exhibit.at(key, "batch")) for key in found.cells}
+        self.small, self.large = min(batches), max(batches)
+
+    @property
+    def title(self) -> str:
+        """What a gap is: error at 2 minus error at 32."""
+        return f"error at {self.small} minus error at {self.large} images per worker"
+
+    def cell(self, norm: str, x: float, batch: int) -> Measured | None:
+        """The cell of a norm, a property and a batch."""
+        return self._found.cells.get(self._key(norm, x, batch))
+
+    def values(self, norm: str, x: float) -> dict[int, float]:
+        """Seed -> gap in points, of the seeds that finished at both batches."""
+        small, large = self.cell(norm, x, self.small), self.cell(norm, x, self.large)
+        if small is None or large is None or self.small == self.large:
+            return {}
+        return subtract(small.values(self._exhibit.metric), large.values(self._exhibit.metric))
+
+    def estimate(self, norm: str, x: float) -> Estimate | None:
+        """Mean gap with its interval."""
+        return estimate(list(self.values(norm, x).values()))
+
+    def growth(self, norm: str) -> Estimate | None:
+        """The gap at the largest property minus that at the smallest, paired by seed."""
+        if len(self.xs) < 2:
+            return None
+        return paired(self.values(norm, self.xs[-1]), self.values(norm, self.xs[0]))
+
+    def _key(self, norm: str, x: float, batch: int) -> Key:
+        at: dict[str, AxisValue] = {
+            str(self._exhibit.lines): norm,
+            str(self._exhibit.columns): x,
+            "batch": batch,
+        }
+        return tuple(at[axis] for axis in self._exhibit.axes)
+
+
+def gap_sentences(exhibit: Exhibit, found: Measurements) -> list[str]:
+    """Whether each norm's gap grows with the property, no stronger than its interval allows."""
+    gaps = Gaps(exhibit, found)
+    if len(gaps.xs) < 2:
+        return []
+    words = axis_title(str(exhibit.columns))
+    first, last = gaps.xs[0], gaps.xs[-1]
+    told = []
+    for norm in gaps.norms:
+        growth, start = gaps.growth(norm), gaps.estimate(norm, first)
+        name = norm_title(norm)
+        if growth is None:
+            told.append(f"Whether the gap of {name} grows with the {words} has not been measured.")
+            continue
+        told.append(
+            f"As the {words} goes from {first:g} to {last:g}, the gap of {name} {_grows(growth)}"
+            + ("." if start is None else f"; at {first:g} it is {say_points(start)}.")
+        )
+    return told
+
+
+def gap_blocks(exhibit: Exhibit, found: Findings) -> list[Block]:
+    """The numbers behind the figure: gaps with their intervals, the errors they come from, and what may be said."""
+    small = found.small
+    blocks: list[Block] = [Heading("Small scale")]
+    if not small.has_any:
+        return [*blocks, Text("Nothing has been run yet."), *fill_commands(small)]
+    gaps = Gaps(exhibit, small)
+    corner = axis_title(str(exhibit.columns))
+    header = (corner, *(f"{x:g}" for x in gaps.xs))
+    growth = () if len(gaps.xs) < 2 else (f"{gaps.xs[-1]:g} minus {gaps.xs[0]:g}",)
+    rows = [
+        (
+            f"gap of {norm_title(norm)}",
+            *(say_effect(gaps.estimate(norm, x)) for x in gaps.xs),
+            *(say_interval(gaps.growth(norm)) for _ in growth),
+        )
+        for norm in gaps.norms
+    ]
+    errors = [
+        (
+            f"{norm_title(norm)} at {batch}",
+            *(say_mean(gaps.cell(norm, x, batch), exhibit.metric) for x in gaps.xs),
+        )
+        for norm in gaps.norms
+        for batch in (gaps.large, gaps.small)
+    ]
+    regime = f"{model_of(small)}, small scale; {small.seeds_text()} per cell; {INTERVALS}."
+    return [
+        *blocks,
+        Text(" ".join(filter(None, (regime, property_text(exhibit), say_origins(exhibit, small))))),
+        Table(f"Gap in points: {gaps.title}, paired by seed", (*header, *growth), tuple(rows)),
+        Items(tuple(gap_sentences(exhibit, small))),
+        Table("Errors behind it, %", header, tuple(errors)),
+        *fill_commands(small),
+    ]
+
+
+def property_text(exhibit: Exhibit) -> str:
+    """What the ends of the axis are and what is kept; empty for an axis that says so itself."""
+    if exhibit.columns != "data.exposure":
+        return ""
+    return (
+        "At 1 each image has a gain and a background of its own and is, with probability 0.5, turned into its "
+        "photographic negative; in between the spread and this probability are that share of it; at 0 all share one "
+        "exposure, the garment on black. Garments, canvas, recipe and the mean and std that standardise the pixels are "
+        "the same."
+    )
+
+
+def model_of(found: Measurements) -> str:
+    """The networks in words; the data is what varies."""
+    return join(list(dict.fromkeys(run.model.name for run in found.runs)))
+
+
+def gap_rows(exhibit: Exhibit, found: Findings) -> list[Derived]:
+    """The gaps and their growth as rows of the CSV."""
+    gaps = Gaps(exhibit, found.small)
+    batch = f"{gaps.small} minus {gaps.large}"
+    rows = []
+    for norm in gaps.norms:
+        named: list[tuple[AxisValue, Estimate | None]] = [(x, gaps.estimate(norm, x)) for x in gaps.xs]
+        if len(gaps.xs) > 1:
+            named.append((f"{gaps.xs[-1]} minus {gaps.xs[0]}", gaps.growth(norm)))
+        for x, value in named:
+            at = {str(exhibit.lines): norm, str(exhibit.columns): x, "batch": batch}
+            rows.append(Derived(found.small, tuple(at[axis] for axis in exhibit.axes), exhibit.metric, value))
+    return rows
+
+
+def _grows(growth: Estimate) -> str:
+    if growth.half_width is None:
+        return f"differs by {say_points(growth)}"
+    if not growth.excludes_zero:
+        return f"is not seen to change: {say_points(growth)}"
+    return f"{'grows' if growth.mean > 0 else 'shrinks'} by {say_points(growth, is_size=True)}"

@@ -1,0 +1,127 @@
+"""Error against epoch: what Figures 4 and 5 plot, mean and range of the seeds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+from gnexp.config.experiment import AxisValue
+from gnexp.report.exhibits.axes import axis_values, short_title
+from gnexp.report.exhibits.cells import Findings, Measured, Measurements
+from gnexp.report.exhibits.deviations import describe_regime, say_exposure
+from gnexp.report.exhibits.exhibit import Exhibit
+from gnexp.report.render.plots import Line, Panel, Plot
+
+
+def plot_by_epoch(exhibit: Exhibit, found: Findings) -> Plot | None:
+    """The curves of every scale that has any; None where none has."""
+    drawn: list[tuple[str, str, str, list[Line]]] = []
+    for part in (found.paper, found.small):
+        for panel, (title, y_label) in _epoch_panels(exhibit, part).items():
+            lines = _epoch_lines(exhibit, part, panel)
+            if lines:
+                drawn.append((title, f"{part.scale} scale: {describe_regime(part.runs)}", y_label, lines))
+    if not drawn:
+        return None
+    # Panels of one scale share their y axis, as in the paper; panels of two scales cannot.
+    limits = {scale: _epoch_limits([ls for _, s, _, ls in drawn if s == scale]) for _, scale, _, _ in drawn}
+    panels = [
+        Panel(title, scale, y_label, tuple(lines), limits[scale]) for title, scale, y_label, lines in drawn
+    ]
+    parts = [part for part in (found.paper, found.small) if part.has_any]
+    seeds = " and ".join(f"{part.seeds_text()} at {part.scale} scale" for part in parts)
+    missing = [part.missing_text for part in parts if part.missing_text]
+    caption = " ".join(
+        [
+            f"Mean over {seeds}; the band is the range of the seeds. The error axis leaves the first epochs out.",
+            *([f"{'; '.join(missing)}."] if missing else []),
+            "The paper gives no numbers for its curves.",
+            *filter(None, [exhibit.beside, say_exposure(found.small.runs) if found.small.has_any else ""]),
+        ]
+    )
+    told = "; ".join(
+        f"{title} ({subtitle}): " + ", ".join(f"{line.label} ends at {line.y[-1]:.1f}" for line in lines)
+        for title, subtitle, _, lines in drawn
+    )
+    return Plot(exhibit.id, exhibit.title, "epoch", (), tuple(panels), caption, f"{exhibit.title}. {told}.")
+
+
+def _epoch_panels(exhibit: Exhibit, found: Measurements) -> dict[AxisValue, tuple[str, str]]:
+    """Panel key -> title and y label."""
+    if exhibit.panels == "metric":
+        words = {
+            metric: "training" if metric.startswith("train/") else "validation" for metric in exhibit.metrics
+        }
+        return {m: (f"{word.capitalize()} error", f"{word} error (%)") for m, word in words.items()}
+    lines, panels = str(exhibit.lines), str(exhibit.panels)
+    return {
+        value: (
+            f"{exhibit.value_title(panels, value)}, by {exhibit.axis_title(lines)}",
+            "validation error (%)",
+        )
+        for value in axis_values(found.cells, exhibit.axes.index(panels))
+    }
+
+
+def _epoch_lines(exhibit: Exhibit, found: Measurements, panel: AxisValue) -> list[Line]:
+    is_by_metric = exhibit.panels == "metric"
+    metric = str(panel) if is_by_metric else exhibit.metrics[0]
+    axis = str(exhibit.lines)
+    lines = []
+    for value in axis_values(found.cells, exhibit.axes.index(axis)):
+        cells = [
+            cell
+            for key, cell in found.cells.items()
+            if exhibit.at(key, axis) == value
+            and (is_by_metric or exhibit.at(key, str(exhibit.panels)) == panel)
+        ]
+        curve = mean_curve(cells[0], metric, str(value), short_title(axis, value)) if cells else None
+        if curve is not None:
+            lines.append(curve)
+    return lines
+
+
+def mean_curve(cell: Measured, metric: str, style: str, label: str) -> Line | None:
+    """Mean over the seeds that finished, at the epochs that all of them report."""
+    curves = [
+        {
+            record["epoch"]: record[metric]
+            for record in result.series
+            if "epoch" in record and _is_number(record.get(metric))
+        }
+        for result in cell.finished.values()
+    ]
+    epochs = sorted(set.intersection(*(set(curve) for curve in curves))) if curves else []
+    if not epochs:
+        return None
+    at = [[curve[epoch] for curve in curves] for epoch in epochs]
+    many = len(curves) > 1
+    return Line(
+        style,
+        label,
+        tuple(float(epoch) for epoch in epochs),
+        tuple(math.fsum(values) / len(values) for values in at),
+        tuple(min(values) for values in at) if many else (),
+        tuple(max(values) for values in at) if many else (),
+    )
+
+
+def _epoch_limits(panels: Iterable[list[Line]]) -> tuple[float, float]:
+    """From the lowest point to the highest after the first epochs, which would flatten all that follows."""
+    lines = [line for lines in panels for line in lines]
+    low = min(min(line.y) for line in lines)
+    last = max(line.x[-1] for line in lines)
+    late = [
+        y
+        for line in lines
+        for x, y in zip(line.x, line.y, strict=True)
+        if x >= min(max(2.0, 0.12 * last), last)
+    ]
+    high = max(late) if late else max(max(line.y) for line in lines)
+    margin = 0.05 * (high - low) or 1.0
+    return low - margin, high + margin
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value)

@@ -1,0 +1,66 @@
+"""The gap between small and large batches against a property of the images: why batch normalization fails."""
+
+from __future__ import annotations
+
+from gnexp.report.exhibits.axes import axis_title, norm_title
+from gnexp.report.exhibits.cells import Findings
+from gnexp.report.exhibits.exhibit import Exhibit
+from gnexp.report.exhibits.origins import say_origins
+from gnexp.report.exhibits.words import BARS, signed
+from gnexp.report.kinds.gaps import Gaps, gap_sentences, model_of, property_text
+from gnexp.report.render.plots import Line, Panel, Plot, line_of, span_of, widen
+
+_CLIP = 8.0  # points; the bars say what may be claimed, so only those of few seeds that disagree are cut
+
+
+def plot_gap(exhibit: Exhibit, found: Findings) -> Plot | None:
+    """One line per norm, gaps paired by seed with their intervals; None where there is no gap yet."""
+    gaps = Gaps(exhibit, found.small)
+    lines = [line for line in (_line(gaps, norm) for norm in gaps.norms) if line.x]
+    if not lines:
+        return None
+    words = axis_title(str(exhibit.columns))
+    low, high = span_of(lines, clip=_CLIP)
+    panel = Panel(
+        f"Error at {gaps.small} minus error at {gaps.large}",
+        f"small scale, {model_of(found.small)}; {found.small.seeds_text()}",
+        "gap (points)",
+        tuple(lines),
+        widen(min(low, 0.0), max(high, 0.0)),
+        0.0,
+    )
+    caption = [
+        f"Gap: {gaps.title}, paired by seed. {BARS}",
+        "At the end of each line: its change from the first point to the last, paired by seed.",
+        *(["Dashed: cells between two points are missing."] if any(line.gaps for line in lines) else []),
+        *gap_sentences(exhibit, found.small),
+        property_text(exhibit),
+        say_origins(exhibit, found.small),
+    ]
+    told = [
+        f"{norm_title(line.style)} {signed(line.y[0])} at {gaps.xs[int(line.x[0])]:g} and {signed(line.y[-1])} "
+        f"at {gaps.xs[int(line.x[-1])]:g}"
+        for line in lines
+    ]
+    return Plot(
+        exhibit.id,
+        exhibit.title,
+        words,
+        tuple(f"{x:g}" for x in gaps.xs),
+        (panel,),
+        " ".join(filter(None, caption)),
+        f"{exhibit.title}. The gap in points by {words}: {', '.join(told)}.",
+        # True to scale, and as wide as equal steps.
+        tuple((x - gaps.xs[0]) / (gaps.xs[-1] - gaps.xs[0]) * (len(gaps.xs) - 1) for x in gaps.xs)
+        if len(gaps.xs) > 1
+        else (),
+    )
+
+
+def _line(gaps: Gaps, norm: str) -> Line:
+    points = [
+        (place, value) for place, x in enumerate(gaps.xs) if (value := gaps.estimate(norm, x)) is not None
+    ]
+    growth = gaps.growth(norm)
+    label = norm_title(norm)
+    return line_of(norm, label if growth is None else f"{label} {signed(growth.mean)}", points)

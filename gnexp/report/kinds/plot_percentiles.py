@@ -1,0 +1,82 @@
+"""Percentiles of a layer's output against epoch: what Figure 6 plots, one panel per norm."""
+
+from __future__ import annotations
+
+from gnexp.report.exhibits.axes import norm_title
+from gnexp.report.exhibits.cells import Findings, Measurements
+from gnexp.report.exhibits.deviations import describe_regime, say_exposure
+from gnexp.report.exhibits.exhibit import Exhibit
+from gnexp.report.exhibits.words import join
+from gnexp.report.kinds.plot_by_epoch import mean_curve
+from gnexp.report.render.plots import Line, Panel, Plot, widen
+
+_FAR = 3.0  # a panel that spans more than this many times the narrowest has a y axis of its own
+_ORDINALS = {"p1": "1st", "p20": "20th", "p80": "80th", "p99": "99th"}
+
+
+def plot_percentiles(exhibit: Exhibit, found: Findings) -> Plot | None:
+    """The percentiles of every norm at every scale that has any; None where none has."""
+    drawn: list[Panel] = []
+    own: list[str] = []
+    for part in (found.paper, found.small):
+        panels, alone = _panels(exhibit, part)
+        drawn += panels
+        own += [title for title in alone if title not in own]
+    if not drawn:
+        return None
+    parts = [part for part in (found.paper, found.small) if part.has_any]
+    seeds = " and ".join(f"{part.seeds_text()} at {part.scale} scale" for part in parts)
+    caption = [
+        "Percentiles of the last convolution's output before norm and ReLU, on 500 validation images in evaluation",
+        f"mode, at the end of each epoch. Mean over {seeds}; the band is the range of the seeds.",
+        *([f"A y axis of its own, since its values spread far wider: {join(own)}."] if own else []),
+        *(f"{part.missing_text}." for part in parts if part.missing_text),
+        "The paper gives no numbers for it.",
+        *filter(None, [say_exposure(found.small.runs)] if found.small.has_any else []),
+    ]
+    told = "; ".join(
+        f"{panel.title} ({panel.subtitle}) ends at "
+        + ", ".join(f"{line.y[-1]:.3g} ({line.label})" for line in panel.lines)
+        for panel in drawn
+    )
+    return Plot(
+        exhibit.id, exhibit.title, "epoch", (), tuple(drawn), " ".join(caption), f"{exhibit.title}. {told}."
+    )
+
+
+def _panels(exhibit: Exhibit, part: Measurements) -> tuple[list[Panel], list[str]]:
+    """Panels of one scale, and the titles of those whose y axis is their own."""
+    found: list[tuple[str, str, tuple[Line, ...]]] = []
+    for key, cell in part.cells.items():
+        (norm,) = (str(value) for value in key)
+        curves = [mean_curve(cell, metric, *_style(metric)) for metric in exhibit.metrics]
+        lines = tuple(curve for curve in curves if curve is not None)
+        if lines:
+            name = norm_title(norm)
+            title = f"{name[0].upper()}{name[1:]}"
+            found.append((title, f"{part.scale} scale: {describe_regime(part.runs)}", lines))
+    if not found:
+        return [], []
+    spans = [_span(lines) for _, _, lines in found]
+    narrowest = min(high - low for low, high in spans)
+    shared = [(low, high) for low, high in spans if high - low <= _FAR * narrowest]
+    common = widen(min(low for low, _ in shared), max(high for _, high in shared))
+    alone = [title for (title, _, _), span in zip(found, spans, strict=True) if span not in shared]
+    panels = [
+        Panel(title, subtitle, "output", lines, widen(*span) if title in alone else common)
+        for (title, subtitle, lines), span in zip(found, spans, strict=True)
+    ]
+    return panels, alone
+
+
+def _style(metric: str) -> tuple[str, str]:
+    """probe/p99 -> its style and the label at its end."""
+    name = metric.partition("/")[2]
+    return name, _ORDINALS[name]
+
+
+def _span(lines: tuple[Line, ...]) -> tuple[float, float]:
+    """The lowest and the highest that lines and their bands reach."""
+    values = [y for line in lines for y in line.y]
+    values += [y for line in lines for ends in (line.low, line.high) for y in ends if y is not None]
+    return min(values), max(values)

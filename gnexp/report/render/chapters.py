@@ -1,0 +1,62 @@
+"""The page's order of reading: exhibits that ask the same question stand together, with what to type for it."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gnexp.report.exhibits.words import join
+from gnexp.report.render.blocks import Commands, inline
+from gnexp.report.render.summary import Section, seeds_and_planned
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """The exhibits of one choice of experiments, in the order of the report."""
+
+    id: str  # of its part of the page
+    question: str
+    sections: tuple[Section, ...]
+
+    @property
+    def run_block(self) -> Commands:
+        """Its sweeps at every scale, folded away, under how many of their runs exist."""
+        parts = [
+            part
+            for section in self.sections
+            for part in (section.found.small, section.found.control, section.found.paper)
+            if part is not None
+        ]
+        commands = dict.fromkeys(command for part in parts for command in part.sweep_commands())
+        for block in (block for section in self.sections for block in section.body):
+            if isinstance(block, Commands):  # what an exhibit of its own kind lacks
+                commands |= dict.fromkeys(block.commands)
+        # The fullest of its exhibits speaks for all: one of them has the control.
+        counts = max((seeds_and_planned(section) for section in self.sections), key=len)
+        return Commands(f"How to run it (runs found of runs planned: {counts})", tuple(commands), True)
+
+
+def make_chapters(sections: Sequence[Section]) -> list[Chapter]:
+    """Groups the exhibits by their experiments, each chapter at the place of its first exhibit."""
+    groups: dict[tuple[str, ...], list[Section]] = {}
+    for section in sections:
+        groups.setdefault(section.exhibit.experiments, []).append(section)
+    return [
+        Chapter(f"ask-{'-'.join(names)}", group[0].found.small.question, tuple(group))
+        for names, group in groups.items()
+    ]
+
+
+def contents_nav(chapters: Sequence[Chapter]) -> str:
+    """A list of links: every question and its exhibits."""
+    items = []
+    for chapter in chapters:
+        exhibits = [
+            f'<a href="#{section.exhibit.id}">{html.escape(section.exhibit.name)}</a>'
+            for section in chapter.sections
+        ]
+        question = f'<a href="#{chapter.id}">{inline(chapter.question)}</a>'
+        items.append(f"<li>{question} <span>{join(exhibits)}</span></li>")
+    ends = '<a href="#run">How to run it</a></li>\n<li><a href="#trust">How far to trust it</a>'
+    return '<nav aria-label="Contents"><ol>\n' + "\n".join([*items, f"<li>{ends}</li>"]) + "\n</ol></nav>"

@@ -1,0 +1,255 @@
+"""Drawing: a Plot as SVG and PNG bytes that depend on nothing but the plot and matplotlib's version."""
+
+from __future__ import annotations
+
+import io
+import re
+import struct
+from typing import TYPE_CHECKING, Any
+
+from gnexp.report.render.plots import Line, Panel, Plot
+
+if TYPE_CHECKING:  # matplotlib takes half a second to import, and only drawing needs it
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+INK, MUTED, GRID, PAPER = "#1b1f24", "#5b6470", "#d9dde2", "#ffffff"
+# Okabe and Ito's hues, darkened until they can be read as text on white; every one has its own marker too.
+STYLES: dict[str, tuple[str, str]] = {
+    "bn": ("#b84a00", "s"),
+    "gn": ("#0069a8", "o"),
+    "ln": ("#00785a", "^"),
+    "in": ("#a6487f", "D"),
+    "32": (INK, "o"),
+    "16": ("#0069a8", "^"),
+    "8": ("#00785a", "v"),
+    "4": ("#a6487f", "D"),
+    "2": ("#b84a00", "s"),
+    "worker0": ("#b84a00", "s"),
+    "mean": ("#00785a", "^"),
+    "precise": ("#0069a8", "o"),
+    "p99": ("#b84a00", "s"),
+    "p80": ("#a6487f", "D"),
+    "p20": ("#00785a", "^"),
+    "p1": ("#0069a8", "o"),
+}
+_SETTINGS: dict[str, Any] = {
+    "svg.hashsalt": "gnexp",  # else every SVG has ids of its own
+    "svg.fonttype": "path",
+    "font.family": "DejaVu Sans",  # the one font that comes with matplotlib
+    "font.size": 9.0,
+    "path.simplify": False,
+}
+_DIGEST_KEY = "gnexp-digest"
+_LINE_HEIGHT = 11.5  # points, of a label
+
+
+def draw_svg(plot: Plot, *, is_narrow: bool = False) -> str:
+    """The figure as SVG; narrow stacks the panels, for a phone."""
+    metadata = {"Date": None, "Creator": "gnexp", "Title": plot.title, "Identifier": plot.digest}
+    return _draw(plot, is_narrow, "svg", metadata).decode()
+
+
+def draw_png(plot: Plot) -> bytes:
+    """The figure as PNG, its digest in a text chunk."""
+    return _draw(plot, False, "png", {"Software": None, _DIGEST_KEY: plot.digest})
+
+
+def digest_of(content: bytes) -> str | None:
+    """The digest of the plotted numbers that a figure's file carries; None where it carries none."""
+    if content.startswith(b"\x89PNG\r\n\x1a\n"):
+        position = 8
+        while position + 8 <= len(content):
+            length, kind = struct.unpack(">I4s", content[position : position + 8])
+            key, _, text = content[position + 8 : position + 8 + length].partition(b"\0")
+            if kind == b"tEXt" and key.decode("latin-1") == _DIGEST_KEY:
+                return text.decode("latin-1")
+            position += 12 + length
+        return None
+    found = re.search(rb"<dc:identifier>(sha256:[0-9a-f]{64})</dc:identifier>", content)
+    return found.group(1).decode() if found else None
+
+
+def _draw(plot: Plot, is_narrow: bool, kind: str, metadata: dict[str, Any]) -> bytes:
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context(_SETTINGS):  # type: ignore[arg-type]  # its keys are a Literal of hundreds
+        panels = plot.placed_panels
+        number = len(panels)
+        columns = 1 if is_narrow else min(number, 3 if plot.x_ticks or number % 3 == 0 else 2)
+        rows = -(-number // columns)
+        # A page stretches a figure to its width: one panel is as wide as two, or its letters would be twice as large.
+        stretch = 2.0 if columns == 1 and not is_narrow else 1.0
+        size = (3.9, 2.9 * rows) if is_narrow else (3.05 * max(columns, 2) + 0.5, 3.1 * rows)
+        figure = Figure(figsize=size, facecolor=PAPER, layout="constrained")
+        FigureCanvasAgg(figure)
+        for i, panel in enumerate(panels):
+            axes = figure.add_subplot(rows, columns, i + 1)
+            _draw_panel(
+                figure,
+                axes,
+                plot,
+                panel,
+                stretch,
+                has_y_label=i % columns == 0,
+                has_x_label=i + columns >= number,
+            )
+        figure.canvas.draw()  # lays out the panels; labels are placed by what came of it
+        for axes, panel in zip(figure.axes, panels, strict=True):
+            _label_lines(axes, panel)
+        content = io.BytesIO()
+        figure.savefig(content, format=kind, dpi=200, metadata=metadata)
+    return content.getvalue()
+
+
+def _draw_panel(
+    figure: Figure,
+    axes: Axes,
+    plot: Plot,
+    panel: Panel,
+    stretch: float,
+    *,
+    has_y_label: bool,
+    has_x_label: bool,
+) -> None:
+    axes.set_title(panel.title, loc="left", fontsize=10, fontweight="bold", color=INK, pad=18)
+    axes.annotate(
+        panel.subtitle,
+        (0, 1),
+        (0, 6),
+        xycoords="axes fraction",
+        textcoords="offset points",
+        fontsize=7.5,
+        color=MUTED,
+    )
+    axes.set_ylim(*panel.y_limits)
+    axes.grid(axis="y", color=GRID, linewidth=0.6)
+    axes.set_axisbelow(True)
+    for side in ("top", "right", "left"):
+        axes.spines[side].set_visible(False)
+    axes.spines["bottom"].set_color(MUTED)
+    axes.tick_params(colors=MUTED, labelsize=8, length=3, labelcolor=INK)
+    axes.tick_params(axis="y", length=0)
+    if plot.x_ticks:
+        axes.set_xticks([plot.place(i) for i in range(len(plot.x_ticks))], plot.x_ticks)
+        start, end = 0.0, plot.place(len(plot.x_ticks) - 1)
+        longest = max((len(line.label) for line in panel.lines if " " in line.label), default=0)
+        # For the labels at the lines' ends.
+        room = 0.42 + 0.03 * max(0, longest - 9) if longest else 0.2
+        left, right = start - 0.06 * end, end * (1 + room / stretch)
+    else:
+        from matplotlib.ticker import MaxNLocator
+
+        start = min(line.x[0] for line in panel.lines)
+        end = max(line.x[-1] for line in panel.lines)
+        span = max(end - start, 1.0)
+        left, right = start - 0.03 * span, end + 0.2 / stretch * span
+        ticks = MaxNLocator(integer=True, nbins=8).tick_values(start, end)
+        axes.set_xticks([tick for tick in ticks if start <= tick <= end])
+    axes.set_xlim(left, right)
+    axes.spines["bottom"].set_bounds(start, end)
+    if panel.reference is not None:
+        axes.plot([left, end], [panel.reference] * 2, color=MUTED, linewidth=1.0, linestyle=(0, (1, 2)))
+    dodged = (
+        [line for line in panel.lines if any(low is not None for low in line.low)] if plot.x_ticks else []
+    )
+    for line in panel.lines:
+        if plot.x_ticks:
+            # Bars of two lines at one place would hide each other.
+            shift = 0.09 / stretch * (dodged.index(line) - (len(dodged) - 1) / 2) if line in dodged else 0.0
+            _draw_points(axes, line, shift)
+        else:
+            _draw_curve(axes, line)
+    if has_y_label or panel.y_label != plot.panels[0].y_label:
+        axes.set_ylabel(panel.y_label, color=INK)
+    if has_x_label:
+        axes.set_xlabel(plot.x_label, color=INK, x=((start + end) / 2 - left) / (right - left), ha="center")
+
+
+def _draw_points(axes: Axes, line: Line, shift: float) -> None:
+    """A line through cells, with bars; a stretch across missing cells is dashed."""
+    colour, marker = STYLES.get(line.style, (INK, "o"))
+    alpha, width = (0.35, 3.0) if line.is_light else (1.0, 1.6)
+    places = [x + shift for x in line.x]
+    for k in range(len(places) - 1):
+        dashes = (0, (2.5, 2.5)) if k in line.gaps else "-"
+        axes.plot(
+            places[k : k + 2], line.y[k : k + 2], color=colour, linewidth=width, linestyle=dashes, alpha=alpha
+        )
+    for x, low, high in zip(places, line.low, line.high, strict=False):
+        if low is not None and high is not None:
+            middle, half = (low + high) / 2, (high - low) / 2
+            axes.errorbar(x, middle, yerr=half, color=colour, capsize=2.5, elinewidth=1.1)
+    if not line.is_light:
+        axes.plot(
+            places, line.y, color=colour, marker=marker, linestyle="none", markersize=5.5, markeredgecolor=PAPER,
+            markeredgewidth=0.8, zorder=4,
+        )  # fmt: skip
+
+
+def _draw_curve(axes: Axes, line: Line) -> None:
+    """A line over epochs with the range of its seeds behind it; few markers, so that the line stays a line."""
+    colour, marker = STYLES.get(line.style, (INK, "o"))
+    if line.low:
+        low = [value if value is not None else y for value, y in zip(line.low, line.y, strict=True)]
+        high = [value if value is not None else y for value, y in zip(line.high, line.y, strict=True)]
+        axes.fill_between(line.x, low, high, color=colour, alpha=0.16, linewidth=0)
+    every = max(1, len(line.x) // 10)
+    axes.plot(
+        line.x, line.y, color=colour, linewidth=1.5, marker=marker, markersize=4, markeredgecolor=PAPER,
+        markeredgewidth=0.6, markevery=((len(line.x) - 1) % every, every),
+    )  # fmt: skip
+
+
+def _label_lines(axes: Axes, panel: Panel) -> None:
+    """Names every line at its end, moved apart where ends lie close."""
+    low, high = panel.y_limits
+    height = axes.get_window_extent().height * 72 / axes.figure.dpi  # points
+    ours = {line.style for line in panel.lines if not line.is_light}
+    lines = [line for line in panel.lines if not line.is_light or line.style not in ours]
+    ends = [min(max(line.y[-1], low), high) for line in lines]
+    places = spread(ends, _LINE_HEIGHT * (high - low) / height, low)
+    lifts = [(place - end) * height / (high - low) for place, end in zip(places, ends, strict=True)]
+    moved = [abs(lift) > _LINE_HEIGHT / 4 for lift in lifts]
+    for line, end, lift, is_moved in zip(lines, ends, lifts, moved, strict=True):
+        colour, _ = STYLES.get(line.style, (INK, "o"))
+        leader = {
+            "arrowstyle": "-",
+            "color": colour,
+            "linewidth": 0.6,
+            "shrinkA": 0,
+            "shrinkB": 3,
+            "relpos": (0, 0.5),
+        }
+        axes.annotate(
+            line.label, (line.x[-1], end), (16 if any(moved) else 8, lift), textcoords="offset points", color=colour,
+            fontweight="bold", fontsize=8.5, va="center", annotation_clip=False,
+            arrowprops=leader if is_moved else None,  # says whose end it is
+            bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 0.6},
+        )  # fmt: skip
+
+
+def spread(values: list[float], gap: float, floor: float) -> list[float]:
+    """Moves values apart until neighbours are `gap` away, each group about its own mean, none below `floor`.
+
+    Order is kept.
+    """
+    order = sorted(range(len(values)), key=lambda i: values[i])
+    groups: list[list[int]] = []
+    centres: list[float] = []
+    for i in order:
+        groups.append([i])
+        centres.append(values[i])
+        while len(groups) > 1 and centres[-1] - centres[-2] < gap * (len(groups[-1]) + len(groups[-2])) / 2:
+            merged = groups[-2] + groups[-1]
+            groups[-2:] = [merged]
+            centres[-2:] = [sum(values[j] for j in merged) / len(merged)]
+    placed = [0.0] * len(values)
+    for group, centre in zip(groups, centres, strict=True):
+        for rank, i in enumerate(group):
+            placed[i] = centre + (rank - (len(group) - 1) / 2) * gap
+    for rank, i in enumerate(order):
+        placed[i] = max(placed[i], floor + (rank + 0.5) * gap)
+    return placed

@@ -1,0 +1,183 @@
+"""A table as a document: the paper's values, ours, and what may be said of the difference."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import zip_longest
+
+from gnexp.config import RunConfig
+from gnexp.report.exhibits.axes import NORM_LEGENDS, norm_title
+from gnexp.report.exhibits.cells import Findings, Measurements
+from gnexp.report.exhibits.contrasts import contrast_sentences, contrast_table, text_table
+from gnexp.report.exhibits.deviations import describe_regime, list_deviations, say_exposure
+from gnexp.report.exhibits.exhibit import VERIFIED, Exhibit
+from gnexp.report.exhibits.measures import STATS
+from gnexp.report.exhibits.origins import say_origins
+from gnexp.report.exhibits.words import INTERVALS, join, say_interval, say_mean
+from gnexp.report.render.blocks import Block, Commands, Heading, Items, Table, Text
+from gnexp.report.render.grids import effect_grids, paper_grid, value_grid
+
+_FEW = 3  # missing runs up to which single commands are shown rather than the sweep
+
+
+def table_document(
+    exhibit: Exhibit, found: Findings, notes: list[str], body: Sequence[Block] = ()
+) -> list[Block]:
+    """The whole of tables/<id>.md. body: the blocks of a kind that has its own."""
+    blocks: list[Block] = [
+        Heading(f"{exhibit.name}. {exhibit.title}", 1),
+        Text(source_text(exhibit)),
+        *(body or _paper_body(exhibit, found)),
+    ]
+    if notes:
+        blocks += [Heading("Notes"), Items(tuple(notes))]
+    return blocks
+
+
+def _paper_body(exhibit: Exhibit, found: Findings) -> list[Block]:
+    return [
+        *small_blocks(exhibit, found),
+        Heading("How the small scale differs from the paper's"),
+        Items(tuple(deviations(exhibit, found))),
+        *paper_blocks(exhibit, found),
+    ]
+
+
+def source_text(exhibit: Exhibit) -> str:
+    """Where the paper's values stand and how sure we are of them."""
+    units = " ".join((exhibit.score.units, *_legends(exhibit)))
+    if exhibit.verified is None:
+        return f"A question of this project's; the paper does not ask it. {units}"
+    return (
+        f"Source: {exhibit.source} of Wu & He 2018 (arXiv 1803.08494v3); values {VERIFIED[exhibit.verified]}. "
+        f"{units}"
+    )
+
+
+def small_blocks(exhibit: Exhibit, found: Findings) -> list[Block]:
+    """Our miniature: effects beside the paper's, the values behind them, contrasts and claims."""
+    small = found.small
+    control = found.control if found.control is not None and found.control.has_any else None
+    blocks: list[Block] = [Heading("Small scale")]
+    if not small.has_any and control is None:
+        return [
+            *blocks,
+            Text("Nothing has been run yet."),
+            *text_table(exhibit, small),
+            *fill_commands(small),
+        ]
+    blocks.append(Text(small_caption(exhibit, found)))
+    blocks += effect_grids(exhibit, small, control)
+    blocks.append(value_grid(exhibit, small, control))
+    if exhibit.contrasts:
+        blocks.append(contrast_table(exhibit, small, control))
+        blocks.append(Items(tuple(contrast_sentences(exhibit, small))))
+    blocks += text_table(exhibit, small)
+    if exhibit.eval_stats_cells:
+        blocks.append(_eval_stats_table(exhibit, small))
+        blocks.append(
+            Text(
+                "Running statistics that evaluate the model: `worker0` those of the first worker (what users of "
+                "DistributedDataParallel get), `mean` averaged over workers, `precise` pooled over a pass of training "
+                "images. The paper does not say which it used; the tables above use "
+                f"`{exhibit.eval_stats}`."
+            )
+        )
+    blocks.extend(fill_commands(small))
+    if found.control is not None:
+        blocks.extend(fill_commands(found.control))
+    return blocks
+
+
+def small_caption(exhibit: Exhibit, found: Findings) -> str:
+    """What the small scale is, and what it must not be taken for."""
+    regime = describe_regime(found.small.runs)
+    only_effects = (
+        f"so only effects are compared with the paper's, never {exhibit.score.plural}."
+        if not exhibit.is_ours
+        else "so it says nothing of other regimes."
+    )
+    words = [
+        f"{regime}; {found.small.seeds_text() or 'no seed'} per cell; {INTERVALS}.",
+        say_exposure(found.small.runs),
+        exhibit.score.regime,
+        only_effects,
+        say_origins(exhibit, found.small),
+    ]
+    if found.control is not None:
+        done = "" if found.control.has_any else ", which has not been run yet"
+        words.append(
+            f"Control: {found.control.experiments[0]} ({describe_regime(found.control.runs)}){done}."
+        )
+    return " ".join(filter(None, words))
+
+
+def deviations(exhibit: Exhibit, found: Findings) -> list[str]:
+    """Differences in science between our cells and the paper's, per network from a cell of GN where there is one."""
+    pairs: dict[str, list[tuple[RunConfig, RunConfig]]] = {}
+    for key, cell in found.small.cells.items():
+        ours, theirs = cell.cell.runs[0], found.paper.cells.get(exhibit.paper_key(key))
+        if theirs is not None:
+            pairs.setdefault(ours.model.name, []).append((ours, theirs.cell.runs[0]))
+    told = [
+        list_deviations(
+            *next((pair for pair in of_model if pair[0].norm.label.startswith("gn")), of_model[0])
+        )
+        for of_model in pairs.values()
+    ]
+    # In turns, so that what differs between two networks stands together.
+    sentences = dict.fromkeys(words for turn in zip_longest(*told) for words in turn if words)
+    return list(sentences) if pairs else ["The two scales share no cell."]
+
+
+def paper_blocks(exhibit: Exhibit, found: Findings) -> list[Block]:
+    """The paper's own setting: its value, ours, the difference; or its values and how to run it."""
+    blocks: list[Block] = [Heading("Paper scale")]
+    if found.paper.has_any or not exhibit.is_ours:
+        blocks.append(paper_grid(exhibit, found.paper))
+    if not found.paper.has_any:
+        blocks.append(Text("Not run by this project yet."))
+    return [*blocks, *fill_commands(found.paper)]
+
+
+def fill_commands(found: Measurements) -> list[Block]:
+    """What to type for the dashes: single commands where few are missing, else the sweep."""
+    if not found.num_missing:
+        return []
+    single = tuple(found.train_commands())
+    missing = f"{found.num_missing} of {found.num_planned} runs of {join(list(found.experiments))}"
+    if len(single) <= _FEW:
+        return [Commands(f"Missing: {missing}. To fill in:", single)]
+    blocks: list[Block] = [
+        Commands(
+            f"Missing: {missing}, {found.scale} scale. To fill in (finished runs are kept):",
+            tuple(found.sweep_commands()),
+        )
+    ]
+    if found.scale == "paper":
+        blocks.append(Commands("The same, run by run", single, is_folded=True))
+    return blocks
+
+
+def _legends(exhibit: Exhibit) -> list[str]:
+    """What the paper's own names of norms stand for, one sentence each."""
+    if "norm" not in exhibit.axes:
+        return []
+    norms = dict.fromkeys(str(exhibit.at(key, "norm")) for key in exhibit.paper)
+    return [f"{norm_title(norm)} is {NORM_LEGENDS[norm]}." for norm in norms if norm in NORM_LEGENDS]
+
+
+def _eval_stats_table(exhibit: Exhibit, found: Measurements) -> Table:
+    keys, measure = exhibit.eval_stats_cells, exhibit.score.measures[0]
+    header = ["running statistics", *map(exhibit.title_of, keys)]
+    rows = []
+    for name in STATS:
+        metric = measure.under(name)
+        row = [f"`{name}`", *(say_mean(found.cells.get(key), metric) for key in keys)]
+        if len(keys) == 2:
+            row.append(say_interval(found.difference(keys[1], keys[0], metric)))
+        rows.append(tuple(row))
+    if len(keys) == 2:
+        header.append("difference")
+    title = f"{measure.title[0].upper()}{measure.title[1:]} under each set of running statistics, %"
+    return Table(title, tuple(header), tuple(rows))

@@ -1,0 +1,60 @@
+"""The schema of result.json: what a finished run says about itself."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gnexp.system.files import write_json
+
+FORMAT = 1
+RESULT, WEIGHTS = "result.json", "weights.pt"  # in a run's directory
+FINISHED = "finished"
+DIVERGED = "diverged"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """One run's outcome. A diverged run is a result too: its metrics are empty and its series stops early."""
+
+    run_id: str
+    label: str
+    scale: str
+    status: str  # finished | diverged
+    science: dict[str, Any]  # config.science(run): what run_id hashes
+    metrics: dict[str, float]  # split/name -> median over the last recipe.report_epochs epochs
+    series: list[dict[str, Any]]  # one record per epoch, as in metrics.jsonl
+    num_parameters: int
+    data_fingerprint: str
+    env: list[dict[str, Any]]  # one entry per resumed segment: commit, dirty, versions, host, device, threads
+    seconds: float  # wall time of training and evaluation, all segments
+    num_skipped: int = (
+        0  # files that could not be read (data.on_error=skip); those of val are not in its scores
+    )
+    format: int = FORMAT
+
+    def save(self, path: Path) -> None:
+        """Writes the result atomically."""
+        write_json(path, dataclasses.asdict(self))
+
+
+def load_result(path: Path) -> Result:
+    """Reads a result.
+
+    Raises:
+        ValueError: the file is torn, of another format, or lacks a field.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(values, dict):
+            raise ValueError(f"expected an object, got {type(values).__name__}")
+        if values.get("format") != FORMAT:
+            raise ValueError(f"format {values.get('format')}, this gnexp reads format {FORMAT}")
+        return Result(**values)
+    except (ValueError, TypeError, UnicodeDecodeError) as error:
+        raise ValueError(
+            f"{path} is not a result of gnexp ({error}); delete it and run its cell again"
+        ) from None

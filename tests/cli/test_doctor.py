@@ -1,0 +1,60 @@
+"""gnexp doctor: a line each, and exit code 1 for what is broken."""
+
+import re
+
+import pytest
+import torch
+
+import gnexp
+from gnexp.cli import main as cli
+from gnexp.cli.doctor import BROKEN, is_within
+from gnexp.launch import launch
+
+
+def lines_of(out):
+    """The name -> (state, detail)."""
+    rows = (line.split(maxsplit=1) for line in out.splitlines())
+    return {rest.split("  ")[0]: (state, rest.split("  ", 1)[-1].strip()) for state, rest in rows}
+
+
+def test_it_says_what_is_here(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["doctor"]) == 0
+    out = capfd.readouterr().out
+    found = lines_of(out)
+    assert found["torch"] == ("ok", torch.__version__.split("+")[0])
+    assert found["embedded images"] == ("ok", "whole")
+    assert found["cores"][1].startswith(f"{launch.num_cores()} granted of ")
+    assert "GiB free of" in found["memory"][1]
+    assert re.fullmatch(r"/dev/shm, \d+ MiB free of \d+", found["shared memory"][1])
+    assert found["runs_dir"][1].startswith(f"{tmp_path / 'runs'}, not there yet, ")
+    assert found["data=cifar10"] == ("ok", f"{tmp_path / 'data'}, not there; downloaded when needed")
+    column = out.splitlines()[0].index(gnexp.__version__)
+    assert all(line[column - 1] == " " != line[column] for line in out.splitlines())
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_is_broken_makes_exit_code_1(tmp_path, monkeypatch, capfd):
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    monkeypatch.setattr(launch, "WORKER", ("/bin/sh", "-c", "echo gnexp: failed: boom >&2; exit 1"))
+    assert cli.main(["doctor", f"runs_dir={tmp_path / 'file'}", f"results_dir={tmp_path}"]) == 1
+    found = lines_of(capfd.readouterr().out)
+    assert found["worker"] == (BROKEN, "gnexp: failed: boom")
+    assert found["runs_dir"] == (BROKEN, f"{tmp_path / 'file'} cannot be written: Not a directory")
+    assert found["results_dir"][0] != BROKEN
+
+
+@pytest.mark.parametrize(
+    ("version", "bounds", "expected"),
+    [
+        ("3.11.7", ">=3.11,<3.14", True),
+        ("3.14.0", "<3.14,>=3.11", False),
+        ("3.9.1", ">=3.11,<3.14", False),
+        ("2.14.1+cu130", ">=2.9", True),
+        ("2.8.0", ">=2.9", False),
+        ("2.9.0rc1", ">=2.9", True),
+        ("1.0", "", True),
+    ],
+)
+def test_bounds(version, bounds, expected):
+    assert is_within(version, bounds) is expected

@@ -1,0 +1,303 @@
+"""The command itself: help, errors, exit codes, what it imports, and completion in a real bash."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import gnexp
+from gnexp.cli import bench as bench_verb
+from gnexp.cli import eval as eval_verb
+from gnexp.cli import main as cli
+from gnexp.cli import report as report_verb
+from gnexp.cli.completion import script
+from gnexp.cli.help import VERB_HELP
+from gnexp.config import RunConfig
+from gnexp.config.keys import GROUPS, benchmark_names, group_options
+from gnexp.launch import launch
+
+ROOT = Path(__file__).parents[2]
+FAKE = str(Path(__file__).parents[1] / "fake_worker.py")
+ENV = os.environ | {"PYTHONPATH": str(ROOT)}
+
+
+def gnexp_process(*words, cwd):
+    return subprocess.run(
+        [sys.executable, "-m", "gnexp", *words], cwd=cwd, env=ENV, capture_output=True, text=True, timeout=120
+    )
+
+
+def test_help_lists_every_verb(capsys):
+    assert cli.main(["--help"]) == 0
+    shown = capsys.readouterr().out
+    for verb in VERB_HELP:
+        assert f"gnexp {verb}" in shown
+
+
+@pytest.mark.parametrize("verb", list(VERB_HELP))
+def test_every_verb_has_help_that_fits_a_screen(capsys, verb):
+    assert cli.main([verb, "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith(f"gnexp {verb}")
+    assert len(shown.splitlines()) <= 30
+    assert max(len(line) for line in shown.splitlines()) <= 112
+
+
+def test_help_names_every_norm():
+    named = re.search(r"^  norm=(\S+)  ", VERB_HELP["train"], re.MULTILINE)
+    assert sorted(named[1].split("|")) == group_options("norm")
+
+
+def test_no_verb_is_a_mistake(capsys):
+    assert cli.main([]) == 2
+    assert "gnexp train" in capsys.readouterr().out
+
+
+def test_version(capsys):
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"gnexp {gnexp.__version__}\n"
+
+
+def test_help_imports_next_to_nothing():
+    code = (
+        "import sys; from gnexp.cli.main import main; main(['train', '--help']); "
+        "print([m for m in ('hydra', 'omegaconf', 'torch', 'numpy', 'dataclasses') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env=ENV, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_cfg_job_prints_the_config_without_torch_and_leaves_no_files(tmp_path):
+    code = (
+        "import sys; from gnexp.cli.main import main\n"
+        "code = main(['train', 'experiment=norms', 'scale=smoke', 'norm=bn', '--cfg', 'job'])\n"
+        "assert not {'torch', 'torchvision'} & set(sys.modules)\n"
+        "sys.exit(code)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env=ENV, cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "batch: 4\n" in done.stdout  # of the experiment's block for smoke
+    assert "  kind: bn\n" in done.stdout
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            "trian",
+            f"unknown verb 'trian': choose from {', '.join(VERB_HELP)}; did you mean train?",
+        ),
+        ("train batc=2", "unknown key batc; did you mean batch?"),
+        (
+            "train norm=gm",
+            "unknown norm 'gm': choose from bn, brn, frozen_bn, gn, in, ln, none; did you mean gn?",
+        ),
+        ("train norm.num_group=3", "unknown key norm.num_group; did you mean norm.num_groups?"),
+        ("train batch=two", "batch: Value 'two' of type 'str' could not be converted to Integer"),
+        ("train batch=0", "batch must be at least 1 image per worker, got 0"),
+        ("train +foo=1", "'+foo=1': keys cannot be added or removed, only set; write key=value"),
+        ("train norm.num_groups=2 norm.channels_per_group=2", "not both: got 2 and 2"),
+        ("train norm=gn,bn", "`gnexp sweep` makes one run of each"),
+        ("train ~norm", "'~norm': keys cannot be added or removed"),
+        ("train batch=0 --cfg job", "batch must be at least 1 image per worker, got 0"),
+        ("train --config-name x", "--config-name is not for gnexp; see `gnexp train --help`"),
+        ("train data.name=a/../../b", "data.name may hold letters"),
+        ("train --foo", "unrecognized arguments: --foo"),
+        ("train --multirun", "leave out --run and --multirun"),
+        ("train --config-dir /nowhere", "there is no config directory /nowhere"),
+        ("sweep experiment=batchsize", "did you mean batch_size?"),
+        ("sweep seeds=1 dry_run=perhaps", "dry_run: Value 'perhaps'"),
+        (
+            "report exhbit=table2",
+            "unknown key exhbit: known are exhibit, overwrite, runs_dir, results_dir; did you",
+        ),
+        ("report exhibit=tabel2", "unknown exhibit 'tabel2'"),
+        ("report overwrite=maybe", "overwrite must be true or false, got maybe"),
+        ("report --chekc", "unknown word --chekc"),
+        ("plan experiment=batchsize", "did you mean batch_size?"),
+        ("plan batc=2", "unknown key batc; did you mean batch?"),
+        ("plan images_per_second=-1", "images_per_second must be a positive number, got '-1'"),
+        ("plan images_per_second=fast", "images_per_second must be a positive number, got 'fast'"),
+        ("plan seeds=many", "seeds must be a number of seeds, got many"),
+        ("plan --config-dir /nowhere", "there is no config directory /nowhere"),
+        ("export", "which run? gnexp export run=RUN_ID"),
+        ("export run=3f", "no run 3f in runs (0 runs there)"),
+        ("export run=3f format=onnx", "unknown format 'onnx': choose from torchvision, safetensors"),
+        ("export run=3f eval_stats=all", "unknown eval_stats 'all': choose from worker0, mean, precise"),
+        ("doctor data.root=x", "unknown key data.root: known are runs_dir, results_dir"),
+        ("train init=nothing.pt", "init must be a file of weights or a finished run, got nothing.pt"),
+        ("eval", "which run? gnexp eval run=RUN_ID"),
+        ("eval run=3f", "no run 3f in runs (0 runs there)"),
+        ("eval run=3f eval_stats=worker1", "unknown eval_stats 'worker1'"),
+        ("completion bash", "unknown word bash: this verb takes none"),
+    ],
+)
+def test_a_users_mistake_is_one_line_and_exit_code_2(tmp_path, monkeypatch, capfd, words, message):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
+    assert cli.main(words.split()) == 2
+    shown = capfd.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith("gnexp: error: ")
+    assert message in shown.err
+    assert shown.err.count("\n") == 1
+    assert "HYDRA_FULL_ERROR" not in shown.err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_in_the_way_of_runs(tmp_path):
+    (tmp_path / "runs").write_text("", encoding="utf-8")
+    done = gnexp_process("train", "scale=smoke", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("gnexp: error: cannot write to runs")
+    assert done.stderr.count("\n") == 1
+
+
+def test_train_starts_the_worker_and_says_when_it_is_done(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
+    monkeypatch.setattr(launch, "WORKER", (sys.executable, FAKE))
+    words = ["train", "scale=smoke", "norm=bn", "batch=2", "runs_dir=some runs"]
+    assert cli.main(words) == 0
+    assert capfd.readouterr().out == "hello from the worker\n"
+    (run_dir,) = (tmp_path / "some runs").iterdir()
+    assert cli.main(words) == 0
+    assert capfd.readouterr().out == f"already finished: 18.0 % error in some runs/{run_dir.name}\n"
+    monkeypatch.setenv("FAKE_WORKER", "fail")
+    assert cli.main([*words, "seed=1"]) == 2
+    assert capfd.readouterr().err == "gnexp: error: the layer is odd\n"
+    monkeypatch.setenv("FAKE_WORKER", "crash")
+    assert cli.main([*words, "seed=1"]) == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["some runs"]
+
+
+def test_eval_prints_the_workers_scores(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setattr(launch, "WORKER", (sys.executable, FAKE))
+    run_dir = launch.launch(RunConfig(), Path("runs"), quiet=True).run_dir
+    assert cli.main(["eval", f"run={run_dir.name[:6]}", "eval_stats=all"]) == 0
+    assert capfd.readouterr().out.splitlines()[1:] == [
+        "eval_stats  val/top1_error, %",
+        "worker0     12.35",
+        "mean        12.00",
+    ]
+    last = json.loads((run_dir / "seen.jsonl").read_text(encoding="utf-8").splitlines()[-1])
+    assert last["arguments"] == ["eval", f"runs/{run_dir.name}/spec.json", "all", "0"]
+
+
+def test_report_renders_and_checks(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["report", "exhibit=table1"]) == 0
+    shown = capfd.readouterr().out
+    assert "0 new result(s) from runs" in shown
+    table = tmp_path / "results" / "tables" / "table1.md"
+    assert str(table.relative_to(tmp_path)) in shown.splitlines()
+    assert cli.main(["report", "exhibit=table1", "--check"]) == 0
+    table.write_text("other", encoding="utf-8")
+    assert cli.main(["report", "exhibit=table1", "--check"]) == 1
+    assert "table1.md" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("verb", "place"), [("train", cli), ("report", report_verb), ("eval", eval_verb), ("bench", bench_verb)]
+)
+def test_ctrl_c_is_one_line_and_130(monkeypatch, capsys, verb, place):
+    def interrupt(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(place, "_hydra" if place is cli else "main", interrupt)
+    assert cli.main([verb]) == 130
+    assert capsys.readouterr().err == "gnexp: interrupted\n"
+
+
+def complete(line):
+    """What bash offers for a line with the cursor at its end, asked as readline asks."""
+    bash = shutil.which("bash")
+    if bash is None:
+        pytest.skip("needs bash")
+    asked = f"""{script()}
+COMP_LINE={line!r}; COMP_POINT=${{#COMP_LINE}}; COMP_WORDS=($COMP_LINE); COMP_CWORD=$((${{#COMP_WORDS[@]}}-1))
+compopt() {{ :; }}
+_gnexp gnexp
+printf '%s\\n' "${{COMPREPLY[@]}}"
+"""
+    done = subprocess.run([bash, "--norc", "-u", "-c", asked], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    return [word for word in done.stdout.splitlines() if word]
+
+
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("gnexp tr", ["train"]),
+        ("gnexp train norm.num", ["norm.num_groups="]),
+        ("gnexp train norm=g", ["gn"]),
+        ("gnexp train norm=", ["bn", "brn", "frozen_bn", "gn", "in", "ln", "none"]),
+        ("gnexp sweep norm=gn,b", ["gn,bn", "gn,brn"]),
+        ("gnexp sweep experiment=batch", ["batch_renorm", "batch_size", "batch_size_control"]),
+        ("gnexp sweep experiment=a", ["all"]),
+        ("gnexp train experiment=a", []),
+        ("gnexp sweep batch=2 dry", ["dry_run="]),
+        ("gnexp sweep dry_run=t", ["true"]),
+        ("gnexp train dry", []),
+        ("gnexp train --cfg ", ["job", "hydra", "all"]),
+        ("gnexp train --conf", ["--config-dir"]),
+        ("gnexp report --c", ["--check"]),
+        (
+            "gnexp report exhibit=table",
+            [f"table{name}" for name in ("1", "2", "3_channels", "3_groups", "4", "5", "6", "7", "8")],
+        ),
+        ("gnexp eval eval_stats=p", ["precise"]),
+        ("gnexp eval nor", []),
+        ("gnexp do", ["doctor"]),
+        ("gnexp plan images", ["images_per_second="]),
+        ("gnexp plan experiment=vg", ["vgg"]),
+        ("gnexp export format=s", ["safetensors"]),
+        ("gnexp bench th", ["threads", "throughput"]),
+        ("gnexp train norm=x", []),
+    ],
+)
+def test_bash_completes(line, offered):
+    assert complete(line) == offered
+
+
+def test_bash_is_offered_every_option_and_loads_the_script(tmp_path):
+    for group in GROUPS:
+        assert complete(f"gnexp train {group}=") == group_options(group)
+        every = ["all"] if group == "experiment" else []
+        assert complete(f"gnexp sweep {group}=") == group_options(group) + every
+    done = gnexp_process("completion", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, script())
+    loaded = subprocess.run(
+        ["bash", "--norc", "-c", f"{done.stdout}\ncomplete -p gnexp"], capture_output=True, text=True
+    )
+    assert loaded.stdout == "complete -F _gnexp gnexp\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], f"which benchmark? gnexp bench NAME, one of {', '.join(benchmark_names())}"),
+        (["stepp"], f"choose from {', '.join(benchmark_names())}; did you mean step?"),
+    ],
+)
+def test_bench_names_what_there_is(capsys, words, message):
+    assert cli.main(["bench", *words]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_benchmark_has_its_own_options(tmp_path):
+    """And its own modules: none of where it is started."""
+    for name in ("random", "queue", "bench_step"):
+        (tmp_path / f"{name}.py").write_text("raise RuntimeError(__file__)", encoding="utf-8")
+    done = gnexp_process("bench", "step", "--workers", "0", cwd=tmp_path)
+    assert done.returncode == 2 and "--rounds must be at least 1" in done.stderr
+    assert done.stderr.startswith("usage: gnexp bench step [-h] [--workers WORKERS]")

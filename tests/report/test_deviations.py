@@ -1,0 +1,125 @@
+"""The list of deviations forgets nothing."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gnexp.compose import composer as compose
+from gnexp.config import DataConfig, ModelConfig, NormConfig, RecipeConfig, RunConfig
+from gnexp.config.detector import DetectorFields
+from gnexp.config.video import VideoFields
+from gnexp.data.generated.scenes import expose
+from gnexp.report.exhibits.deviations import list_deviations, say_exposure
+
+RUN = RunConfig(recipe=RecipeConfig(schedule="step", milestones=(3,), drop_factor=0.1))
+# A second value for every field of science; a new field fails the test below until it has one.
+OTHER: dict[str, dict[str, Any]] = {
+    "norm": {"num_groups": 4, "eps": 1e-3},
+    "model": {
+        "kind": "x", "block": "bottleneck", "blocks": (2, 1, 1, 1), "widths": (8, 8, 8, 8), "stem": "conv7x7_pool",
+        "stem_stride": 1, "zero_init_last": False, "init_mode": "fan_in", "classifier_std": 0.1,
+    },
+    "data": {
+        "name": "x", "kind": "x", "image_size": 64, "num_classes": 5, "num_train": 7, "num_val": 7,
+        "val_source": "train", "mean": (0.1,), "std": (0.1,), "flip": False, "shift": 2, "exposure": 0.5, "clutter": 3,
+        "crop_area": (0.1, 1.0), "crop_aspect": (0.5, 2.0), "jitter": 0.4, "lighting": 0.1, "eval_resize": 256,
+        "decoder": "scaled", "on_error": "skip", "sha256": "00", "min_size": 8, "max_size": 9,
+        "train_resize": (40, 48), "clip_span": 32, "num_clips": 10, "test_crop": "full",
+        "masks": False,
+    },
+    "recipe": {
+        "version": 2, "epochs": 9, "base_lr": 0.2, "base_total_batch": 64, "milestones": (4,), "drop_factor": 0.2,
+        "warmup_epochs": 1, "momentum": 0.8, "nesterov": False, "weight_decay": 0.1, "norm_weight_decay": 0.0,
+        "report_epochs": 2, "precise_images": 10, "epoch_steps": 5, "eval_every": 2, "bias_lr_factor": 2.0,
+        "bias_weight_decay": 0.0,
+    },
+}  # fmt: skip
+# Cannot change alone: they come with a norm's kind, with the number of channels, with the other kind of schedule.
+EXCUSED = {
+    *(
+        "norm.kind",
+        "norm.channels_per_group",
+        "norm.momentum",
+        "norm.r_max",
+        "norm.d_max",
+        "norm.renorm_ramp",
+    ),
+    *("model.classifier_pool", "model.classifier_widths", "model.dropout"),
+    *(f"model.{f.name}" for f in (*dataclasses.fields(DetectorFields), *dataclasses.fields(VideoFields))),
+    *(
+        "data.clip_length",
+        "data.channels",
+        "data.max_skipped",
+        "recipe.schedule",
+        "recipe.warmup_steps",
+        "recipe.warmup_factor",
+    ),
+}
+
+
+@pytest.mark.parametrize(("part", "field"), [(part, field) for part in OTHER for field in OTHER[part]])
+def test_any_one_difference_is_told_once(part: str, field: str) -> None:
+    changed = dataclasses.replace(getattr(RUN, part), **{field: OTHER[part][field]})
+    (sentence,) = list_deviations(dataclasses.replace(RUN, **{part: changed}), RUN)
+    assert sentence[0].isupper() and "; paper scale: " in sentence
+
+
+@pytest.mark.parametrize("config", [NormConfig, ModelConfig, DataConfig, RecipeConfig])
+def test_every_field_of_science_is_tried_above(config: type) -> None:
+    part = config.__name__.removesuffix("Config").lower()
+    fields = {f.name for f in dataclasses.fields(config) if f.metadata["part"] == "science"}
+    excused = {name.partition(".")[2] for name in EXCUSED if name.startswith(f"{part}.")}
+    assert fields - excused == set(OTHER[part])
+
+
+def test_equal_runs_have_none_and_workers_are_told() -> None:
+    assert list_deviations(RUN, dataclasses.replace(RUN, seed=5)) == []
+    assert list_deviations(dataclasses.replace(RUN, workers=4), RUN) == ["Workers: 4; paper scale: 8."]
+
+
+def test_what_follows_from_other_data_is_not_told_twice() -> None:
+    other = dataclasses.replace(
+        RUN.data, name="x", mean=(0.1,), std=(0.1,), val_source="train", image_size=64
+    )
+    assert len(list_deviations(dataclasses.replace(RUN, data=other), RUN)) == 1
+
+
+def test_a_vgg_is_told_by_its_own_fields() -> None:
+    vgg = {"kind": "vgg", "classifier_pool": 1, "classifier_widths": (64,), "dropout": 0.5}
+    ours = dataclasses.replace(RUN, model=dataclasses.replace(RUN.model, **vgg))
+    model = dataclasses.replace(ours.model, name="vgg16", classifier_pool=7, classifier_widths=(4096, 4096))
+    (sentence,) = list_deviations(ours, dataclasses.replace(ours, model=model))
+    assert "classifier 64 on 1 x 1 px" in sentence and "classifier 4096-4096 on 7 x 7 px" in sentence
+    assert "stem" not in sentence
+
+
+def test_a_detector_is_told_in_one_sentence() -> None:
+    ours, paper = (compose.expand("coco_fpn", scale).cells[0].runs[0] for scale in ("small", "paper"))
+    sentences = list_deviations(ours, paper)
+    (model,) = [sentence for sentence in sentences if sentence.startswith("Model: ")]
+    assert "thin_mask_rcnn (basic blocks" in model and "rois 32" in model and "rois 512" in model
+    assert not [sentence for sentence in sentences if "Model." in sentence]
+
+
+@pytest.mark.parametrize("exposure", [0.5, 1.0])
+def test_what_was_done_to_the_images_is_told_as_it_was_done(exposure: float) -> None:
+    """A miniature of generated images says so: the probability in the words is that of the code."""
+    draws = np.stack([np.full(1000, 0.5), np.full(1000, 0.5), (np.arange(1000) + 0.5) / 1000], axis=1)
+    blank, lit = np.zeros((1000, 1, 1)), np.ones((1000, 1, 1))
+    inverted = expose(blank, draws, exposure) > expose(
+        lit, draws, exposure
+    )  # the garment darker than the ground
+    run = dataclasses.replace(RUN, data=dataclasses.replace(RUN.data, exposure=exposure))
+    words = f"with probability {inverted.mean():g}, turned into its photographic negative"
+    assert words in say_exposure([run])
+    clips = dataclasses.replace(run, data=dataclasses.replace(run.data, clip_length=16, clip_span=32))
+    assert say_exposure([clips]).startswith("Each video has")
+    told = list_deviations(run, dataclasses.replace(run, data=dataclasses.replace(run.data, exposure=0.0)))
+    assert f"and with probability {inverted.mean():g} its photographic negative" in " ".join(told)
+
+
+def test_images_as_they_are_have_nothing_to_tell() -> None:
+    plain = dataclasses.replace(RUN, data=dataclasses.replace(RUN.data, exposure=0.0))
+    assert say_exposure([plain]) == ""

@@ -1,0 +1,119 @@
+"""Figures: what they plot, that their files say so, and that labels keep apart."""
+
+import dataclasses
+import itertools
+from pathlib import Path
+
+import pytest
+
+from gnexp.report.exhibits.cells import Findings, measure
+from gnexp.report.exhibits.parse import parse_exhibit
+from gnexp.report.kinds.plot_by_batch import plot_by_batch
+from gnexp.report.kinds.plot_by_epoch import plot_by_epoch
+from gnexp.report.render.figures import digest_of, draw_png, draw_svg, spread
+from gnexp.runs.result import Result
+from tests.report.report_runs import CURVES, FIGURE, expand, result_of, runs_of
+
+
+def findings(results: dict[str, Result]) -> Findings:
+    small, paper, control = (
+        measure([expand(name, scale)], ("norm", "batch"), results)
+        for name, scale in (("sizes", "small"), ("sizes", "paper"), ("sizes_control", "small"))
+    )
+    return Findings(small, paper, control)
+
+
+@pytest.fixture
+def results() -> dict[str, Result]:
+    return {run.run_id: result_of(run) for run in runs_of("sizes")}
+
+
+def test_batches_run_from_32_to_2_as_in_the_paper(results: dict[str, Result]) -> None:
+    plot = plot_by_batch(parse_exhibit(FIGURE), findings(results))
+    assert plot.x_ticks == ("32", "2")
+    paper, ours = plot.panels
+    assert [line.y for line in paper.lines] == [(23.6, 34.7), (24.1, 24.1)]
+    assert ours.lines[0].y == pytest.approx((17.0667, 23.0), abs=1e-4)
+    assert [line.label for line in ours.lines] == ["BN +5.9", "GN 0.0"]
+    assert ours.lines[0].high[1] == pytest.approx(23.0 + 4.302653 * 0.360555 / 3**0.5, abs=1e-4)
+
+
+def test_panels_span_the_same_points_from_the_same_reference(results: dict[str, Result]) -> None:
+    results |= {run.run_id: result_of(run, 12.0) for run in runs_of("sizes_control")}
+    panels = plot_by_batch(parse_exhibit(FIGURE), findings(results)).panels
+    assert len(panels) == 3
+    below = [panel.reference - panel.y_limits[0] for panel in panels if panel.reference is not None]
+    above = [panel.y_limits[1] - panel.reference for panel in panels if panel.reference is not None]
+    assert below == pytest.approx([below[0]] * 3) and above == pytest.approx([above[0]] * 3)
+
+
+def test_a_line_across_missing_cells_says_so() -> None:
+    exhibit = parse_exhibit({**FIGURE, "paper": {"bn": {32: 1.0, 8: 1.0, 2: 2.0}}})
+    plot = plot_by_batch(exhibit, findings({run.run_id: result_of(run) for run in runs_of("sizes")}))
+    assert plot.panels[1].lines[0].gaps == (0,)
+    assert "Dashed" in plot.caption
+
+
+def test_paper_scale_runs_are_drawn_over_the_paper_s_curve(results: dict[str, Result]) -> None:
+    results |= {run.run_id: result_of(run, 24.0) for run in runs_of("sizes", "paper")}
+    first = plot_by_batch(parse_exhibit(FIGURE), findings(results)).panels[0]
+    assert [line.is_light for line in first.lines] == [True, True, False, False]
+
+
+def test_curves_are_means_over_seeds_with_their_range(results: dict[str, Result]) -> None:
+    plot = plot_by_epoch(parse_exhibit(CURVES), findings(results))
+    assert plot is not None
+    assert [panel.title for panel in plot.panels] == ["BN, by images per worker", "GN, by images per worker"]
+    line = plot.panels[0].lines[1]  # BN at 2: 23.1, 23.3, 22.6 plus 40 / epoch
+    assert line.x == (1.0, 2.0, 3.0)
+    assert line.y == pytest.approx((63.0, 43.0, 23.0 + 40 / 3))
+    assert (line.low[1], line.high[1]) == pytest.approx((42.6, 43.3))
+
+
+def test_curves_leave_out_diverged_seeds_and_metrics_that_are_missing() -> None:
+    runs = runs_of("sizes")
+    results = {runs[0].run_id: result_of(runs[0], status="diverged", metrics={})}
+    assert plot_by_epoch(parse_exhibit(CURVES), findings(results)) is None
+    results = {runs[0].run_id: result_of(runs[0], series=[{"epoch": 1}, {"val/top1_error": 3.0}])}
+    assert plot_by_epoch(parse_exhibit(CURVES), findings(results)) is None
+
+
+def test_files_carry_the_digest_of_their_numbers(results: dict[str, Result]) -> None:
+    plot = plot_by_batch(parse_exhibit(FIGURE), findings(results))
+    svg, png = draw_svg(plot), draw_png(plot)
+    assert digest_of(svg.encode()) == digest_of(png) == plot.digest
+    assert draw_svg(plot) == svg and draw_png(plot) == png
+    assert "matplotlib v" not in svg.lower() and "<dc:date>" not in svg
+
+
+def test_the_digest_follows_the_numbers_and_nothing_finer(results: dict[str, Result]) -> None:
+    exhibit = parse_exhibit(FIGURE)
+    run = runs_of("sizes")[0]
+    before = plot_by_batch(exhibit, findings(results)).digest
+    results[run.run_id] = result_of(run, 17.0 + 1e-12)
+    assert plot_by_batch(exhibit, findings(results)).digest == before
+    results[run.run_id] = result_of(run, 17.1)
+    assert plot_by_batch(exhibit, findings(results)).digest != before
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"<svg/>", b"\x89PNG\r\n\x1a\n", b"\x89PNG\r\n\x1a\n\0\0\xff\xffIDAT12"]
+)
+def test_a_file_without_a_digest_has_none(content: bytes) -> None:
+    assert digest_of(content) is None
+
+
+def test_labels_keep_apart_in_order_and_above_the_floor() -> None:
+    values = [1.0, 1.05, 1.02, 5.0]
+    placed = spread(values, 1.0, floor=0.0)
+    assert placed[3] == 5.0
+    ordered = [placed[0], placed[2], placed[1]]
+    assert all(b - a >= 1.0 - 1e-9 for a, b in itertools.pairwise(ordered))
+    assert ordered[0] >= 0.5
+
+
+def test_narrow_and_wide_plot_the_same(results: dict[str, Result], tmp_path: Path) -> None:
+    plot = plot_by_batch(parse_exhibit(FIGURE), findings(results))
+    assert digest_of(draw_svg(plot, is_narrow=True).encode()) == plot.digest
+    renamed = dataclasses.replace(plot, caption="other words")
+    assert renamed.digest == plot.digest  # words are compared as text, not by the digest
