@@ -1,4 +1,4 @@
-"""`gnexp.launch.trainer train SPEC` with torch's deterministic operators, without which a GPU gives other bits each time."""
+"""`gnexp.launch.trainer train SPEC` with torch's deterministic operators, without which a GPU gives other bits."""
 
 from __future__ import annotations
 
