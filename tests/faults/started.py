@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
+from gnexp.launch.launch import num_cores
 from tests.faults.tiny import STEPS
 from tests.warm import SERVER
 
@@ -44,10 +45,10 @@ class Started:
         """Waits until a checkpoint of that many steps is there."""
 
         def is_there() -> bool:
-            assert self.is_alive, (
-                self._errors.read_text(encoding="utf-8") if self._errors.exists() else "ended"
-            )
-            return steps_saved(directory) >= num
+            is_alive = self.is_alive  # before the look: it may save its last step and end in between
+            found = steps_saved(directory) >= num
+            assert found or is_alive, self._said
+            return found
 
         wait_until(is_there, f"{num} steps")
 
@@ -60,11 +61,14 @@ class Started:
 
     def wait(self, timeout: float = 60) -> tuple[int, list[str]]:
         """Its exit code, negative for a signal, and the lines on stderr."""
-        self._process.join(timeout)
+        self._process.join(timeout * crowding())
         assert not self._process.is_alive(), f"process {self.pid} goes on after {timeout} s"
         assert self._process.exitcode is not None
-        said = self._errors.read_text(encoding="utf-8") if self._errors.exists() else ""
-        return self._process.exitcode, said.splitlines()
+        return self._process.exitcode, self._said.splitlines()
+
+    @property
+    def _said(self) -> str:
+        return self._errors.read_text(encoding="utf-8") if self._errors.exists() else ""
 
     def kill(self) -> None:
         self._process.kill()
@@ -207,9 +211,14 @@ def is_alive(pid: int) -> bool:
         return False
 
 
+def crowding() -> float:
+    """Times as long as on a quiet machine that something takes at most: processes that want a core, for each core."""
+    return max(1.0, os.getloadavg()[0] / num_cores())
+
+
 def wait_until(condition: Callable[[], Any], what: str, seconds: float = 60) -> None:
-    """Fails, naming what was waited for, where it does not come."""
-    deadline = time.monotonic() + seconds
+    """Fails, naming what was waited for, where it does not come in some seconds of a quiet machine."""
+    deadline = time.monotonic() + seconds * crowding()
     while not condition():
         assert time.monotonic() < deadline, f"{what}: not within {seconds:g} s"
         time.sleep(0.01)

@@ -20,6 +20,7 @@ from tests.faults.started import (
     checkpoints,
     children_of,
     command,
+    crowding,
     is_alive,
     pair,
     processes_in,
@@ -88,8 +89,8 @@ def test_fault_06_a_process_of_the_real_command_ends(
         begin = time.monotonic()
         os.kill(pid, number)
         wait_until(lambda: not processes_in(tmp_path), f"an end of {words}", 10)
-        assert time.monotonic() - begin < 10
-        _, errors = verb.communicate(timeout=10)
+        assert time.monotonic() - begin < 10 * crowding()
+        _, errors = verb.communicate(timeout=10 * crowding())
     is_in_order = number != signal.SIGKILL
     if said is not None:
         # Of a killed agent the verb tells, and the first process that it has saved.
@@ -125,7 +126,7 @@ def test_fault_05_a_second_ctrl_c_ends_processes_that_do_not_answer(tmp_path: Pa
         assert verb.poll() is None and read_status(directory) == "running"
         verb.send_signal(signal.SIGINT)
         wait_until(lambda: not processes_in(tmp_path), "an end of all processes", 10)
-        _, errors = verb.communicate(timeout=10)
+        _, errors = verb.communicate(timeout=10 * crowding())
     assert (verb.returncode, errors.splitlines()) == (
         130,
         ["gnexp: ended before it had saved; the same command goes on from the last checkpoint"],
@@ -198,7 +199,7 @@ def test_fault_21_a_process_that_hangs_is_named(tmp_path: Path) -> None:
         group[1].send(signal.SIGSTOP)
         begin = time.monotonic()
         code, errors = group[0].wait(30)
-        assert time.monotonic() - begin < 15
+        assert time.monotonic() - begin < 15 * crowding()
     assert code == 1 and len(errors) == 1
     assert "process 1 has not answered for 3 s (peer_timeout); it hangs" in errors[0]
 
@@ -209,7 +210,7 @@ def test_fault_21_a_process_that_hangs_is_killed(tmp_path: Path) -> None:
     with command(*COMMAND, "peer_timeout=5", cwd=tmp_path) as verb:
         wait_until(lambda: list(tmp_path.glob("runs/*/checkpoints/*.pt")), "a checkpoint", 90)
         os.kill(_process_of_rank(1, tmp_path), signal.SIGSTOP)
-        _, errors = verb.communicate(timeout=60)
+        _, errors = verb.communicate(timeout=60 * crowding())
         assert processes_in(tmp_path) == {}
     assert verb.returncode == 1
     assert errors.count("\n") == 1 and "process 1 has not answered for 5 s (peer_timeout)" in errors
@@ -230,7 +231,7 @@ def test_fault_21_what_one_process_alone_finds_wrong_is_told(tmp_path: Path) -> 
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=60 * crowding(),
         check=False,
     )
     assert done.returncode == 2

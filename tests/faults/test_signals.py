@@ -16,7 +16,7 @@ from gnexp.engine.checkpoint import Checkpoints
 from gnexp.runs.status import FAILED, Status
 from gnexp.system.signals import STOPPING
 from tests.faults import tiny
-from tests.faults.started import ROOT, Started, children_of, steps_saved, wait_until, worker
+from tests.faults.started import ROOT, Started, children_of, crowding, steps_saved, wait_until, worker
 from tests.faults.tiny import CPU, assert_equal, contents, train_whole, write_spec
 
 LINE = "gnexp: stopped; the same command goes on from the last checkpoint"
@@ -94,7 +94,7 @@ def test_fault_05_during_the_import_of_torch(tmp_path: Path, module: str, number
     )
     assert not (spec.parent / "log.txt").exists() and not children_of(process.pid)
     process.send_signal(number)
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=30 * crowding())
     assert (process.returncode, errors.splitlines()) == (code_of(number), [LINE])
 
 
