@@ -116,8 +116,10 @@ def become_loader(worker: int) -> None:
 
     It leaves the run's process group: it would die of a signal to the group before the run could save. And where the
     run's process is gone while it fetches the memory of a piece, which is how a killed run ends, there is no traceback.
+    It is killed with its parent: one that waits for room in a pipe, whose other end its siblings hold, never looks.
     """
     os.setpgid(0, 0)
+    end_with_parent(signal.SIGKILL)
     tell = sys.excepthook
 
     def tell_own(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
