@@ -32,9 +32,14 @@ _HYDRA_PREFIXES = ("hydra.", "hydra/")
 
 
 def explain(error: Exception) -> str:
-    """One line of a Hydra or OmegaConf error: its deepest cause and the key it is about."""
+    """One line of a Hydra or OmegaConf error: its deepest cause and the key it is about.
+
+    Of an error of OmegaConf no cause: it has one in a debugger alone, with a message of blanks and, at times, itself.
+    """
     deepest: BaseException = error
-    while isinstance(deepest.__cause__, HydraException | OmegaConfBaseException):
+    while isinstance(deepest, HydraException) and isinstance(
+        deepest.__cause__, HydraException | OmegaConfBaseException
+    ):
         deepest = deepest.__cause__
     lines = [line.strip() for line in str(deepest).splitlines() if line.strip()] or [type(deepest).__name__]
     key = next((line.removeprefix("full_key: ") for line in lines if line.startswith("full_key: ")), "")

@@ -1,6 +1,7 @@
 """From overrides to runs: whose choice wins, what a grid expands to, what is refused."""
 
 import dataclasses
+import sys
 
 import pytest
 
@@ -309,6 +310,21 @@ def test_mistakes_in_values_get_one_line(plain, override, message):
     with pytest.raises(ValueError, match=message) as caught:
         plain.run([override])
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [("batch=two", "batch: Value 'two' of type 'str'"), ("data.mean=[a]", r"data.mean\[0\]: Value 'a'")],
+)
+def test_in_a_debugger_they_are_the_same(plain, override, message):
+    """There OmegaConf keeps what its errors come from, and one of them is its own cause."""
+    before = sys.gettrace()
+    sys.settrace(lambda *event: None)
+    try:
+        with pytest.raises(ValueError, match=message):
+            plain.run([override])
+    finally:
+        sys.settrace(before)
 
 
 def test_a_missing_config_directory_is_named():
