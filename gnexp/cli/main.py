@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from gnexp import __version__
 from gnexp.cli.help import HELP, VERB_HELP
-from gnexp.system.names import escape_unprintable
+from gnexp.system.names import escape_unprintable, shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,7 +70,7 @@ def _complain(error: Exception) -> None:
     with contextlib.suppress(ValueError):
         if (outer := outer_group()) is not None and outer.rank:
             return
-    print(f"gnexp: error: {error}", file=sys.stderr)
+    print(f"gnexp: error: {shown(str(error))}", file=sys.stderr)
 
 
 def _hydra(verb: str, words: list[str]) -> int:

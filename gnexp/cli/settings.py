@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gnexp.config.keys import PATH_KEYS, did_you_mean
-from gnexp.config.spelling import expand_home, quoting, read_texts
+from gnexp.config.spelling import quoting, read_path, read_texts
 
 _PATHS = (*PATH_KEYS, "run", "output")
 
@@ -36,7 +36,7 @@ def settings_of(words: list[str], defaults: dict[str, str], lists: Sequence[str]
             raise ValueError(
                 f"{word} lists several values, {key} takes one; if it is one, quote it as {quoting(key, value)}"
             )
-        found[key] = ",".join(expand_home(text) if key in _PATHS else text for text in texts)
+        found[key] = ",".join(read_path(key, text) if key in _PATHS else text for text in texts)
     return found
 
 

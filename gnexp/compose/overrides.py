@@ -26,7 +26,7 @@ from gnexp.config.keys import (
     hardware_keys,
     text_keys,
 )
-from gnexp.config.spelling import expand_home, quoting, read_texts, spell
+from gnexp.config.spelling import quoting, read_path, read_texts, spell
 
 _HYDRA_PREFIXES = ("hydra.", "hydra/")
 
@@ -99,7 +99,7 @@ def _texts(key: str, raw: str) -> list[str | None] | None:
         ) from None
     if texts is None or key not in PATH_KEYS:
         return texts
-    return [text if text is None else expand_home(text) for text in texts]
+    return [text if text is None else read_path(key, text) for text in texts]
 
 
 def respell(overrides: Iterable[str]) -> list[str]:

@@ -102,6 +102,9 @@ class RecipeConfig:
         ):
             if getattr(self, name) == meant:
                 object.__setattr__(self, name, None)
+        if self.warmup_factor == 1:
+            object.__setattr__(self, "warmup_steps", None)
+            object.__setattr__(self, "warmup_factor", None)
 
     def is_evaluated(self, epoch: int) -> bool:
         """Whether there is an evaluation after an epoch, counted from 1."""

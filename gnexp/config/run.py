@@ -103,6 +103,8 @@ class RunConfig:
             found["box_norm"] = None  # linear layers have none
         if self.data.masks is False:
             found["mask_norm"] = None  # there is no mask head
+            if self.model.box_head != "4conv1fc":
+                found["head_width"] = 1  # nor any convolution of that width
         object.__setattr__(self, "model", dataclasses.replace(self.model, **found))
         require(
             self.workers_per_pass in (None, 1),

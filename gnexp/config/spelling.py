@@ -19,6 +19,7 @@ _HYDRAS = re.compile(
     r"[\[{].*|[A-Za-z_]\w*\(.*\)", re.DOTALL
 )  # lists, dicts and functions such as choice(a,b)
 _INTERPOLATION = re.compile(r"(?<!\\)(?:\\\\)*\$\{")
+_WRITTEN = ("runs_dir", "results_dir")
 _ESCAPED = "\\()[]{}:=, \t"  # what a backslash makes text of outside quotes
 
 
@@ -107,6 +108,15 @@ def _unescape_braces(text: str) -> str:
     return re.sub(r"(\\+)\$\{", lambda m: "\\" * ((len(m[1]) - 1) // 2) + "${", text)
 
 
-def expand_home(path: str) -> str:
-    """A path whose leading ~ stands for a home; the shell leaves it where it stands behind an "="."""
+def read_path(key: str, path: str) -> str:
+    """A path whose leading ~ stands for a home; the shell leaves it where it stands behind an "=".
+
+    Raises:
+        ValueError: a folder that we write to whose name is no UTF-8: TensorBoard and the report's pages need that.
+    """
+    if key in _WRITTEN and any("\ud800" <= c <= "\udfff" for c in path):
+        shown = path.encode(errors="backslashreplace").decode()
+        raise ValueError(
+            f"{key} must be text in UTF-8, got {shown}; rename the folder, or link to it by another name"
+        )
     return os.path.expanduser(path)

@@ -141,7 +141,7 @@ def _say(message: str, code: int) -> int:
     if is_told and rank not in (None, "0"):
         return code
     place = f"process {rank}: " if rank not in (None, "0") else ""
-    print(f"gnexp: {place}{message}", file=sys.stderr, flush=True)
+    print(f"gnexp: {place}{shown(message)}", file=sys.stderr, flush=True)
     return code
 
 

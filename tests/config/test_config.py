@@ -255,6 +255,23 @@ def test_a_place_that_is_the_same_has_the_backbones_groups_and_constants(norm):
     assert places(dict.fromkeys(PLACES, "same"), norm) == [norm] * 3
 
 
+@pytest.mark.parametrize("head", [{"box_head": "2fc"}, None])
+def test_without_a_mask_head_no_convolution_has_the_heads_width(head):
+    fpn_alone = dict.fromkeys(("fpn_stages", "fpn_width", "box_head", "fc_width"))
+    boxes = {"data": DataConfig(masks=False)}
+    runs = {
+        RunConfig(model=detector(head_width=width, **(head or {"neck": "c4", **fpn_alone})), **boxes).run_id
+        for width in (32, 64)
+    }
+    assert len(runs) == 1
+    ids = {RunConfig(model=detector(head_width=width), **boxes).run_id for width in (32, 64)}
+    assert len(ids) == 2  # a box head of convolutions has it
+
+
+def test_a_warm_up_that_warms_nothing_is_none():
+    assert RecipeConfig(warmup_steps=5, warmup_factor=1.0) == RecipeConfig()
+
+
 def test_a_place_named_by_a_word_is_hashed_as_the_norm_that_is_built():
     """Groups came from default_num_groups and constants from nowhere: two networks had one run_id, or one had two."""
 

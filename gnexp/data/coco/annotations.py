@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from gnexp.data.coco.check import BOXES_ALONE, check_annotation, check_ids, check_image, is_below
 from gnexp.data.coco.mend import mend_annotation, mend_image
-from gnexp.data.coco.reading import Entry, EntryError, Faults, read_entries, read_json, refuse
+from gnexp.data.coco.reading import Entry, EntryError, Faults, is_number, read_entries, read_json, refuse
 
 
 class NoMasksError(EntryError):
@@ -101,10 +101,7 @@ def read_annotations(
             _note(odd, path, what, changes)
     if is_mending:
         odd |= {f"{path}: {error.what}": f"left out: {error.reason}" for error in left_out or ()}
-    names = {
-        number: name if isinstance(name := categories[number].get("name"), str) and name else None
-        for number in sorted(categories)
-    }
+    names = {number: _name(categories[number].get("name")) for number in sorted(categories)}
     return Annotations(
         found, images, entries, names, files, hashlib.sha256(content).hexdigest(), dict(sorted(odd.items()))
     )
@@ -151,6 +148,11 @@ def _passes(left_out: Faults | None, check: Any, *arguments: Any, **options: Any
 def _note(odd: dict[str, str], path: Path, what: str, changes: list[str]) -> None:
     if changes:
         odd[f"{path}: {what}"] = f"mended: {'; '.join(changes)}"
+
+
+def _name(name: Any) -> str | None:
+    """A category's name; of digits it may be written as a number."""
+    return str(name) if (isinstance(name, str) and name) or is_number(name) else None
 
 
 def _has_mask(entry: Any) -> bool:

@@ -144,7 +144,10 @@ def read_coco(
     ]
     names = tuple(image["file_name"] for image in images.values())
     digest = hashlib.sha256(bytes.fromhex(read.sha256))
-    digest.update("".join(f"{name}\0{read.files[name]}\n" for name in names).encode())
+    listed = "".join(f"{name}\0{read.files[name]}\n" for name in names)
+    digest.update(
+        listed.encode(errors="surrogateescape")
+    )  # a name of any bytes, as JSON has it from os.listdir
     return CocoFiles(
         folder,
         annotations,

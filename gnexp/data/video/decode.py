@@ -99,13 +99,14 @@ class Video:
         if not (rate and time_base and self.width > 0 and self.height > 0):
             raise UnreadableVideoError(path, "its size or its rate is not known")
         stream.codec_context.thread_count = 1  # there are as many loader processes as are wanted
-        # Time stamps of AVI are in the order of decoding: frames are counted.
+        # Time stamps of AVI are in the order of decoding: frames are counted. Its duration is FFmpeg's guess where the
+        # file is shorter than its header says, which would hide that it was cut off.
         self._is_timed = container.format.name != "avi"
         # In the stream's time stamps, as all times here.
         self._interval = 1 / (rate * time_base) if self._is_timed else Fraction(1)
         self._start = (stream.start_time or 0) if self._is_timed else 0
         self.num_frames = stream.frames or self._count()
-        if stream.duration:  # an edit list hides frames that are in the file
+        if stream.duration and self._is_timed:  # an edit list hides frames that are in the file
             self.num_frames = min(self.num_frames, round(stream.duration / self._interval))
 
     def read(

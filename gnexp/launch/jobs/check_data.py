@@ -30,7 +30,7 @@ def main(words: list[str]) -> int:
     num_bad = sum(_say(finding) for finding in (*survey.findings, *_unexpected(survey, settings)))
     for split, listing in survey.splits.items():
         num_bad += _check_split(split, listing, settings["processes"])
-    print(f"{survey.root}: {num_bad} bad" if num_bad else f"{survey.root}: every file can be read")
+    print(f"{shown(str(survey.root))}: {f'{num_bad} bad' if num_bad else 'every file can be read'}")
     return 1 if num_bad else 0
 
 
@@ -48,7 +48,10 @@ def _check_split(split: str, listing: Listing, num_processes: int) -> int:
 
 def _say(finding: Finding) -> bool:
     with tqdm.external_write_mode(file=sys.stdout):
-        print(f"{'bad ' if finding.is_bad else 'note'}  {shown(finding.path)}: {finding.reason}", flush=True)
+        print(
+            f"{'bad ' if finding.is_bad else 'note'}  {shown(f'{finding.path}: {finding.reason}')}",
+            flush=True,
+        )
     return finding.is_bad
 
 

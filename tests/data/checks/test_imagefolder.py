@@ -101,6 +101,7 @@ def test_a_users_own_images_have_the_users_number_of_classes(root, capfd):
             "data=cifar10 says nothing of a folder's files, only .* kinds coco, ",
         ),
         (["check", "x", "data.num_classes=two"], "data.num_classes"),
+        (["check", "/nowhere\nat/all"], r"got /nowhere\\nat/all, which is not there"),
         (["check", "/nowhere/at/all"], "got /nowhere/at/all, which is not there; give data.root="),
     ],
 )

@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+import os
 import random
 import re
 import shutil
@@ -259,6 +260,19 @@ def test_the_fingerprint_is_of_annotations_names_and_sizes(root, tmp_path):
     assert len({first, longer, _open(tmp_path).fingerprint}) == 3
 
 
+def test_an_image_may_have_a_name_of_any_bytes(tmp_path):
+    """A script that lists a folder and dumps JSON writes the bytes that are no UTF-8 as surrogates."""
+    write_coco(tmp_path, num=4)
+    name = os.fsdecode(b"caf\xe9\n.png")
+    path = annotations_path(tmp_path, "train")
+    content = json.loads(path.read_text(encoding="utf-8"))
+    old, content["images"][-1]["file_name"] = content["images"][-1]["file_name"], name
+    path.write_text(json.dumps(content), encoding="utf-8")
+    (tmp_path / "train2017" / old).rename(tmp_path / "train2017" / name)
+    dataset = _open(tmp_path)
+    assert len(next(iter(dataset.train_batches(0, 0, [np.arange(dataset.num_train)]))).images) == 2
+
+
 @pytest.mark.parametrize("total_batch", [1, 2, 3, 8])
 def test_grouping_makes_whole_batches_of_one_orientation(total_batch):
     rng = np.random.default_rng(total_batch)
@@ -403,6 +417,10 @@ BROKEN = {
     "entry": (
         lambda content: content["images"].append(3),
         "image at place 8: its id must be a whole number, got None",
+    ),
+    "names that are numbers": (
+        lambda content: [category.update(name=category["id"] % 3) for category in content["categories"]],
+        "category 1 is 'thing 1' in instances_train2017.json and '1' in instances_val2017.json",
     ),
     "other categories": (
         lambda content: content["categories"].append({"id": 91, "name": "x"}),

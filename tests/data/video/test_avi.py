@@ -116,3 +116,14 @@ def test_one_that_was_cut_off_is_told(tmp_path):
     whole = packets(like)
     write_packets(path, like, [*whole[:40], b"\0" * 30, *whole[41:]])
     assert read_video(str(path), Video.damage) == f"1 of its {NUM} frames cannot be decoded"
+
+
+def test_the_beginning_of_a_file_is_told(tmp_path):
+    like, path = tmp_path / "like.avi", tmp_path / "a.avi"
+    write_video(like, COLOR, codec="mpeg4")
+    with av.open(str(like)) as container:
+        places = [packet.pos for packet in container.demux(video=0) if packet.size]
+    path.write_bytes(like.read_bytes()[: places[40] - 8])
+    assert read_video(str(path), Video.damage) == f"it ends after 40 of {NUM} frames"
+    with pytest.raises(UnreadableVideoError, match=f"frame 59 of {NUM} cannot be decoded"):
+        read(path)
