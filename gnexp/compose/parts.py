@@ -61,6 +61,7 @@ class Parts:
         self._schema = self._body(SCHEMA)
         self._bases: dict[str, _Base] = {}
         self._parts: dict[tuple[str, str, str], _Part] = {}
+        self._experiments: dict[str, Any] = {}
         self._values: dict[tuple[str, str, str, str], Any] = {}
 
     def merge(self, overrides: Sequence[Override]) -> dict[str, Any] | None:
@@ -94,7 +95,9 @@ class Parts:
         Raises:
             ValueError: the schema refuses it.
         """
-        return self._compose("experiment", name, {}).experiment
+        if name not in self._experiments:
+            self._experiments[name] = self._compose("experiment", name, {}).experiment
+        return self._experiments[name]
 
     def _read(self, overrides: Sequence[Override]) -> tuple[dict[str, str], list[Override]] | None:
         """The choices, by group, and the values among overrides; None where Hydra has to read one."""
@@ -126,11 +129,12 @@ class Parts:
         return self._bases[scale]
 
     def _part(self, group: str, option: str, scale: str) -> _Part:
-        if (group, option, scale) not in self._parts:
-            body = self._base(scale).body
-            config = self._compose(group, option, {group: body[group]} if group in body else {})
-            self._parts[group, option, scale] = _Part(config, _plain(config)[group])
-        return self._parts[group, option, scale]
+        over = self._base(scale).body.get(group)
+        place = (group, option, "" if over is None else scale)  # most scales leave a choice as it is
+        if place not in self._parts:
+            config = self._compose(group, option, {} if over is None else {group: over})
+            self._parts[place] = _Part(config, _plain(config)[group])
+        return self._parts[place]
 
     def _compose(self, group: str, option: str, over: dict[str, Any]) -> DictConfig:
         """A group's section as Hydra composes it of the option's file and its defaults, checked by the schema."""
