@@ -6,7 +6,6 @@ import json
 import multiprocessing
 import os
 import platform
-import re
 import shutil
 import subprocess
 import tempfile
@@ -14,6 +13,11 @@ from collections.abc import Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
 
 from gnexp import __version__
 from gnexp.cli.settings import settings_of
@@ -77,25 +81,22 @@ def _version(name: str, version: str, bounds: str) -> Finding:
 
 
 def _needs(requirements: list[str]) -> dict[str, str]:
-    """Package -> bounds, of "torch>=2.9" and the like; those of extras left out."""
-    matches = (re.fullmatch(r"([\w.-]+)\s*([^;]*)", text.strip()) for text in requirements if ";" not in text)
-    return {match[1].lower(): match[2].strip("() ") for match in matches if match}
+    """Package -> bounds, of "torch>=2.9" and the like; what only extras or other machines need is left out."""
+    found = map(Requirement, requirements)
+    here = {"extra": ""}
+    return {
+        canonicalize_name(need.name): str(need.specifier)
+        for need in found
+        if need.marker is None or need.marker.evaluate(here)
+    }
 
 
 def is_within(version: str, bounds: str) -> bool:
-    """Whether a version meets bounds such as ">=3.11,<3.14"; other operators are taken as met."""
-    for bound in filter(None, map(str.strip, bounds.split(","))):
-        operator, limit = bound[: 2 if bound[1:2] == "=" else 1], bound.lstrip("<>=~! ")
-        if operator == ">=" and _numbers(version) < _numbers(limit):
-            return False
-        if operator == "<" and _numbers(version) >= _numbers(limit):
-            return False
-    return True
-
-
-def _numbers(version: str) -> list[int]:
-    release = re.match(r"\d+(\.\d+)*", version)
-    return [int(part) for part in release[0].split(".")] if release else []
+    """Whether a version meets bounds such as ">=3.11,<3.14"; a release candidate comes before its release."""
+    try:
+        return SpecifierSet(bounds).contains(Version(version), prereleases=True)
+    except InvalidVersion:  # of somebody's own build
+        return False
 
 
 def _machine(found: Mapping[str, Any]) -> Iterator[Finding]:

@@ -1,52 +1,25 @@
-"""From conf/ and a command line to runs: what a key may be, what an experiment chooses, which runs it expands to.
-
-Beside cli.py, exhibits.py and the sweeper plugin the only importer of Hydra and OmegaConf.
-"""
+"""From conf/ and a command line to runs: whose choice wins, and which runs an experiment expands to."""
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import functools
-import shlex
-import typing
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf import DictConfig
 
-from gnexp.compose.conf_files import ConfFiles, is_choice
+from gnexp.compose.conf_files import ConfFiles, to_plain
+from gnexp.compose.experiment import Asked, Experiments, ask
 from gnexp.compose.fit import check_fit, choices_of_task
 from gnexp.compose.init import resolve_init
-from gnexp.compose.overrides import check, explain, is_hydra, parse, question, respell, runs_dir_of, values_of
+from gnexp.compose.overrides import check, question, respell
+from gnexp.compose.parents import init_of, named_cell, parent_words
 from gnexp.config import RunConfig, from_dict
-from gnexp.config.experiment import (
-    Cell,
-    Expansion,
-    ExperimentConfig,
-    Parent,
-    ScaleBlock,
-    grid_points,
-    more_seeds,
-)
-from gnexp.config.keys import (
-    ALL_EXPERIMENTS,
-    COMMAND_KEYS,
-    DEFAULT_SCALE,
-    check_choice,
-    merge_overrides,
-)
+from gnexp.config.experiment import Cell, Expansion, Parent
+from gnexp.config.keys import ALL_EXPERIMENTS, merge_overrides
 from gnexp.config.spelling import spell
-from gnexp.launch.launch import find_run_dir
-from gnexp.runs.result import WEIGHTS
-
-CELL = "cell"  # init=cell: another cell's run
-_KEPT = ("model.default_num_groups", "device", "threads")  # what a parent has from its child, beside its norm
-FROZEN = {"frozen_bn": "bn"}  # norm -> the norm whose statistics it freezes
 
 
 class Composer:
@@ -60,65 +33,38 @@ class Composer:
         """
         self._files = ConfFiles(directories)
         self.options = self._files.options
-        self._named_parents: dict[tuple[str, ...], Parent | None] = {}
-        self._experiments: dict[tuple[str, str], ExperimentConfig] = {}
+        self._experiments = Experiments(self._files)
+        self._merged: dict[tuple[str, ...], list[str]] = {}
+        self._parents: dict[tuple[str, ...], Parent | None] = {}
 
     def load(self, overrides: Sequence[str]) -> DictConfig:
-        """Composes a config, Hydra's own part left out.
+        """Composes a config by Hydra, its own part left out.
 
         Raises:
             ValueError: a key, a choice or a value that the schema refuses.
         """
-        values = [o for o in parse(overrides) if not is_choice(o.key_or_group) and not is_hydra(o)]
-        config = copy.deepcopy(self._files.choose(overrides))
-        try:
-            ConfigLoaderImpl._apply_overrides_to_config(values, config)
-        except (HydraException, OmegaConfBaseException) as error:
-            raise ValueError(explain(error)) from None
-        return config
+        return self._files.compose(overrides)
 
     def run(self, overrides: Sequence[str]) -> RunConfig:
-        """Composes one run from overrides as Hydra takes them (see `flatten`)."""
-        return to_run(self.load(self._without_experiment(overrides)))
+        """Composes one run from overrides as Hydra takes them (see `flatten`).
+
+        Raises:
+            ValueError: a value that the schema refuses, or fields that do not fit together.
+        """
+        return to_run(self._files.merge(self._without_experiment(overrides)))
 
     def _without_experiment(self, overrides: Sequence[str]) -> list[str]:
         """What is composed of flattened overrides: gnexp's own experiments choose by their overrides alone.
 
-        Without their names they share what is composed of the same files. A user's file may hold anything.
+        A user's file may hold anything.
         """
         return [o for o in overrides if self._files.has_users or not o.startswith("experiment=")]
-
-    def experiment(self, name: str, scale: str) -> tuple[ExperimentConfig, ScaleBlock]:
-        """An experiment and its block at a scale; at "null" a question without fixed choices or grid.
-
-        Raises:
-            ValueError: the experiment does not exist or has no block for the scale.
-        """
-        check_choice("scale", scale, self.options("scale"))
-        if name == "null":
-            return ExperimentConfig(name="null"), ScaleBlock()
-        check_choice("experiment", name, self.options("experiment"))
-        experiment = self._experiment(name, scale)
-        if scale not in experiment.scales:
-            known = ", ".join(experiment.scales)
-            raise ValueError(f"experiment {name} has no block for scale={scale}, only for {known}")
-        return experiment, experiment.scales[scale]
-
-    def _experiment(self, name: str, scale: str) -> ExperimentConfig:
-        if (name, scale) not in self._experiments:
-            node = self.load([f"experiment={name}", f"scale={scale}"]).experiment
-            self._experiments[name, scale] = typing.cast(ExperimentConfig, OmegaConf.to_object(node))
-        return self._experiments[name, scale]
 
     def flatten(self, overrides: Sequence[str]) -> list[str]:
         """Puts an experiment's and its scale block's fixed choices under the user's overrides, which win."""
         merged = self._merge(overrides)
-        parent = self._parent(tuple(merged))
-        if parent is None:
-            return merged
-        place = find_run_dir(runs_dir_of(merged), parent.run) / WEIGHTS
-        named = [f"init={spell(parent.run.run_id)}", f"init_path={spell(str(place.resolve()))}"]
-        return merge_overrides(merged, named)
+        parent = self._parent(merged)
+        return merged if parent is None else merge_overrides(merged, init_of(parent, merged))
 
     def check_fit(self, overrides: Sequence[str]) -> None:
         """Refuses data, task and model that do not go together, with the command that works.
@@ -134,52 +80,38 @@ class Composer:
 
     def parent(self, overrides: Sequence[str]) -> Parent | None:
         """The run that `init=cell` names: the one whose final weights the run of these overrides starts from."""
-        return self._parent(tuple(self._merge(overrides)))
+        return self._parent(self._merge(overrides))
 
     def _merge(self, overrides: Sequence[str]) -> list[str]:
-        experiment, block = self.experiment(*question(overrides))
-        named = [o for o in respell(overrides) if o != "experiment=null"]  # Hydra has no null groups
-        asked = merge_overrides(respell(experiment.overrides), respell(block.overrides), named)
-        return merge_overrides(choices_of_task(self._files, self._without_experiment(asked)), asked)
+        key = tuple(overrides)
+        if (
+            key not in self._merged
+        ):  # a cell is merged to see whether it fits, to be composed, and for its parent
+            experiment, block = self._experiments.find(*question(overrides))
+            named = [o for o in respell(overrides) if o != "experiment=null"]  # Hydra has no null groups
+            asked = merge_overrides(respell(experiment.overrides), respell(block.overrides), named)
+            chosen = choices_of_task(self._files, self._without_experiment(asked))
+            self._merged[key] = merge_overrides(chosen, asked)
+        return self._merged[key]
 
-    def _parent(self, merged: tuple[str, ...]) -> Parent | None:
-        if merged not in self._named_parents:
-            self._named_parents[merged] = self._compose_parent(merged)
-        return self._named_parents[merged]
+    def _parent(self, merged: Sequence[str]) -> Parent | None:
+        key = tuple(merged)
+        if key not in self._parents:
+            words = named_cell(merged)
+            self._parents[key] = None if words is None else self._compose_parent(merged, words)
+        return self._parents[key]
 
-    def _compose_parent(self, merged: Sequence[str]) -> Parent | None:
-        """Of "init='cell: batch=32'": these words, with the run's own scale, seed, norm, model and device.
+    def _compose_parent(self, merged: Sequence[str], words: str) -> Parent:
+        def backbone_of(overrides: Sequence[str]) -> str | None:
+            found: str | None = self._files.merge(self._without_experiment(overrides))["model"]["backbone"]
+            return found
 
-        A detector's model is its backbone as a classifier, a frozen batch norm's norm the batch norm that it freezes.
-        """
-        values = {o.key_or_group: (spell(values_of(o)[0]), o) for o in parse(merged)}
-        init = str(values_of(values["init"][1])[0]) if "init" in values else ""
-        head, _, words = init.partition(":")
-        if head.strip() != CELL:
-            return None
-        kept = [f"{key}={values[key][0]}" for key in ("scale", "seed") if key in values]
-        norm = values["norm"][0] if "norm" in values else None
-        kept += [f"norm={FROZEN.get(norm, norm)}"] if norm else []
-        kept += [
-            f"{key}={value}" for key, (value, _) in values.items() if key in _KEPT or key.startswith("norm.")
-        ]
-        unasked = ("init=", "init_path=", "seed=")
-        rest = [override for override in merged if not override.startswith(unasked)]
-        backbone = self.load(self._without_experiment(rest)).model.backbone or values.get("model", (None,))[0]
-        kept += [f"model={backbone}"] if backbone else []
-        own = merge_overrides(kept, shlex.split(words))
+        own = parent_words(merged, words, backbone_of)
         try:
             check(own, self.options, sweep=False)
             return Parent(run=self.run(self.flatten(own)), overrides=tuple(own))
         except ValueError as error:
-            raise ValueError(f"init={init}: {error}") from None
-
-    def _parents(self, overrides: Sequence[str], seeds: Sequence[int]) -> Iterator[Parent]:
-        for seed in seeds:
-            parent = self.parent([*overrides, f"seed={seed}"])
-            if parent is None:
-                return
-            yield parent
+            raise ValueError(f"init=cell:{words}: {error}") from None
 
     def expansions(
         self, experiment: str, scale: str, overrides: Sequence[str] = (), *, seeds: int | None = None
@@ -191,14 +123,12 @@ class Composer:
         """
         if experiment != ALL_EXPERIMENTS:
             return [self.expand(experiment, scale, overrides, seeds=seeds)]
-        check_choice("scale", scale, self.options("scale"))
         found = []
-        for name in self.options("experiment"):
-            if scale in self._experiment(name, scale).scales:
-                try:
-                    found.append(self.expand(name, scale, overrides, seeds=seeds))
-                except ValueError as error:
-                    raise ValueError(f"{name}: {error}") from None
+        for name in self._experiments.names(scale):
+            try:
+                found.append(self.expand(name, scale, overrides, seeds=seeds))
+            except ValueError as error:
+                raise ValueError(f"{name}: {error}") from None
         return found
 
     def expand(
@@ -212,66 +142,48 @@ class Composer:
         Raises:
             ValueError: an unknown name, a cell whose fields do not fit together, or no cell that is not left out.
         """
-        question, block = self.experiment(experiment, scale)
-        grid: dict[str, list[Any]] = {**question.grid, **block.grid}
-        own_seeds, fixed, replaced = list(block.seeds), [], False
-        not_the_runs = {"experiment", "scale", *COMMAND_KEYS}  # so no part of a cell's command
-        places = []
-        for text, override in zip(respell(overrides), parse(overrides), strict=True):
-            key = override.key_or_group
-            if key == "seed":
-                own_seeds, replaced = values_of(override), True
-            elif key in grid or (override.is_sweep_override() and not is_hydra(override)):
-                grid[key] = values_of(override)
-            elif key == "runs_dir":
-                places = [text]  # where init=RUN_ID is looked up
-            elif key not in not_the_runs and not is_hydra(override):
-                fixed.append(text)
-        if seeds is not None:
-            if replaced:
-                raise ValueError("give seed or seeds, not both")
-            if seeds < 1:
-                raise ValueError(f"seeds must be at least 1, got {seeds}")
-            own_seeds, replaced = list(range(seeds)), True
-
-        named = [f"experiment={experiment}"] if question.overrides or block.overrides else []
-        named += [f"scale={scale}"] if scale != DEFAULT_SCALE else []
+        found, block = self._experiments.find(experiment, scale)
+        asked = ask(experiment, found, block, scale, overrides, seeds=seeds)
         cells = []
-        for coordinates in grid_points(grid, [*question.left_out, *block.left_out]):
-            command = merge_overrides(
-                named, fixed, [f"{key}={spell(value)}" for key, value in coordinates.items()]
-            )
+        for coordinates, command in asked.cells():
             try:
-                self.check_fit([*command, *places])
-                first = self.run(self.flatten([*command, *places]))
+                cells.append(self._cell(asked, coordinates, command))
             except ValueError as error:
                 where = " ".join(f"{key}={spell(value)}" for key, value in coordinates.items())
                 raise ValueError(f"{where}: {error}" if where else str(error)) from None
-            chosen = own_seeds if replaced else own_seeds + more_seeds(block, coordinates, grid)
-            chosen = list(dict.fromkeys(chosen))
-            runs = tuple(dataclasses.replace(first, seed=seed) for seed in chosen)
-            parents = tuple(self._parents([*command, *places], chosen))
-            if parents:  # another seed starts from another run
-                runs = tuple(self.run(self.flatten([*command, f"seed={seed}", *places])) for seed in chosen)
-            spelled = {k: v if isinstance(v, str | int | float) else spell(v) for k, v in coordinates.items()}
-            cells.append(Cell(coordinates=spelled, overrides=tuple(command), runs=runs, parents=parents))
-        axes = {key: tuple(dict.fromkeys(cell.coordinates[key] for cell in cells)) for key in grid}
+        axes = {key: tuple(dict.fromkeys(cell.coordinates[key] for cell in cells)) for key in asked.grid}
         return Expansion(
-            experiment=experiment, question=question.question, scale=scale, axes=axes, cells=tuple(cells)
+            experiment=experiment, question=found.question, scale=scale, axes=axes, cells=tuple(cells)
         )
 
+    def _cell(self, asked: Asked, coordinates: dict[str, Any], command: Sequence[str]) -> Cell:
+        words = [*command, *asked.places]
+        self.check_fit(words)
+        seeds = asked.seeds_of(coordinates)
+        if named_cell(self._merge(words)) is None:
+            first = self.run(self.flatten(words))
+            runs, parents = [dataclasses.replace(first, seed=seed) for seed in seeds], []
+        else:  # another seed starts from another run
+            own = [self._merge([*command, f"seed={seed}", *asked.places]) for seed in seeds]
+            parents = [parent for parent in map(self._parent, own) if parent is not None]
+            runs = [self.run(merge_overrides(o, init_of(p, o))) for o, p in zip(own, parents, strict=True)]
+        spelled = {k: v if isinstance(v, str | int | float) else spell(v) for k, v in coordinates.items()}
+        return Cell(coordinates=spelled, overrides=tuple(command), runs=tuple(runs), parents=tuple(parents))
 
-def to_run(config: DictConfig) -> RunConfig:
-    """A composed config as a run, the command line's own keys left out.
+
+def to_run(config: Mapping[str, Any]) -> RunConfig:
+    """A config, composed by Hydra or merged, as a run; the command line's own keys are left out.
 
     Raises:
         ValueError: fields that do not fit together.
     """
-    plain = typing.cast(dict[str, Any], OmegaConf.to_container(config, resolve=True))
+    if isinstance(config, DictConfig):
+        config = to_plain(config)
+    plain = {field.name: config[field.name] for field in dataclasses.fields(RunConfig)}
     if plain["init"] or plain["init_path"]:
-        found = resolve_init(plain["init"], plain["init_path"], Path(plain["runs_dir"]))
+        found = resolve_init(plain["init"], plain["init_path"], Path(config["runs_dir"]))
         plain["init"], plain["init_path"] = found
-    return from_dict({f.name: plain[f.name] for f in dataclasses.fields(RunConfig)})
+    return from_dict(plain)
 
 
 def expand(experiment: str, scale: str, overrides: Sequence[str] = (), seeds: int | None = None) -> Expansion:

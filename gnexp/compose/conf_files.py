@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+import typing
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import yaml
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
@@ -16,8 +18,10 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from gnexp.compose.overrides import explain, parse
+from gnexp.compose.overrides import explain, is_hydra, parse
+from gnexp.compose.parts import SCHEMA, Parts
 from gnexp.compose.schema import app_schema
+from gnexp.config.experiment import ExperimentConfig
 from gnexp.config.keys import GROUPS, conf_dir
 
 CONFIG_NAME = "config"
@@ -26,8 +30,8 @@ _NOT_CODE = ("overrides", "runtime", "job", "launcher")
 
 
 def register_schema() -> None:
-    """Makes the schema known to Hydra, under a name that starts with an underscore so that it is no visible option."""
-    ConfigStore.instance().store(name="_app", node=app_schema())
+    """Makes the schema known to Hydra."""
+    ConfigStore.instance().store(name=SCHEMA, node=app_schema())
 
 
 class ConfFiles:
@@ -56,6 +60,7 @@ class ConfFiles:
         self.has_users = bool(directories)
         self._options: dict[str, list[str]] = {}
         self._chosen: dict[tuple[str, ...], DictConfig] = {}
+        self._parts = Parts(self._loader, CONFIG_NAME, self.options)
 
     def options(self, group: str) -> list[str]:
         """The choices a group offers, the user's own included."""
@@ -64,14 +69,57 @@ class ConfFiles:
             self._options[group] = sorted(option for option in found if not option.startswith("_"))
         return self._options[group]
 
-    def choose(self, overrides: Sequence[str]) -> DictConfig:
-        """What the files that overrides choose hold together, values set by overrides and Hydra's own part left out.
-
-        Choosing files takes some 50 ms, setting values 2: a grid's cells share the former, so nothing may change it.
+    def choices(self, overrides: Sequence[str]) -> Mapping[str, Any]:
+        """What the files that overrides choose hold together, values set by overrides left out.
 
         Raises:
             ValueError: a file that cannot be read, or holds what the schema refuses.
         """
+        found = [override for override in parse(overrides) if is_choice(override.key_or_group)]
+        merged = None if self.has_users else self._parts.merge(found)
+        return self._choose(overrides) if merged is None else merged
+
+    def merge(self, overrides: Sequence[str]) -> Mapping[str, Any]:
+        """The config that overrides make, as plain values that nothing may change; see `compose`.
+
+        Of gnexp's own files it is put together of parts that Hydra has composed before.
+
+        Raises:
+            ValueError: a key, a choice or a value that the schema refuses.
+        """
+        merged = None if self.has_users else self._parts.merge(parse(overrides))
+        if merged is None:
+            merged = to_plain(self.compose(overrides))
+        return merged
+
+    def compose(self, overrides: Sequence[str]) -> DictConfig:
+        """The config that overrides make, Hydra's own part left out, composed by Hydra as a whole.
+
+        Raises:
+            ValueError: a key, a choice or a value that the schema refuses.
+        """
+        values = [o for o in parse(overrides) if not is_choice(o.key_or_group) and not is_hydra(o)]
+        config = copy.deepcopy(self._choose(overrides))
+        try:
+            ConfigLoaderImpl._apply_overrides_to_config(values, config)
+        except (HydraException, OmegaConfBaseException) as error:
+            raise ValueError(explain(error)) from None
+        return config
+
+    def experiment(self, name: str, scale: str) -> ExperimentConfig:
+        """An experiment's file; a user's may hold other things at another scale.
+
+        Raises:
+            ValueError: the schema refuses it.
+        """
+        if self.has_users:
+            node = self._choose([f"experiment={name}", f"scale={scale}"]).experiment
+        else:
+            node = self._parts.experiment(name)
+        return typing.cast(ExperimentConfig, OmegaConf.to_object(node))
+
+    def _choose(self, overrides: Sequence[str]) -> DictConfig:
+        """What the files that overrides choose hold together, shared by all that choose the same."""
         found = {o.key_or_group: o.input_line or "" for o in parse(overrides) if is_choice(o.key_or_group)}
         choices = tuple(sorted(found.values()))  # of a group chosen twice the last
         if choices not in self._chosen:
@@ -115,6 +163,11 @@ class ConfFiles:
                 if fault := _fault(path):
                     raise ValueError(fault) from None
         raise error
+
+
+def to_plain(config: DictConfig) -> dict[str, Any]:
+    """A composed config as plain values."""
+    return typing.cast(dict[str, Any], OmegaConf.to_container(config, resolve=True))
 
 
 def is_choice(key: str) -> bool:

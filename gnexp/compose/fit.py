@@ -50,18 +50,18 @@ class Kinds(NamedTuple):
 
 def kinds_of(files: ConfFiles, overrides: Sequence[str]) -> Kinds:
     """The kinds that overrides choose, by files and by fields."""
-    config = files.choose(overrides)
+    config = files.choices(overrides)
     given = {o.key_or_group: o for o in parse(overrides)}
 
     def text(key: str, default: str) -> str:
         return str(values_of(given[key])[0]) if key in given else default
 
     return Kinds(
-        task=text("task.kind", config.task.kind),
-        data=text("data.kind", config.data.kind),
-        model=text("model.kind", config.model.kind),
-        data_name=text("data", config.data.name),
-        model_name=text("model", config.model.name),
+        task=text("task.kind", config["task"]["kind"]),
+        data=text("data.kind", config["data"]["kind"]),
+        model=text("model.kind", config["model"]["kind"]),
+        data_name=text("data", config["data"]["name"]),
+        model_name=text("model", config["model"]["name"]),
     )
 
 
@@ -81,7 +81,7 @@ def choices_of_task(files: ConfFiles, overrides: Sequence[str]) -> list[str]:
     if (
         "model" in keys or kinds.model_task != task
     ):  # else a user's file has chosen it, with all that goes with it
-        chosen += respell(files.choose(overrides).by_task.get(task, []))
+        chosen += respell(files.choices(overrides)["by_task"].get(task, []))
     return chosen
 
 

@@ -52,7 +52,11 @@ def test_what_is_broken_makes_exit_code_1(tmp_path, monkeypatch, capfd):
         ("3.9.1", ">=3.11,<3.14", False),
         ("2.14.1+cu130", ">=2.9", True),
         ("2.8.0", ">=2.9", False),
-        ("2.9.0rc1", ">=2.9", True),
+        ("2.9.0rc1", ">=2.9", False),
+        ("2.10.0.dev20260101+cu130", ">=2.9", True),
+        ("1.3.2", "~=1.3.5", False),  # the operators of pip, all of them
+        ("2.9.1", ">=2.9,!=2.9.1", False),
+        ("our-build", ">=2.9", False),
         ("1.0", "", True),
     ],
 )

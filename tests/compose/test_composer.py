@@ -226,20 +226,28 @@ def test_a_cells_command_is_short(plain):
     assert plain.expand("norms", "small").cells[0].overrides == ("experiment=norms", "norm=bn")
 
 
-def test_a_grids_cells_share_the_reading_of_files(monkeypatch):
-    """Choosing files is what takes time in Hydra: 50 cells of two norms read them twice."""
-    composer = compose.Composer()
-    reads = []
-    real = composer._files._loader.load_configuration
+def counted(monkeypatch, place, name):
+    """The calls of a method from now on."""
+    calls, real = [], getattr(place, name)
 
-    def counted(*arguments, **keywords):
-        reads.append(arguments)
+    def noted(*arguments, **keywords):
+        calls.append(arguments)
         return real(*arguments, **keywords)
 
-    monkeypatch.setattr(composer._files._loader, "load_configuration", counted)
+    monkeypatch.setattr(place, name, noted)
+    return calls
+
+
+def test_a_grids_cells_share_the_reading_of_files(monkeypatch):
+    """Choosing files is what takes time in Hydra: it reads a scale once, and then each choice once."""
+    composer = compose.Composer()
+    loader, parts = composer._files._loader, composer._files._parts
+    wholes = counted(monkeypatch, loader, "load_configuration")
+    composed = counted(monkeypatch, parts, "_compose")
     grid = ["norm=gn,bn", "batch=1,2,4,8,16", "workers=1,2,4,8,16"]
     assert len(composer.expand("null", "small", grid).cells) == 50
-    assert len(reads) == 2
+    assert len(wholes) == 1
+    assert len(composed) == 5  # two norms, model, data and recipe
 
 
 def test_an_experiment_that_lacks_the_scale_says_which_it_has(composer):

@@ -54,10 +54,10 @@ def test_a_data_set_alone_is_a_run(composer, data, scale):
 
 
 def test_what_is_asked_for_goes_over_what_a_data_set_chooses(composer):
-    asked = ["data=coco", "model=mask_rcnn_r50_c4", "recipe=coco_c4", "batch=1", "workers_per_pass=2"]
+    asked = ["data=coco", "model=mask_rcnn_r50_c4", "recipe=coco_c4", "batch=1", "model.freeze_at=0"]
     run = compose(composer, asked)
     assert (run.task.kind, run.model.name, run.recipe.name) == ("detection", "mask_rcnn_r50_c4", "coco_c4")
-    assert (run.batch, run.workers_per_pass) == (1, 2)
+    assert (run.batch, run.model.freeze_at) == (1, 0)
     assert compose(composer, [*asked, "task.kind=detection"]) == run
 
 
