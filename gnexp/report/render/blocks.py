@@ -68,7 +68,15 @@ class Gallery:
     rows: tuple[tuple[str, tuple[Picture | None, ...]], ...]
 
 
-Block = Heading | Text | Items | Table | Commands | Gallery
+@dataclass(frozen=True)
+class Aside:
+    """A part that an exhibit's own document has under a heading and the page leaves out."""
+
+    title: str
+    blocks: tuple[Heading | Text | Items | Table, ...]
+
+
+Block = Heading | Text | Items | Table | Commands | Gallery | Aside
 
 
 def to_markdown(blocks: Iterable[Block]) -> str:
@@ -102,6 +110,8 @@ def _markdown(block: Block) -> str:
             shown = [(name, *(f"![{p.alt}]({p.path})" if p else "–" for p in own)) for name, own in rows]
             table = ((corner, *header), ("---",) * (1 + len(header)), *shown)
             return "\n".join(f"| {' | '.join(row)} |" for row in table)
+        case Aside(title, blocks):
+            return to_markdown([Heading(title), *blocks]).rstrip("\n")
         case Commands(summary, commands, is_folded):
             code = "\n".join(f"    {command}" for command in commands)
             if is_folded:
@@ -140,6 +150,8 @@ def _html(block: Block) -> str:
                 for title, picture in zip(header, own, strict=True)
             ]
             return f'<div class="gallery" style="--columns: {len(header)}">\n' + "\n".join(cells) + "\n</div>"
+        case Aside():
+            return ""
         case Commands(summary, commands, is_folded):
             code = f"<pre><code>{html.escape(chr(10).join(commands))}</code></pre>"
             if is_folded:

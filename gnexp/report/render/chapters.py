@@ -29,9 +29,7 @@ class Chapter:
             if part is not None
         ]
         commands = dict.fromkeys(command for part in parts for command in part.sweep_commands())
-        for block in (block for section in self.sections for block in section.body):
-            if isinstance(block, Commands):  # what an exhibit of its own kind lacks
-                commands |= dict.fromkeys(block.commands)
+        commands |= dict.fromkeys(command for section in self.sections for command in section.commands)
         # The fullest of its exhibits speaks for all: one of them has the control.
         counts = max((seeds_and_planned(section) for section in self.sections), key=len)
         return Commands(f"How to run it (runs found of runs planned: {counts})", tuple(commands), True)

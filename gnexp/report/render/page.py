@@ -6,8 +6,8 @@ import html
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from gnexp.report.exhibits.exhibit import PICTURES
 from gnexp.report.render.blocks import (
+    Aside,
     Block,
     Commands,
     Heading,
@@ -31,7 +31,7 @@ from gnexp.report.render.summary import (
     seeds_and_planned,
     trust_blocks,
 )
-from gnexp.report.render.tables import paper_blocks, small_blocks, source_text
+from gnexp.report.render.tables import source_text
 
 _TITLE = "Group Normalization: a reproduction"
 
@@ -41,11 +41,7 @@ def make_readme(sections: Sequence[Section], notes: Sequence[str], gpu: Sequence
     rows = []
     for section in sections:
         exhibit = section.exhibit
-        files = [f"[table](tables/{exhibit.id}.md)", f"[numbers](tables/{exhibit.id}.csv)"]
-        if exhibit.kind == PICTURES:
-            files = [f"[pictures](figures/{exhibit.id}.md)"]
-        elif not exhibit.is_table:
-            files = [f"[picture](figures/{exhibit.id}.svg)"] if section.plot else ["nothing to draw yet"]
+        files = [f"[{word}]({path})" for word, path in section.links] or ["nothing to draw yet"]
         rows.append((exhibit.name, exhibit.title, seeds_and_planned(section), ", ".join(files)))
     blocks: list[Block] = [
         Heading("Results", 1),
@@ -146,19 +142,18 @@ def _chapter(chapter: Chapter, drawings: Mapping[str, tuple[str, str]]) -> str:
 
 
 def _exhibit(section: Section, drawings: Mapping[str, tuple[str, str]]) -> str:
-    exhibit, found = section.exhibit, section.found
+    exhibit = section.exhibit
     parts = [
         f'<article id="{exhibit.id}">',
         f"<h3><span>{html.escape(exhibit.name)}</span> {inline(exhibit.title)}</h3>",
     ]
-    if exhibit.is_table or section.body:
-        body = section.body or (*small_blocks(exhibit, found), *paper_blocks(exhibit, found))
+    if section.body:
         # Subheadings sit one level below the exhibit's own; what to type stands at the chapter's end.
         parts.append(
             to_html(
                 Heading(block.text, 4) if isinstance(block, Heading) else block
-                for block in (*body, Text(source_text(exhibit)))
-                if not isinstance(block, Commands)
+                for block in (*section.body, Text(source_text(exhibit)))
+                if not isinstance(block, Commands | Aside)
             )
         )
     elif section.plot is None:
