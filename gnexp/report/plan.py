@@ -20,7 +20,8 @@ from gnexp.report.parse import parse_exhibit
 from gnexp.report.render.blocks import Heading, to_markdown
 from gnexp.report.render.figures import draw_png, draw_svg
 from gnexp.report.render.gpu import GPU_TABLE, Measured, gpu_blocks, load_gpu
-from gnexp.report.render.page import make_page, make_readme
+from gnexp.report.render.page import make_page
+from gnexp.report.render.readme import make_readme
 from gnexp.report.render.summary import Section
 from gnexp.report.render.tables import exhibit_document
 from gnexp.runs.result import Result

@@ -56,6 +56,16 @@ def test_a_new_kind_is_one_object_and_one_line(tmp_path: Path, monkeypatch: pyte
         parse_exhibit({**EXHIBIT, "lines": None})
 
 
+def test_no_text_of_an_exhibit_is_markup_on_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(KINDS, "seeds_list", SEEDS_LIST)
+    words = {"title": "5 < 6 & `a <i>` of **b**", "name": "<script>alert('n')</script>"}
+    results = tmp_path / "results"
+    report.render([{**EXHIBIT, **words}], expand, runs_dir=tmp_path / "runs", results_dir=results)
+    page = (results / "report.html").read_text(encoding="utf-8")
+    assert "<script>" not in page and "<i>" not in page
+    assert "</span> 5 &lt; 6 &amp; <code>a &lt;i&gt;</code> of <strong>b</strong></h3>" in page
+
+
 def test_each_kind_has_a_file_of_its_name() -> None:
     assert FILES.keys() - NOT_KINDS == KINDS.keys()
 
