@@ -185,7 +185,7 @@ def test_wheel_holds_the_package_conf_data_and_plugin(wheel):
     }
     wanted |= {path.relative_to(ROOT).as_posix() for path in (ROOT / "gnexp").rglob("*.py")}
     wanted |= {"gnexp/data/generated/fashion_mnist.npz", "gnexp/data/generated/fashion_mnist.LICENSE.md"}
-    wanted |= {"hydra_plugins/gnexp_sweeper/__init__.py"}
+    wanted |= {"hydra_plugins/gnexp_sweeper/__init__.py", "gnexp/report/render/templates/report.html.jinja"}
     assert wanted <= held
     # A namespace package: a file here would hide other projects' plugins.
     assert "hydra_plugins/__init__.py" not in held

@@ -9,7 +9,7 @@ from gnexp.compose.exhibits import load_exhibits
 from gnexp.config.keys import conf_dir
 from gnexp.report.exhibits.cells import cell_key
 from gnexp.report.exhibits.exhibit import Exhibit, Key
-from gnexp.report.exhibits.parse import parse_exhibit
+from gnexp.report.parse import parse_exhibit
 from tests.contracts.expansions import expand
 
 FILES = sorted((conf_dir() / "exhibit").glob("*.yaml"))

@@ -12,12 +12,13 @@ from gnexp.compose import composer as compose
 from gnexp.compose.exhibits import load_exhibits, load_stale
 from gnexp.report import render
 from gnexp.report.exhibits.axes import parse_value, short_title
-from gnexp.report.exhibits.parse import parse_exhibit
 from gnexp.report.exhibits.statistics import LEAST_SEEDS
+from gnexp.report.kinds import KINDS
+from gnexp.report.parse import parse_exhibit
 
 RESULTS = Path(__file__).parents[2] / "results"
 EXHIBITS = {values["id"]: values for values in load_exhibits()}
-TABLES = [name for name, values in EXHIBITS.items() if values["kind"].endswith("table")]
+TABLES = [name for name, values in EXHIBITS.items() if KINDS[values["kind"]].derive is not None]
 WITH_VALUES = [name for name in TABLES if EXHIBITS[name].get("paper")]
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from gnexp.report import check, render
 from gnexp.report.exhibits.axes import axis_title, cell_title, parse_value, short_title, value_title
-from gnexp.report.exhibits.parse import parse_exhibit
+from gnexp.report.parse import parse_exhibit
 from tests.report import report_runs
 from tests.report.report_detection import BOX, expand, load, runs_of, write_aps
 from tests.report.report_runs import TABLE, write_runs

@@ -11,7 +11,7 @@ from gnexp.config.experiment import Cell, Expansion
 from gnexp.report import render
 from gnexp.report.exhibits.axes import cell_spelling, cell_title, parse_value, value_of, value_title
 from gnexp.report.exhibits.cells import cell_key
-from gnexp.report.exhibits.parse import parse_exhibit
+from gnexp.report.parse import parse_exhibit
 from tests.report.report_runs import TABLE, write_runs
 
 GROUPS: dict[str, Any] = {

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from gnexp.report.exhibits.cells import Findings, measure
-from gnexp.report.exhibits.parse import parse_exhibit
-from gnexp.report.kinds.plot_by_batch import plot_by_batch
-from gnexp.report.kinds.plot_by_epoch import plot_by_epoch
+from gnexp.report.kinds.batch_figure import BATCH_FIGURE
+from gnexp.report.kinds.epoch_figure import EPOCH_FIGURE
+from gnexp.report.parse import parse_exhibit
 from gnexp.report.render.figures import digest_of, draw_png, draw_svg, spread
 from gnexp.runs.result import Result
 from tests.report.report_runs import CURVES, FIGURE, expand, result_of, runs_of
@@ -29,7 +29,7 @@ def results() -> dict[str, Result]:
 
 
 def test_batches_run_from_32_to_2_as_in_the_paper(results: dict[str, Result]) -> None:
-    plot = plot_by_batch(parse_exhibit(FIGURE), findings(results))
+    plot = BATCH_FIGURE.plot(parse_exhibit(FIGURE), findings(results))
     assert plot.x_ticks == ("32", "2")
     paper, ours = plot.panels
     assert [line.y for line in paper.lines] == [(23.6, 34.7), (24.1, 24.1)]
@@ -40,7 +40,7 @@ def test_batches_run_from_32_to_2_as_in_the_paper(results: dict[str, Result]) ->
 
 def test_panels_span_the_same_points_from_the_same_reference(results: dict[str, Result]) -> None:
     results |= {run.run_id: result_of(run, 12.0) for run in runs_of("sizes_control")}
-    panels = plot_by_batch(parse_exhibit(FIGURE), findings(results)).panels
+    panels = BATCH_FIGURE.plot(parse_exhibit(FIGURE), findings(results)).panels
     assert len(panels) == 3
     below = [panel.reference - panel.y_limits[0] for panel in panels if panel.reference is not None]
     above = [panel.y_limits[1] - panel.reference for panel in panels if panel.reference is not None]
@@ -49,19 +49,19 @@ def test_panels_span_the_same_points_from_the_same_reference(results: dict[str, 
 
 def test_a_line_across_missing_cells_says_so() -> None:
     exhibit = parse_exhibit({**FIGURE, "paper": {"bn": {32: 1.0, 8: 1.0, 2: 2.0}}})
-    plot = plot_by_batch(exhibit, findings({run.run_id: result_of(run) for run in runs_of("sizes")}))
+    plot = BATCH_FIGURE.plot(exhibit, findings({run.run_id: result_of(run) for run in runs_of("sizes")}))
     assert plot.panels[1].lines[0].gaps == (0,)
     assert "Dashed" in plot.caption
 
 
 def test_paper_scale_runs_are_drawn_over_the_paper_s_curve(results: dict[str, Result]) -> None:
     results |= {run.run_id: result_of(run, 24.0) for run in runs_of("sizes", "paper")}
-    first = plot_by_batch(parse_exhibit(FIGURE), findings(results)).panels[0]
+    first = BATCH_FIGURE.plot(parse_exhibit(FIGURE), findings(results)).panels[0]
     assert [line.is_light for line in first.lines] == [True, True, False, False]
 
 
 def test_curves_are_means_over_seeds_with_their_range(results: dict[str, Result]) -> None:
-    plot = plot_by_epoch(parse_exhibit(CURVES), findings(results))
+    plot = EPOCH_FIGURE.plot(parse_exhibit(CURVES), findings(results))
     assert plot is not None
     assert [panel.title for panel in plot.panels] == ["BN, by images per worker", "GN, by images per worker"]
     line = plot.panels[0].lines[1]  # BN at 2: 23.1, 23.3, 22.6 plus 40 / epoch
@@ -73,13 +73,13 @@ def test_curves_are_means_over_seeds_with_their_range(results: dict[str, Result]
 def test_curves_leave_out_diverged_seeds_and_metrics_that_are_missing() -> None:
     runs = runs_of("sizes")
     results = {runs[0].run_id: result_of(runs[0], status="diverged", metrics={})}
-    assert plot_by_epoch(parse_exhibit(CURVES), findings(results)) is None
+    assert EPOCH_FIGURE.plot(parse_exhibit(CURVES), findings(results)) is None
     results = {runs[0].run_id: result_of(runs[0], series=[{"epoch": 1}, {"val/top1_error": 3.0}])}
-    assert plot_by_epoch(parse_exhibit(CURVES), findings(results)) is None
+    assert EPOCH_FIGURE.plot(parse_exhibit(CURVES), findings(results)) is None
 
 
 def test_files_carry_the_digest_of_their_numbers(results: dict[str, Result]) -> None:
-    plot = plot_by_batch(parse_exhibit(FIGURE), findings(results))
+    plot = BATCH_FIGURE.plot(parse_exhibit(FIGURE), findings(results))
     svg, png = draw_svg(plot), draw_png(plot)
     assert digest_of(svg.encode()) == digest_of(png) == plot.digest
     assert draw_svg(plot) == svg and draw_png(plot) == png
@@ -89,11 +89,11 @@ def test_files_carry_the_digest_of_their_numbers(results: dict[str, Result]) -> 
 def test_the_digest_follows_the_numbers_and_nothing_finer(results: dict[str, Result]) -> None:
     exhibit = parse_exhibit(FIGURE)
     run = runs_of("sizes")[0]
-    before = plot_by_batch(exhibit, findings(results)).digest
+    before = BATCH_FIGURE.plot(exhibit, findings(results)).digest
     results[run.run_id] = result_of(run, 17.0 + 1e-12)
-    assert plot_by_batch(exhibit, findings(results)).digest == before
+    assert BATCH_FIGURE.plot(exhibit, findings(results)).digest == before
     results[run.run_id] = result_of(run, 17.1)
-    assert plot_by_batch(exhibit, findings(results)).digest != before
+    assert BATCH_FIGURE.plot(exhibit, findings(results)).digest != before
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_labels_keep_apart_in_order_and_above_the_floor() -> None:
 
 
 def test_narrow_and_wide_plot_the_same(results: dict[str, Result], tmp_path: Path) -> None:
-    plot = plot_by_batch(parse_exhibit(FIGURE), findings(results))
+    plot = BATCH_FIGURE.plot(parse_exhibit(FIGURE), findings(results))
     assert digest_of(draw_svg(plot, is_narrow=True).encode()) == plot.digest
     renamed = dataclasses.replace(plot, caption="other words")
     assert renamed.digest == plot.digest  # words are compared as text, not by the digest

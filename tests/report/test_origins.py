@@ -6,7 +6,7 @@ from pathlib import Path
 from gnexp.config import RunConfig
 from gnexp.report import render
 from gnexp.report.exhibits.origins import say_origins
-from gnexp.report.exhibits.parse import parse_exhibit
+from gnexp.report.parse import parse_exhibit
 from gnexp.runs.result import Result
 from tests.report import report_runs
 from tests.report.report_grids import find, runs_of

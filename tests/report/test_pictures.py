@@ -10,7 +10,7 @@ import pytest
 
 from gnexp.config import RunConfig
 from gnexp.report import Rendered, check, render
-from gnexp.report.exhibits.parse import parse_exhibit
+from gnexp.report.parse import parse_exhibit
 from gnexp.runs.pictures import Pictures
 from tests.report.report_detection import expand, load, runs_of, write_aps
 from tests.report.report_runs import directory_of, write_runs

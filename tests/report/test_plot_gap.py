@@ -13,9 +13,9 @@ from gnexp.config import DataConfig, RunConfig
 from gnexp.config.experiment import Expansion
 from gnexp.report import check, render
 from gnexp.report.exhibits.cells import Findings
-from gnexp.report.exhibits.parse import parse_exhibit
-from gnexp.report.kinds.gaps import Gaps, gap_sentences
-from gnexp.report.kinds.plot_gap import plot_gap
+from gnexp.report.kinds.gap_figure import GAP_FIGURE
+from gnexp.report.kinds.gap_table import Gaps, gap_sentences
+from gnexp.report.parse import parse_exhibit
 from gnexp.runs.result import Result
 from tests.report.report_grids import expand_grid, find, runs_of
 from tests.report.report_runs import NORMS, result_of
@@ -74,7 +74,7 @@ def test_a_gap_is_paired_by_seed_and_so_is_its_growth(results: dict[str, Result]
 
 
 def test_it_plots_one_line_per_norm_over_a_dotted_zero(results: dict[str, Result]) -> None:
-    plot = plot_gap(EXHIBIT, findings(results))
+    plot = GAP_FIGURE.plot(EXHIBIT, findings(results))
     assert plot is not None
     assert plot.x_ticks == ("0", "0.5", "1")
     assert plot.x_places == (0.0, 1.0, 2.0)
@@ -101,13 +101,13 @@ def test_what_is_missing_or_diverged_is_left_out(results: dict[str, Result]) -> 
             results[run.run_id] = dataclasses.replace(results[run.run_id], status="diverged", metrics={})
         if run.data.name == "full" and run.norm.kind == "gn":
             del results[run.run_id]
-    plot = plot_gap(EXHIBIT, findings(results))
+    plot = GAP_FIGURE.plot(EXHIBIT, findings(results))
     assert plot is not None
     bn, gn = plot.panels[0].lines
     assert bn.gaps == (0,) and "Dashed" in plot.caption
     assert gn.x == (0.0, 1.0) and gn.label == "GN"
     assert "gap of GN grows with the spread of exposure has not been measured" in plot.caption
-    assert plot_gap(EXHIBIT, findings({})) is None
+    assert GAP_FIGURE.plot(EXHIBIT, findings({})) is None
 
 
 def test_the_table_has_the_plotted_numbers(tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_axes_are_those_that_the_keys_span(change: dict[str, Any]) -> None:
 
 
 def test_ticks_stand_true_to_scale(results: dict[str, Result]) -> None:
-    plot = plot_gap(EXHIBIT, findings(results))
+    plot = GAP_FIGURE.plot(EXHIBIT, findings(results))
     assert plot is not None
     uneven = dataclasses.replace(plot, x_ticks=("0", "0.25", "1"), x_places=(0.0, 0.5, 2.0))
     assert [line.x for line in uneven.placed_panels[0].lines] == [(0.0, 0.5, 2.0)] * 2

@@ -7,8 +7,8 @@ import pytest
 
 from gnexp.config import NormConfig, RunConfig
 from gnexp.config.experiment import Expansion
-from gnexp.report.exhibits.parse import parse_exhibit
-from gnexp.report.kinds.plot_percentiles import plot_percentiles
+from gnexp.report.kinds.percentile_figure import PERCENTILE_FIGURE
+from gnexp.report.parse import parse_exhibit
 from gnexp.report.render.figures import digest_of, draw_png
 from gnexp.report.render.plots import Plot
 from gnexp.runs.result import Result
@@ -52,7 +52,7 @@ def result(run: RunConfig, sizes: Mapping[str, float]) -> Result:
 def plot_of(sizes: Mapping[str, float], scales: tuple[str, ...] = ("small",)) -> Plot | None:
     runs = [run for scale in scales for run in runs_of(expand(scale)) if run.norm.kind in sizes]
     results = {run.run_id: result(run, sizes) for run in runs}
-    return plot_percentiles(EXHIBIT, find(EXHIBIT, expand("small"), expand("paper"), results))
+    return PERCENTILE_FIGURE.plot(EXHIBIT, find(EXHIBIT, expand("small"), expand("paper"), results))
 
 
 def test_a_panel_per_norm_with_the_mean_of_each_percentile() -> None:

@@ -12,9 +12,9 @@ from gnexp.config import RunConfig
 from gnexp.config.experiment import Expansion
 from gnexp.report import check, render
 from gnexp.report.exhibits.cells import Findings
-from gnexp.report.exhibits.parse import parse_exhibit
-from gnexp.report.kinds.eval_sets import EvalSets, split_sentence
-from gnexp.report.kinds.plot_stats import plot_stats
+from gnexp.report.kinds.eval_stats_figure import EVAL_STATS_FIGURE
+from gnexp.report.kinds.eval_stats_table import EvalSets, split_sentence
+from gnexp.report.parse import parse_exhibit
 from gnexp.runs.result import Result
 from tests.report.report_grids import expand_grid, find, runs_of
 from tests.report.report_runs import NORMS, result_of
@@ -107,18 +107,18 @@ def by_id() -> dict[str, RunConfig]:
 
 
 def test_it_plots_one_line_per_set(results: dict[str, Result]) -> None:
-    plot = plot_stats(parse_exhibit(FIGURE), findings(results))
+    plot = EVAL_STATS_FIGURE.plot(parse_exhibit(FIGURE), findings(results))
     assert plot is not None
     (panel,) = plot.panels
     assert plot.x_ticks == ("32", "8", "2")
     assert [line.label for line in panel.lines] == ["worker0 +6.0", "mean +6.0", "precise +5.0"]
     assert panel.lines[0].y == pytest.approx((15.5, 16.5, 21.5 - 0.1 / 3))
-    assert plot_stats(parse_exhibit(FIGURE), findings({})) is None
+    assert EVAL_STATS_FIGURE.plot(parse_exhibit(FIGURE), findings({})) is None
 
 
 def test_paper_scale_runs_have_a_panel_of_their_own(results: dict[str, Result]) -> None:
     results |= {run.run_id: result(run) for run in runs_of(expand("eval_stats", "paper"))}
-    plot = plot_stats(parse_exhibit(FIGURE), findings(results))
+    plot = EVAL_STATS_FIGURE.plot(parse_exhibit(FIGURE), findings(results))
     assert plot is not None and [panel.title for panel in plot.panels] == [
         "Ours, paper scale",
         "Ours, small scale",

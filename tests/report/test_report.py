@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gnexp import report
-from gnexp.report import Rendered, check, render
+from gnexp.report import Rendered, check, plan, render, write
 from tests.report.report_runs import (
     CURVES,
     FIGURE,
@@ -356,7 +355,7 @@ def test_an_interrupted_report_leaves_whole_files(tmp_path: Path, monkeypatch: p
     before = contents(tmp_path / "results")
     write_runs(tmp_path / "runs", runs_of("sizes"))
     written: list[Path] = []
-    real = report.write_bytes
+    real = write.write_bytes
 
     def interrupt(path: Path, content: bytes) -> None:
         if len(written) == 2:
@@ -364,7 +363,7 @@ def test_an_interrupted_report_leaves_whole_files(tmp_path: Path, monkeypatch: p
         written.append(path)
         real(path, content)
 
-    monkeypatch.setattr(report, "write_bytes", interrupt)
+    monkeypatch.setattr(write, "write_bytes", interrupt)
     with pytest.raises(KeyboardInterrupt):
         render_in(tmp_path, [TABLE, CURVES])
     monkeypatch.undo()
@@ -388,7 +387,7 @@ def test_an_interrupt_while_drawing_touches_nothing(tmp_path: Path, monkeypatch:
     def interrupt(*_: object, **__: object) -> str:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(report, "draw_svg", interrupt)
+    monkeypatch.setattr(plan, "draw_svg", interrupt)
     with pytest.raises(KeyboardInterrupt):
         render_in(tmp_path, [TABLE, FIGURE])
     assert contents(tmp_path / "results") == before

@@ -8,7 +8,7 @@ from gnexp.compose.composer import expand
 from gnexp.compose.exhibits import load_exhibits
 from gnexp.report import render
 from gnexp.report.exhibits.cells import measure
-from gnexp.report.exhibits.parse import parse_exhibit
+from gnexp.report.parse import parse_exhibit
 from tests.report.report_runs import directory_of, result_of
 
 TABLE, FIGURE = load_exhibits(["table8", "figure7"])

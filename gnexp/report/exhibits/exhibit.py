@@ -7,15 +7,13 @@ from dataclasses import dataclass, field
 
 from gnexp.config.experiment import AxisValue
 from gnexp.report.exhibits.axes import Key, axis_title, cell_title, value_title
-from gnexp.report.exhibits.measures import ACCURACIES, APS, ERRORS, Measure, Score
+from gnexp.report.exhibits.measures import ERRORS, Measure, Score
 
 VERIFIED = {
     "two": "read in two renderings of the paper",
     "one": "read in one rendering of the paper",
     "secondary": "from a secondary note that agrees with all that can be checked",
 }
-PICTURES = "pictures"  # the kind that shows what detectors find
-BY_MEASURE = {"ap_table": APS, "accuracy_table": ACCURACIES}  # kinds with a row a cell and a column a measure
 OURS = "gnexp"  # source of an exhibit that the paper does not have
 
 
@@ -60,7 +58,7 @@ class Exhibit:
 
     id: str
     order: int  # place in the report
-    kind: str
+    kind: str  # of report/kinds
     title: str
     source: str  # where it stands in the paper, or gnexp
     experiments: tuple[str, ...]
@@ -92,11 +90,7 @@ class Exhibit:
     cells: tuple[Key, ...] = ()  # whose pictures are shown, as the small scale spells them
     num_images: int = 0  # of val, the first ones, in each cell
     beside: str = ""  # what another study found, with its source
-
-    @property
-    def score(self) -> Score:
-        """What its numbers are."""
-        return score_of(self.kind)
+    score: Score = ERRORS  # what its numbers are; its kind says so, not its YAML
 
     @property
     def metric(self) -> str:
@@ -106,11 +100,6 @@ class Exhibit:
     def key_of(self, measure: Measure) -> str:
         """Metric key of a measure under the exhibit's running statistics."""
         return measure.under(self.eval_stats) if measure in self.score.measures else measure.name
-
-    @property
-    def is_table(self) -> bool:
-        """Whether it is written as a table; the others are drawn."""
-        return self.kind.endswith("table")
 
     @property
     def is_ours(self) -> bool:
@@ -193,8 +182,3 @@ class Exhibit:
         """The paper's value of one of its cells minus that of another, in points."""
         a, b = self.paper_value(of, measure), self.paper_value(minus, measure)
         return None if a is None or b is None else a - b
-
-
-def score_of(kind: str) -> Score:
-    """What the numbers of a kind of exhibit are."""
-    return {**BY_MEASURE, PICTURES: APS}.get(kind, ERRORS)

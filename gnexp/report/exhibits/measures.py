@@ -68,7 +68,7 @@ ERRORS = Score(
         falls="{of} gains {size} against {minus}",
     ),
 )
-_HIGHER_IS_BETTER = Wording(
+HIGHER_IS_BETTER = Wording(
     unmeasured="The {measure} of {of} against that of {minus} has not been measured",
     same="The {measure} of {of} was the same as that of {minus}",
     rose="The {measure} of {of} was {size} higher than that of {minus}",
@@ -76,40 +76,4 @@ _HIGHER_IS_BETTER = Wording(
     undecided="The {measure} of {of} and that of {minus} are not told apart",
     rises="The {measure} of {of} is {size} higher than that of {minus}",
     falls="The {measure} of {of} is {size} lower than that of {minus}",
-)
-_TOP1 = Measure("val/top1_accuracy", "top-1 accuracy")
-ACCURACIES = Score(
-    noun="accuracy",
-    plural="accuracies",
-    title="Validation accuracy",
-    units=(
-        "Accuracies are of videos of val, top-1 and top-5, in percent, higher is better; of a video's clips the "
-        "probabilities are averaged. Differences are in points."
-    ),
-    regime=(
-        "One learning rate for every norm, chosen on held-out videos (docs/log.md); nothing was selected to show the "
-        "effect. It is another network, other data and a shorter schedule,"
-    ),
-    measures=(_TOP1, Measure("val/top5_accuracy", "top-5 accuracy")),
-    compared=(_TOP1,),
-    wording=_HIGHER_IS_BETTER,
-)
-_BOX, _MASK = (
-    tuple(Measure(f"val/{of}_ap{iou}", f"{of} AP{iou}") for iou in ("", "50", "75")) for of in ("box", "mask")
-)
-APS = Score(
-    noun="AP",
-    plural="APs",
-    title="Validation AP",
-    units=(
-        "AP is average precision in percent, of boxes and of masks, higher is better: COCO's mean over IoU 0.50 to "
-        "0.95, or at IoU 0.50 (AP50) or 0.75 (AP75) alone. Differences are in points."
-    ),
-    regime=(
-        "One learning rate for every norm, the best for two of them on held-out images (docs/log.md); nothing was "
-        "selected to show the effect. It is another network, other data and a shorter schedule,"
-    ),
-    measures=(*_BOX, *_MASK),
-    compared=(_BOX[0], _MASK[0]),
-    wording=_HIGHER_IS_BETTER,
 )

@@ -9,35 +9,29 @@ from __future__ import annotations
 import hashlib
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from gnexp.config import RunConfig
-from gnexp.report.exhibits.cells import Measured, Measurements
+from gnexp.report.exhibits.cells import Findings, Measured, Measurements
 from gnexp.report.exhibits.collect import count, run_directories
 from gnexp.report.exhibits.exhibit import Exhibit
 from gnexp.report.exhibits.words import DASH, join
+from gnexp.report.kinds.ap_table import APS
+from gnexp.report.kinds.kind import Keeper, Kept, Kind, Shown
 from gnexp.report.render.blocks import Block, Commands, Gallery, Items, Picture, Text
-from gnexp.runs.pictures import FOLDER, PICTURES, Pictures, load_pictures
+from gnexp.runs.pictures import FOLDER, load_pictures
+from gnexp.runs.pictures import PICTURES as ABOUT
 from gnexp.runs.result import DIVERGED
 from gnexp.system.files import write_bytes
 
 
-@dataclass(frozen=True)
-class Shown:
-    """The pictures that an exhibit shows of a run."""
-
-    about: Pictures
-    contents: dict[str, bytes]  # name -> PNG
-
-
-def shown_runs(exhibit: Exhibit, small: Measurements) -> list[RunConfig]:
+def _shown_runs(exhibit: Exhibit, small: Measurements) -> list[RunConfig]:
     """The first seed's run of each of its cells."""
     return [small.cells[key].cell.runs[0] for key in exhibit.cells]
 
 
-def collect_pictures(
-    exhibit: Exhibit, small: Measurements, runs_dir: Path, results_dir: Path, *, overwrite: bool
+def _collect(
+    exhibit: Exhibit, small: Measurements, runs_dir: Path, results_dir: Path, overwrite: bool
 ) -> tuple[list[Path], list[str]]:
     """Copies the pictures of runs into results_dir/figures/<exhibit>, a run's all or none.
 
@@ -47,9 +41,9 @@ def collect_pictures(
     written: list[Path] = []
     notes: list[str] = []
     folder = results_dir / "figures" / exhibit.id
-    runs = {run.run_id: run for run in shown_runs(exhibit, small)}
+    runs = {run.run_id: run for run in _shown_runs(exhibit, small)}
     directories = run_directories(runs_dir, runs).items()
-    for run_id, source in ((i, d / FOLDER / PICTURES) for i, found in directories for d in found):
+    for run_id, source in ((i, d / FOLDER / ABOUT) for i, found in directories for d in found):
         if not source.exists():
             continue
         try:
@@ -72,14 +66,12 @@ def collect_pictures(
     return written, notes
 
 
-def load_shown(
-    exhibit: Exhibit, small: Measurements, results_dir: Path
-) -> tuple[dict[str, Shown], list[str]]:
+def _load(exhibit: Exhibit, small: Measurements, results_dir: Path) -> tuple[Kept, list[str]]:
     """The collected pictures by run_id; those that are torn or not what was collected become a note."""
     shown: dict[str, Shown] = {}
     notes: list[str] = []
     folder = results_dir / "figures" / exhibit.id
-    for run in shown_runs(exhibit, small):
+    for run in _shown_runs(exhibit, small):
         about = folder / f"{run.run_id}.json"
         if about.exists():
             try:
@@ -93,29 +85,29 @@ def load_shown(
     return shown, notes
 
 
-def is_shown(exhibit: Exhibit, small: Measurements, shown: Mapping[str, Shown], name: str) -> bool:
+def _is_shown(exhibit: Exhibit, small: Measurements, shown: Kept, name: str) -> bool:
     """Whether a file of figures/<exhibit> is one that it shows, or would if it were whole."""
-    run_ids = {run.run_id for run in shown_runs(exhibit, small)}
+    run_ids = {run.run_id for run in _shown_runs(exhibit, small)}
     run_id, _, picture = name.removesuffix(".json").partition("-")
     return run_id in run_ids and (not picture or run_id not in shown or picture in shown[run_id].contents)
 
 
-def picture_blocks(exhibit: Exhibit, small: Measurements, shown: Mapping[str, Shown]) -> list[Block]:
+def _document(exhibit: Exhibit, found: Findings, kept: Kept) -> list[Block]:
     """The pictures, a row an image and a column a cell; where they are from, and what makes the missing ones."""
-    cells = {exhibit.title_of(key): small.cells[key] for key in exhibit.cells}
-    found = [shown.get(cell.cell.runs[0].run_id) for cell in cells.values()]
-    names = dict.fromkeys(name for one in found if one is not None for name in one.contents)
+    cells = {exhibit.title_of(key): found.small.cells[key] for key in exhibit.cells}
+    own = [kept.get(cell.cell.runs[0].run_id) for cell in cells.values()]
+    names = dict.fromkeys(name for one in own if one is not None for name in one.contents)
     blocks: list[Block] = []
     if names:
         numbers = {name: str(int(Path(name).stem)) for name in names}
         rows = tuple(
             (
                 numbers[name],
-                tuple(_picture(exhibit, one, name, title) for title, one in zip(cells, found, strict=True)),
+                tuple(_picture(exhibit, one, name, title) for title, one in zip(cells, own, strict=True)),
             )
             for name in names
         )
-        score = next(one.about.least_score for one in found if one is not None)
+        score = next(one.about.least_score for one in own if one is not None)
         blocks += [
             Gallery("image", tuple(cells), rows),
             Text(
@@ -126,16 +118,10 @@ def picture_blocks(exhibit: Exhibit, small: Measurements, shown: Mapping[str, Sh
         ]
     blocks.append(
         Items(
-            tuple(_origin(exhibit, title, cells[title], one) for title, one in zip(cells, found, strict=True))
+            tuple(_origin(exhibit, title, cells[title], one) for title, one in zip(cells, own, strict=True))
         )
     )
-    missing = [
-        cell
-        for cell, one in zip(cells.values(), found, strict=True)
-        if one is None and _status(cell) != DIVERGED
-    ]
-    if missing:
-        commands = [command for cell in missing for command in _commands(exhibit, cell, small.places)]
+    if commands := _commands(exhibit, found.small, kept):
         blocks.append(Commands("To fill in what is missing, and then gnexp report:", tuple(commands)))
     return blocks
 
@@ -221,8 +207,24 @@ def _settings(exhibit: Exhibit) -> str:
     return f"save_images={exhibit.num_images}{stats}"
 
 
-def _commands(exhibit: Exhibit, cell: Measured, places: tuple[str, ...]) -> list[str]:
-    """What makes the run, which skips what is done, and what draws."""
-    run, own = cell.cell.runs[0], [place for place in places if place.startswith("runs_dir=")]
-    drawing = ["gnexp", "eval", f"run={run.run_id}", *_settings(exhibit).split(), *own]
-    return [cell.cell.command(run.seed, *own), shlex.join(drawing)]
+def _commands(exhibit: Exhibit, small: Measurements, kept: Kept) -> list[str]:
+    """What makes each run without pictures, which skips what is done, and what draws."""
+    cells = [small.cells[key] for key in exhibit.cells]
+    missing = [c for c in cells if c.cell.runs[0].run_id not in kept and _status(c) != DIVERGED]
+    own = [place for place in small.places if place.startswith("runs_dir=")]
+    commands = []
+    for cell in missing:
+        run = cell.cell.runs[0]
+        drawing = ["gnexp", "eval", f"run={run.run_id}", *_settings(exhibit).split(), *own]
+        commands += [cell.cell.command(run.seed, *own), shlex.join(drawing)]
+    return commands
+
+
+PICTURES = Kind(
+    needs=frozenset({"cells", "num_images"}),
+    score=APS,
+    document=_document,
+    folder="figures",
+    links=(("pictures", ".md"),),
+    keeper=Keeper(_collect, _load, _is_shown, _commands),
+)

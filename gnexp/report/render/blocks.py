@@ -1,10 +1,8 @@
-"""Pieces of a document, written once and rendered twice: as Markdown and as HTML."""
+"""Parts of a document, written once and rendered twice: as Markdown here, as HTML by the page's template."""
 
 from __future__ import annotations
 
-import base64
 import html
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -68,17 +66,20 @@ class Gallery:
     rows: tuple[tuple[str, tuple[Picture | None, ...]], ...]
 
 
-Block = Heading | Text | Items | Table | Commands | Gallery
+@dataclass(frozen=True)
+class Aside:
+    """A part that an exhibit's own document has under a heading and the page leaves out."""
+
+    title: str
+    blocks: tuple[Heading | Text | Items | Table, ...]
+
+
+Block = Heading | Text | Items | Table | Commands | Gallery | Aside
 
 
 def to_markdown(blocks: Iterable[Block]) -> str:
     """Markdown that reads well as plain text too: columns are padded."""
     return "\n\n".join(_markdown(block) for block in blocks) + "\n"
-
-
-def to_html(blocks: Iterable[Block]) -> str:
-    """The same as HTML."""
-    return "\n".join(_html(block) for block in blocks) + "\n"
 
 
 def _markdown(block: Block) -> str:
@@ -102,6 +103,8 @@ def _markdown(block: Block) -> str:
             shown = [(name, *(f"![{p.alt}]({p.path})" if p else "–" for p in own)) for name, own in rows]
             table = ((corner, *header), ("---",) * (1 + len(header)), *shown)
             return "\n".join(f"| {' | '.join(row)} |" for row in table)
+        case Aside(title, blocks):
+            return to_markdown([Heading(title), *blocks]).rstrip("\n")
         case Commands(summary, commands, is_folded):
             code = "\n".join(f"    {command}" for command in commands)
             if is_folded:
@@ -111,62 +114,3 @@ def _markdown(block: Block) -> str:
 
 def _pad(cell: str, width: int, is_text: bool) -> str:
     return cell.ljust(width) if is_text else cell.rjust(width)
-
-
-def _html(block: Block) -> str:
-    match block:
-        case Heading(text, level):
-            return f"<h{level}>{inline(text)}</h{level}>"
-        case Text(text):
-            return f"<p>{inline(text)}</p>"
-        case Items(items):
-            return "<ul>" + "".join(f"<li>{inline(item)}</li>" for item in items) + "</ul>"
-        case Table(title, header, rows):
-            head = "".join(f'<th scope="col">{inline(cell)}</th>' for cell in header)
-            body = "\n".join(
-                f'<tr><th scope="row">{inline(first)}</th>{"".join(f"<td>{_quiet(cell)}</td>" for cell in rest)}</tr>'
-                for first, *rest in rows
-            )
-            # Focusable, since a table wider than a phone has to be scrolled by keyboard too.
-            return (
-                f'<div class="scroll" tabindex="0" role="region" aria-label="{html.escape(_plain(title))}">\n'
-                f"<table><caption>{inline(title)}</caption>\n<thead><tr>{head}</tr></thead>\n"
-                f"<tbody>\n{body}\n</tbody></table></div>"
-            )
-        case Gallery(corner, header, rows):
-            cells = [
-                f"<figure>{_img(picture)}<figcaption>{inline(f'{title}, {corner} {name}')}</figcaption></figure>"
-                for name, own in rows
-                for title, picture in zip(header, own, strict=True)
-            ]
-            return f'<div class="gallery" style="--columns: {len(header)}">\n' + "\n".join(cells) + "\n</div>"
-        case Commands(summary, commands, is_folded):
-            code = f"<pre><code>{html.escape(chr(10).join(commands))}</code></pre>"
-            if is_folded:
-                return f"<details><summary>{inline(summary)}</summary>{code}</details>"
-            return f"<p>{inline(summary)}</p>{code}"
-
-
-def inline(text: str) -> str:
-    """Escapes a paragraph's text and renders its two marks."""
-    # No line ends within 95 % or G = 8.
-    escaped = re.sub(r"(?<=\d) (?=%)|(?<=\S) (?== )|(?<= =) ", "\u00a0", html.escape(text, quote=False))
-    escaped = re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", escaped)
-    return re.sub(r"`(.+?)`", r"<code>\1</code>", escaped)
-
-
-def _quiet(cell: str) -> str:
-    """A cell with its count of seeds set small on a line of its own, so that the numbers stand out."""
-    return re.sub(r" (\(n=\d+[^)]*\))$", r" <small>\1</small>", inline(cell))
-
-
-def _img(picture: Picture | None) -> str:
-    """The picture itself, since the page is one file."""
-    if picture is None:
-        return "–"
-    code = base64.b64encode(picture.content).decode()
-    return f'<img alt="{html.escape(picture.alt)}" src="data:image/png;base64,{code}">'
-
-
-def _plain(text: str) -> str:
-    return text.replace("`", "").replace("**", "")

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gnexp.report.exhibits.words import join
-from gnexp.report.render.blocks import Commands, inline
+from gnexp.report.render.blocks import Commands
 from gnexp.report.render.summary import Section, seeds_and_planned
 
 
@@ -29,9 +27,7 @@ class Chapter:
             if part is not None
         ]
         commands = dict.fromkeys(command for part in parts for command in part.sweep_commands())
-        for block in (block for section in self.sections for block in section.body):
-            if isinstance(block, Commands):  # what an exhibit of its own kind lacks
-                commands |= dict.fromkeys(block.commands)
+        commands |= dict.fromkeys(command for section in self.sections for command in section.commands)
         # The fullest of its exhibits speaks for all: one of them has the control.
         counts = max((seeds_and_planned(section) for section in self.sections), key=len)
         return Commands(f"How to run it (runs found of runs planned: {counts})", tuple(commands), True)
@@ -46,17 +42,3 @@ def make_chapters(sections: Sequence[Section]) -> list[Chapter]:
         Chapter(f"ask-{'-'.join(names)}", group[0].found.small.question, tuple(group))
         for names, group in groups.items()
     ]
-
-
-def contents_nav(chapters: Sequence[Chapter]) -> str:
-    """A list of links: every question and its exhibits."""
-    items = []
-    for chapter in chapters:
-        exhibits = [
-            f'<a href="#{section.exhibit.id}">{html.escape(section.exhibit.name)}</a>'
-            for section in chapter.sections
-        ]
-        question = f'<a href="#{chapter.id}">{inline(chapter.question)}</a>'
-        items.append(f"<li>{question} <span>{join(exhibits)}</span></li>")
-    ends = '<a href="#run">How to run it</a></li>\n<li><a href="#trust">How far to trust it</a>'
-    return '<nav aria-label="Contents"><ol>\n' + "\n".join([*items, f"<li>{ends}</li>"]) + "\n</ol></nav>"

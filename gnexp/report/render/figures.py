@@ -14,24 +14,26 @@ if TYPE_CHECKING:  # matplotlib takes half a second to import, and only drawing 
     from matplotlib.figure import Figure
 
 INK, MUTED, GRID, PAPER = "#1b1f24", "#5b6470", "#d9dde2", "#ffffff"
-# Okabe and Ito's hues, darkened until they can be read as text on white; every one has its own marker too.
+# Okabe and Ito's hues, darkened until they can be read as text on white. The page has each by its name.
+HUES = {"orange": "#b84a00", "blue": "#0069a8", "green": "#00785a", "purple": "#a6487f"}
+# Line -> its colour, and a marker of its own too.
 STYLES: dict[str, tuple[str, str]] = {
-    "bn": ("#b84a00", "s"),
-    "gn": ("#0069a8", "o"),
-    "ln": ("#00785a", "^"),
-    "in": ("#a6487f", "D"),
+    "bn": (HUES["orange"], "s"),
+    "gn": (HUES["blue"], "o"),
+    "ln": (HUES["green"], "^"),
+    "in": (HUES["purple"], "D"),
     "32": (INK, "o"),
-    "16": ("#0069a8", "^"),
-    "8": ("#00785a", "v"),
-    "4": ("#a6487f", "D"),
-    "2": ("#b84a00", "s"),
-    "worker0": ("#b84a00", "s"),
-    "mean": ("#00785a", "^"),
-    "precise": ("#0069a8", "o"),
-    "p99": ("#b84a00", "s"),
-    "p80": ("#a6487f", "D"),
-    "p20": ("#00785a", "^"),
-    "p1": ("#0069a8", "o"),
+    "16": (HUES["blue"], "^"),
+    "8": (HUES["green"], "v"),
+    "4": (HUES["purple"], "D"),
+    "2": (HUES["orange"], "s"),
+    "worker0": (HUES["orange"], "s"),
+    "mean": (HUES["green"], "^"),
+    "precise": (HUES["blue"], "o"),
+    "p99": (HUES["orange"], "s"),
+    "p80": (HUES["purple"], "D"),
+    "p20": (HUES["green"], "^"),
+    "p1": (HUES["blue"], "o"),
 }
 _SETTINGS: dict[str, Any] = {
     "svg.hashsalt": "gnexp",  # else every SVG has ids of its own

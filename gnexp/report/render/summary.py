@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from gnexp.report.exhibits.axes import NORM_NAMES, Key, cell_title
 from gnexp.report.exhibits.cells import Findings
 from gnexp.report.exhibits.collect import count
-from gnexp.report.exhibits.contrasts import contrast_sentences
 from gnexp.report.exhibits.deviations import describe_regime, say_exposure
 from gnexp.report.exhibits.exhibit import Exhibit
 from gnexp.report.exhibits.statistics import LEAST_SEEDS, Estimate
 from gnexp.report.exhibits.words import join
 from gnexp.report.render.blocks import Block, Commands, Heading, Items
+from gnexp.report.render.contrasts import contrast_sentences
 from gnexp.report.render.plots import Plot
 from gnexp.report.render.tables import deviations
 from gnexp.runs.result import Result
@@ -27,13 +27,15 @@ _DATA = {"imagenet": "ImageNet", "coco": "COCO", "kinetics": "Kinetics"}
 
 @dataclass(frozen=True)
 class Section:
-    """An exhibit with what was measured for it and, for a figure, what it plots."""
+    """An exhibit with what was measured for it and what is shown of it."""
 
     exhibit: Exhibit
     found: Findings
-    plot: Plot | None
-    body: tuple[Block, ...] = ()  # what a table shows whose kind is not the paper's
-    sentences: tuple[str, ...] = ()  # and what it found at the small scale
+    plot: Plot | None  # of a figure
+    body: tuple[Block, ...] = ()  # of a document
+    sentences: tuple[str, ...] = ()  # what it found at the small scale that is no contrast
+    commands: tuple[str, ...] = ()  # what makes the files it lacks, where a sweep does not
+    links: tuple[tuple[str, str], ...] = ()  # its files below results/: a word and a path
 
     @property
     def run_ids(self) -> set[str]:

@@ -8,39 +8,28 @@ from itertools import zip_longest
 from gnexp.config import RunConfig
 from gnexp.report.exhibits.axes import NORM_LEGENDS, norm_title
 from gnexp.report.exhibits.cells import Findings, Measurements
-from gnexp.report.exhibits.contrasts import contrast_sentences, contrast_table, text_table
 from gnexp.report.exhibits.deviations import describe_regime, list_deviations, say_exposure
 from gnexp.report.exhibits.exhibit import VERIFIED, Exhibit
 from gnexp.report.exhibits.measures import STATS
 from gnexp.report.exhibits.origins import say_origins
 from gnexp.report.exhibits.words import INTERVALS, join, say_interval, say_mean
 from gnexp.report.render.blocks import Block, Commands, Heading, Items, Table, Text
+from gnexp.report.render.contrasts import contrast_sentences, contrast_table, text_table
 from gnexp.report.render.grids import effect_grids, paper_grid, value_grid
 
 _FEW = 3  # missing runs up to which single commands are shown rather than the sweep
 
 
-def table_document(
-    exhibit: Exhibit, found: Findings, notes: list[str], body: Sequence[Block] = ()
-) -> list[Block]:
-    """The whole of tables/<id>.md. body: the blocks of a kind that has its own."""
+def exhibit_document(exhibit: Exhibit, body: Sequence[Block], notes: Sequence[str]) -> list[Block]:
+    """The whole of an exhibit's document, such as tables/<id>.md. body: the blocks of its kind."""
     blocks: list[Block] = [
         Heading(f"{exhibit.name}. {exhibit.title}", 1),
         Text(source_text(exhibit)),
-        *(body or _paper_body(exhibit, found)),
+        *body,
     ]
     if notes:
         blocks += [Heading("Notes"), Items(tuple(notes))]
     return blocks
-
-
-def _paper_body(exhibit: Exhibit, found: Findings) -> list[Block]:
-    return [
-        *small_blocks(exhibit, found),
-        Heading("How the small scale differs from the paper's"),
-        Items(tuple(deviations(exhibit, found))),
-        *paper_blocks(exhibit, found),
-    ]
 
 
 def source_text(exhibit: Exhibit) -> str:

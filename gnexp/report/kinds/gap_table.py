@@ -10,6 +10,7 @@ from gnexp.report.exhibits.origins import say_origins
 from gnexp.report.exhibits.statistics import Estimate, estimate, paired, subtract
 from gnexp.report.exhibits.tidy import Derived
 from gnexp.report.exhibits.words import INTERVALS, join, say_effect, say_interval, say_mean, say_points
+from gnexp.report.kinds.kind import Kept, Kind, require_spanned
 from gnexp.report.render.blocks import Block, Heading, Items, Table, Text
 from gnexp.report.render.tables import fill_commands
 
@@ -84,7 +85,7 @@ def gap_sentences(exhibit: Exhibit, found: Measurements) -> list[str]:
     return told
 
 
-def gap_blocks(exhibit: Exhibit, found: Findings) -> list[Block]:
+def _document(exhibit: Exhibit, found: Findings, kept: Kept) -> list[Block]:
     """The numbers behind the figure: gaps with their intervals, the errors they come from, and what may be said."""
     small = found.small
     blocks: list[Block] = [Heading("Small scale")]
@@ -138,7 +139,7 @@ def model_of(found: Measurements) -> str:
     return join(list(dict.fromkeys(run.model.name for run in found.runs)))
 
 
-def gap_rows(exhibit: Exhibit, found: Findings) -> list[Derived]:
+def _derive(exhibit: Exhibit, found: Findings) -> list[Derived]:
     """The gaps and their growth as rows of the CSV."""
     gaps = Gaps(exhibit, found.small)
     batch = f"{gaps.small} minus {gaps.large}"
@@ -159,3 +160,18 @@ def _grows(growth: Estimate) -> str:
     if not growth.excludes_zero:
         return f"is not seen to change: {say_points(growth)}"
     return f"{'grows' if growth.mean > 0 else 'shrinks'} by {say_points(growth, is_size=True)}"
+
+
+def require_gap_axes(exhibit: Exhibit) -> Exhibit:
+    """Checks that the axes are lines, columns and batch, which a gap is taken along; returns the exhibit."""
+    require_spanned(exhibit, "batch")
+    return exhibit
+
+
+GAP_TABLE = Kind(
+    needs=frozenset({"columns", "lines"}),
+    complete=require_gap_axes,
+    document=_document,
+    derive=_derive,
+    sentences=gap_sentences,
+)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from gnexp.config.fields import require
 from gnexp.report.exhibits.axes import axis_values, norm_title
 from gnexp.report.exhibits.cells import Findings, Measurements
 from gnexp.report.exhibits.deviations import describe_regime, say_exposure
 from gnexp.report.exhibits.exhibit import Exhibit
 from gnexp.report.exhibits.words import BARS, signed
+from gnexp.report.kinds.kind import Kind
 from gnexp.report.render.plots import Line, Panel, Plot, line_of, span_of, widen
 
 
-def plot_by_batch(exhibit: Exhibit, found: Findings) -> Plot:
+def _plot(exhibit: Exhibit, found: Findings) -> Plot:
     """The paper's curve and ours, with what has not been run left out; its axes are norm and batch."""
     batches = [int(batch) for batch in axis_values([*exhibit.paper, *found.small.cells], 1)]
     batches.sort(reverse=True)  # as the paper draws it: from 32 down to 2
@@ -122,3 +124,21 @@ def _tell_batch(title: str, lines: list[Line], batches: list[int]) -> str:
         whose = "the paper's " if line.is_light else ""
         told.append(f"{whose}{norm_title(line.style)} {' and '.join(ends)} images per worker")
     return f"{title}: {', '.join(told)}."
+
+
+def _complete(exhibit: Exhibit) -> Exhibit:
+    require(
+        exhibit.axes == Exhibit.axes,
+        f"a {exhibit.kind} has the axes norm and batch, got {', '.join(exhibit.axes)}",
+    )
+    return exhibit
+
+
+BATCH_FIGURE = Kind(
+    needs=frozenset({"lines", "reference"}),
+    has_values=True,
+    complete=_complete,
+    plot=_plot,
+    folder="figures",
+    links=(("picture", ".svg"),),
+)

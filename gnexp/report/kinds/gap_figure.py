@@ -7,13 +7,14 @@ from gnexp.report.exhibits.cells import Findings
 from gnexp.report.exhibits.exhibit import Exhibit
 from gnexp.report.exhibits.origins import say_origins
 from gnexp.report.exhibits.words import BARS, signed
-from gnexp.report.kinds.gaps import Gaps, gap_sentences, model_of, property_text
+from gnexp.report.kinds.gap_table import Gaps, gap_sentences, model_of, property_text, require_gap_axes
+from gnexp.report.kinds.kind import Kind
 from gnexp.report.render.plots import Line, Panel, Plot, line_of, span_of, widen
 
 _CLIP = 8.0  # points; the bars say what may be claimed, so only those of few seeds that disagree are cut
 
 
-def plot_gap(exhibit: Exhibit, found: Findings) -> Plot | None:
+def _plot(exhibit: Exhibit, found: Findings) -> Plot | None:
     """One line per norm, gaps paired by seed with their intervals; None where there is no gap yet."""
     gaps = Gaps(exhibit, found.small)
     lines = [line for line in (_line(gaps, norm) for norm in gaps.norms) if line.x]
@@ -64,3 +65,12 @@ def _line(gaps: Gaps, norm: str) -> Line:
     growth = gaps.growth(norm)
     label = norm_title(norm)
     return line_of(norm, label if growth is None else f"{label} {signed(growth.mean)}", points)
+
+
+GAP_FIGURE = Kind(
+    needs=frozenset({"columns", "lines"}),
+    complete=require_gap_axes,
+    plot=_plot,
+    folder="figures",
+    links=(("picture", ".svg"),),
+)

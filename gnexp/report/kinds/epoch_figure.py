@@ -11,10 +11,11 @@ from gnexp.report.exhibits.axes import axis_values, short_title
 from gnexp.report.exhibits.cells import Findings, Measured, Measurements
 from gnexp.report.exhibits.deviations import describe_regime, say_exposure
 from gnexp.report.exhibits.exhibit import Exhibit
+from gnexp.report.kinds.kind import Kind
 from gnexp.report.render.plots import Line, Panel, Plot
 
 
-def plot_by_epoch(exhibit: Exhibit, found: Findings) -> Plot | None:
+def _plot(exhibit: Exhibit, found: Findings) -> Plot | None:
     """The curves of every scale that has any; None where none has."""
     drawn: list[tuple[str, str, str, list[Line]]] = []
     for part in (found.paper, found.small):
@@ -125,3 +126,11 @@ def _epoch_limits(panels: Iterable[list[Line]]) -> tuple[float, float]:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and math.isfinite(value)
+
+
+EPOCH_FIGURE = Kind(
+    needs=frozenset({"lines", "panels", "metrics"}),
+    plot=_plot,
+    folder="figures",
+    links=(("picture", ".svg"),),
+)

@@ -7,14 +7,15 @@ from gnexp.report.exhibits.cells import Findings, Measurements
 from gnexp.report.exhibits.deviations import describe_regime, say_exposure
 from gnexp.report.exhibits.exhibit import Exhibit
 from gnexp.report.exhibits.words import join
-from gnexp.report.kinds.plot_by_epoch import mean_curve
+from gnexp.report.kinds.epoch_figure import mean_curve
+from gnexp.report.kinds.kind import Kind, require_spanned
 from gnexp.report.render.plots import Line, Panel, Plot, widen
 
 _FAR = 3.0  # a panel that spans more than this many times the narrowest has a y axis of its own
 _ORDINALS = {"p1": "1st", "p20": "20th", "p80": "80th", "p99": "99th"}
 
 
-def plot_percentiles(exhibit: Exhibit, found: Findings) -> Plot | None:
+def _plot(exhibit: Exhibit, found: Findings) -> Plot | None:
     """The percentiles of every norm at every scale that has any; None where none has."""
     drawn: list[Panel] = []
     own: list[str] = []
@@ -80,3 +81,17 @@ def _span(lines: tuple[Line, ...]) -> tuple[float, float]:
     values = [y for line in lines for y in line.y]
     values += [y for line in lines for ends in (line.low, line.high) for y in ends if y is not None]
     return min(values), max(values)
+
+
+def _complete(exhibit: Exhibit) -> Exhibit:
+    require_spanned(exhibit)
+    return exhibit
+
+
+PERCENTILE_FIGURE = Kind(
+    needs=frozenset({"panels", "metrics"}),
+    complete=_complete,
+    plot=_plot,
+    folder="figures",
+    links=(("picture", ".svg"),),
+)

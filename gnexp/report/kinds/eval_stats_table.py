@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gnexp.config.experiment import AxisValue
+from gnexp.config.fields import require
 from gnexp.report.exhibits.axes import Key, axis_title, cell_spelling
 from gnexp.report.exhibits.cells import Findings, Measured, Measurements
 from gnexp.report.exhibits.deviations import describe_regime, say_exposure
@@ -12,6 +13,7 @@ from gnexp.report.exhibits.origins import say_origins
 from gnexp.report.exhibits.statistics import Estimate, estimate, subtract
 from gnexp.report.exhibits.tidy import Derived
 from gnexp.report.exhibits.words import INTERVALS, no_interval, say_effect, say_mean, say_points, signed
+from gnexp.report.kinds.kind import Kept, Kind, require_spanned
 from gnexp.report.render.blocks import Block, Heading, Table, Text
 from gnexp.report.render.tables import fill_commands
 
@@ -87,7 +89,7 @@ def split_sentence(exhibit: Exhibit, found: Measurements) -> str:
     return words + ("." if part.excludes_zero else ", and cannot be told from 0.")
 
 
-def eval_sets_blocks(exhibit: Exhibit, found: Findings) -> list[Block]:
+def _document(exhibit: Exhibit, found: Findings, kept: Kept) -> list[Block]:
     """Errors and losses under each set, what may be said of them, and what stands beside."""
     blocks: list[Block] = []
     for title, part in (("Small scale", found.small), ("Paper scale", found.paper)):
@@ -103,7 +105,7 @@ def eval_sets_blocks(exhibit: Exhibit, found: Findings) -> list[Block]:
     return [*blocks, Text(SETS), *([Text(exhibit.beside)] if exhibit.beside else [])]
 
 
-def eval_sets_rows(exhibit: Exhibit, found: Findings) -> list[Derived]:
+def _derive(exhibit: Exhibit, found: Findings) -> list[Derived]:
     """The differences as rows of the CSV."""
     rows = []
     for part in (part for part in (found.small, found.paper) if part.has_any):
@@ -155,3 +157,23 @@ def _measured_blocks(exhibit: Exhibit, part: Measurements) -> list[Block]:
 
 def _mean(values: dict[int, float]) -> Estimate | None:
     return estimate(list(values.values()))
+
+
+def require_whole_reference(exhibit: Exhibit) -> Exhibit:
+    """Checks that the keys span the axes and that the reference is one cell; returns the exhibit."""
+    require_spanned(exhibit)
+    missing = sorted(set(exhibit.axes) - set(exhibit.reference))
+    require(
+        not missing,
+        f"reference of a {exhibit.kind} must name every axis, it lacks {', '.join(missing)}",
+    )
+    return exhibit
+
+
+EVAL_STATS_TABLE = Kind(
+    needs=frozenset({"columns", "reference"}),
+    complete=require_whole_reference,
+    document=_document,
+    derive=_derive,
+    sentences=lambda exhibit, found: [split_sentence(exhibit, found)],
+)

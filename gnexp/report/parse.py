@@ -10,39 +10,14 @@ from gnexp.config.experiment import AxisValue
 from gnexp.config.fields import require
 from gnexp.config.keys import check_key
 from gnexp.report.exhibits.axes import Key, parse_value
-from gnexp.report.exhibits.exhibit import (
-    BY_MEASURE,
-    OURS,
-    PICTURES,
-    VERIFIED,
-    Contrast,
-    Exhibit,
-    InText,
-    score_of,
-)
+from gnexp.report.exhibits.exhibit import OURS, VERIFIED, Contrast, Exhibit, InText
 from gnexp.report.exhibits.measures import STATS, TRAIN_ERROR, Score
+from gnexp.report.kinds import KINDS
+from gnexp.report.kinds.kind import Kind
 
-# What each kind must say beside the keys that all of them share.
-_KINDS: dict[str, set[str]] = {
-    "table": {"columns", "reference"},
-    **{kind: set() for kind in BY_MEASURE},
-    "batch_figure": {"lines", "reference"},
-    "epoch_figure": {"lines", "panels", "metrics"},
-    "percentile_figure": {"panels", "metrics"},
-    "eval_stats_table": {"columns", "reference"},
-    "eval_stats_figure": {"columns", "reference"},
-    "gap_table": {"columns", "lines"},
-    "gap_figure": {"columns", "lines"},
-    PICTURES: {"cells", "num_images"},
-}
-_KINDS_WITH_VALUES = {"table", *BY_MEASURE, "batch_figure"}  # what they show of the paper is its values
-# Kinds whose keys name all of their axes, and the axes that they span without naming them.
-_SPANNED: dict[str, set[str]] = {
-    "percentile_figure": set(),
-    "eval_stats_table": set(),
-    "eval_stats_figure": set(),
-    "gap_table": {"batch"},
-    "gap_figure": {"batch"},
+# Keys whose values are cells, or values along the axes.
+_OF_CELLS = {"paper", "paper_only", "reference", "only", "stands_for", "contrasts", "in_text"} | {
+    *("eval_stats_cells", "cells"),
 }
 
 
@@ -60,17 +35,48 @@ def parse_exhibit(values: Mapping[str, Any]) -> Exhibit:
 
 
 def _parse(values: Mapping[str, Any]) -> Exhibit:
-    fields = {f.name: f for f in dataclasses.fields(Exhibit)}
+    kind = _check_keys(values)
+    outline = kind.complete(_outline(values, kind))
+    axes, score = outline.axes, kind.score
+    paper = dict(_paper_values(values.get("paper") or {}, axes, score))
+    paper_only = _parse_keys(values, "paper_only", axes)
+    unquoted = [key for key in paper_only if key not in paper]
+    require(not unquoted, f"paper_only names {unquoted[:1]}, of which paper has no value")
+    told = values.get("in_text") or ()
+    require(
+        not (told and outline.is_ours),
+        f"source {OURS} says that the paper has no such exhibit, so no in_text",
+    )
+    exhibit = dataclasses.replace(
+        outline,
+        paper=paper,
+        paper_only=paper_only,
+        only=_parse_values(values.get("only") or {}, axes),
+        stands_for=_parse_pairs(values.get("stands_for") or {}, axes),
+        contrasts=tuple(_parse_contrast(c, axes) for c in values.get("contrasts") or ()),
+        in_text=tuple(_parse_in_text(t, axes, score) for t in told),
+        eval_stats_cells=_parse_keys(values, "eval_stats_cells", axes),
+        cells=_parse_keys(values, "cells", axes),
+    )
+    unclear = [key for key in paper_only if exhibit.paper_key(exhibit.small_key(key)) != key]
+    require(not unclear, f"paper_only names {unclear[:1]}, which is another cell's name at the small scale")
+    return exhibit
+
+
+def _check_keys(values: Mapping[str, Any]) -> Kind:
+    """Which keys are there, and those whose values are one word or number; returns the kind."""
+    fields = {f.name: f for f in dataclasses.fields(Exhibit) if f.name != "score"}
     unknown = sorted(set(values) - set(fields))
     require(not unknown, f"unknown key {', '.join(unknown)}; known are {', '.join(sorted(fields))}")
-    kind = str(values.get("kind"))
-    require(kind in _KINDS, f"kind must be one of {', '.join(_KINDS)}, got {values.get('kind')}")
+    name = str(values.get("kind"))
+    require(name in KINDS, f"kind must be one of {', '.join(KINDS)}, got {values.get('kind')}")
+    kind = KINDS[name]
     is_ours = values.get("source") == OURS
     needed = {n for n, f in fields.items() if f.default is f.default_factory is dataclasses.MISSING}
-    needed |= _KINDS[kind] | (set() if is_ours else {"verified"})
-    needed |= {"paper"} if kind in _KINDS_WITH_VALUES and not is_ours else set()
+    needed |= kind.needs | (set() if is_ours else {"verified"})
+    needed |= {"paper"} if kind.has_values and not is_ours else set()
     missing = sorted(key for key in needed if not values.get(key))
-    require(not missing, f"kind {kind} needs {', '.join(missing)}")
+    require(not missing, f"kind {name} needs {', '.join(missing)}")
     require(
         not is_ours or not (values.get("paper") or values.get("verified")),
         f"source {OURS} says that the paper has no such exhibit, so neither paper nor verified",
@@ -79,8 +85,17 @@ def _parse(values: Mapping[str, Any]) -> Exhibit:
     require(is_ours or verified in VERIFIED, f"verified must be {', '.join(VERIFIED)}, got {verified}")
     stats = values.get("eval_stats", "worker0")
     require(stats in STATS, f"eval_stats must be {', '.join(STATS)}, got {stats}")
+    num_images = values.get("num_images", 0)
+    require(
+        type(num_images) is int and num_images >= 0,
+        f"num_images must be a number of images, got {num_images!r}",
+    )
+    return kind
 
-    arguments = dict(values)
+
+def _outline(values: Mapping[str, Any], kind: Kind) -> Exhibit:
+    """The exhibit without what its axes give names to, but for its reference."""
+    arguments = {key: value for key, value in values.items() if key not in _OF_CELLS}
     arguments["name"] = values.get("name") or _name_of(values["id"])
     for key in ("experiments", "metrics", "axes"):
         if key in values:
@@ -88,43 +103,9 @@ def _parse(values: Mapping[str, Any]) -> Exhibit:
             arguments[key] = tuple(values[key])
     arguments["rows"] = _listed(values.get("rows"))
     axes: tuple[str, ...] = arguments.get("axes", Exhibit.axes)
-    if kind in BY_MEASURE:
-        require(
-            not (arguments["rows"] or values.get("columns")),
-            f"a kind {kind} has a row a cell and a column a measure, so neither rows nor columns",
-        )
-        arguments["rows"] = axes
-    _check_axes(kind, axes, arguments)
-    arguments["paper"] = dict(_paper_values(values.get("paper") or {}, axes, score_of(kind)))
-    arguments["paper_only"] = tuple(_parse_key(k, axes) for k in values.get("paper_only") or ())
-    unquoted = [key for key in arguments["paper_only"] if key not in arguments["paper"]]
-    require(not unquoted, f"paper_only names {unquoted[:1]}, of which paper has no value")
-    arguments["reference"] = _parse_values(values.get("reference") or {}, axes)
-    arguments["only"] = _parse_values(values.get("only") or {}, axes)
-    arguments["stands_for"] = {
-        axis: {parse_value(axis, ours): parse_value(axis, theirs) for ours, theirs in pairs.items()}
-        for axis, pairs in _known(values.get("stands_for") or {}, axes).items()
-    }
-    for axis, pairs in arguments["stands_for"].items():
-        require(
-            len({*pairs.values()}) == len(pairs),
-            f"stands_for must name one of ours for each of the paper's values of {axis}, got {pairs}",
-        )
-    arguments["contrasts"] = tuple(_parse_contrast(c, axes) for c in values.get("contrasts") or ())
-    told = values.get("in_text") or ()
-    require(not (told and is_ours), f"source {OURS} says that the paper has no such exhibit, so no in_text")
-    arguments["in_text"] = tuple(_parse_in_text(t, axes, score_of(kind)) for t in told)
-    num_images = values.get("num_images", 0)
-    require(
-        type(num_images) is int and num_images >= 0,
-        f"num_images must be a number of images, got {num_images!r}",
-    )
-    for key in ("eval_stats_cells", "cells"):
-        arguments[key] = tuple(_parse_key(k, axes) for k in values.get(key) or ())
-    exhibit = Exhibit(**arguments)
-    unclear = [key for key in exhibit.paper_only if exhibit.paper_key(exhibit.small_key(key)) != key]
-    require(not unclear, f"paper_only names {unclear[:1]}, which is another cell's name at the small scale")
-    return exhibit
+    _check_axes(axes, arguments)
+    reference = _parse_values(values.get("reference") or {}, axes)
+    return Exhibit(**arguments, reference=reference, score=kind.score)
 
 
 def _name_of(exhibit: str) -> str:
@@ -133,7 +114,7 @@ def _name_of(exhibit: str) -> str:
     return f"{word.replace('_', ' ').capitalize()} {exhibit[len(word) :]}".rstrip()
 
 
-def _check_axes(kind: str, axes: tuple[str, ...], values: Mapping[str, Any]) -> None:
+def _check_axes(axes: tuple[str, ...], values: Mapping[str, Any]) -> None:
     for axis in axes:
         check_key(axis)
     for key, allowed in (
@@ -142,24 +123,6 @@ def _check_axes(kind: str, axes: tuple[str, ...], values: Mapping[str, Any]) -> 
     ):
         for value in _listed(values.get(key)):
             require(value in allowed, f"{key} must be one of {', '.join(sorted(allowed))}, got {value}")
-    if kind == "table":
-        spanned = [*values["rows"], values["columns"]]
-        require(
-            sorted(spanned) == sorted(axes),
-            f"rows and columns must name each of the axes {', '.join(axes)} once, got {', '.join(spanned)}",
-        )
-    if kind == "batch_figure":
-        require(axes == Exhibit.axes, f"a batch_figure has the axes norm and batch, got {', '.join(axes)}")
-    if kind in _SPANNED:
-        keys = [values.get(key) for key in ("columns", "lines", "panels")]
-        named = {*filter(None, keys), *(values.get("reference") or {}), *_SPANNED[kind]}
-        require(
-            named == set(axes),
-            f"axes of this {kind} must be {', '.join(sorted(named))}, which its keys span, got {', '.join(axes)}",
-        )
-    if kind.startswith("eval_stats"):
-        missing = sorted(set(axes) - set(values["reference"]))
-        require(not missing, f"reference of a {kind} must name every axis, it lacks {', '.join(missing)}")
 
 
 def _listed(value: Any) -> tuple[str, ...]:
@@ -188,6 +151,20 @@ def _paper_values(
                 f"paper must list {names} of a cell (null where the paper has none), got {value!r}",
             )
             yield key, tuple(None if number is None else float(number) for number in value)
+
+
+def _parse_pairs(values: Mapping[str, Any], axes: tuple[str, ...]) -> dict[str, dict[AxisValue, AxisValue]]:
+    """Of each axis: our values and the paper's that they stand for."""
+    stands_for = {
+        axis: {parse_value(axis, ours): parse_value(axis, theirs) for ours, theirs in pairs.items()}
+        for axis, pairs in _known(values, axes).items()
+    }
+    for axis, pairs in stands_for.items():
+        require(
+            len({*pairs.values()}) == len(pairs),
+            f"stands_for must name one of ours for each of the paper's values of {axis}, got {pairs}",
+        )
+    return stands_for
 
 
 def _parse_contrast(values: Mapping[str, Any], axes: tuple[str, ...]) -> Contrast:
@@ -219,6 +196,11 @@ def _parse_in_text(values: Mapping[str, Any], axes: tuple[str, ...], score: Scor
         source=str(values["source"]),
         difference=None if difference is None else float(difference),
     )
+
+
+def _parse_keys(values: Mapping[str, Any], name: str, axes: tuple[str, ...]) -> tuple[Key, ...]:
+    """The cells that an entry lists."""
+    return tuple(_parse_key(key, axes) for key in values.get(name) or ())
 
 
 def _parse_key(values: Mapping[str, Any], axes: tuple[str, ...]) -> Key:

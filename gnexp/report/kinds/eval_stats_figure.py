@@ -9,11 +9,12 @@ from gnexp.report.exhibits.exhibit import Exhibit
 from gnexp.report.exhibits.measures import METRICS
 from gnexp.report.exhibits.statistics import estimate
 from gnexp.report.exhibits.words import BARS, signed
-from gnexp.report.kinds.eval_sets import SETS, EvalSets, split_sentence
+from gnexp.report.kinds.eval_stats_table import SETS, EvalSets, require_whole_reference, split_sentence
+from gnexp.report.kinds.kind import Kind
 from gnexp.report.render.plots import Line, Panel, Plot, line_of, span_of, widen
 
 
-def plot_stats(exhibit: Exhibit, found: Findings) -> Plot | None:
+def _plot(exhibit: Exhibit, found: Findings) -> Plot | None:
     """One line per set; None where nothing has been run."""
     panels, told = [], []
     columns = EvalSets(exhibit, found.small).columns
@@ -61,3 +62,12 @@ def _lines(exhibit: Exhibit, part: Measurements) -> list[Line]:
         loss = sets.loss(sets.columns[-1], metric)
         lines.append(line_of(name, name if loss is None else f"{name} {signed(loss.mean)}", points))
     return lines
+
+
+EVAL_STATS_FIGURE = Kind(
+    needs=frozenset({"columns", "reference"}),
+    complete=require_whole_reference,
+    plot=_plot,
+    folder="figures",
+    links=(("picture", ".svg"),),
+)

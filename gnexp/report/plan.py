@@ -1,0 +1,190 @@
+"""What a report holds: exhibits, the expansions behind them, what was found for each, every file's content."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gnexp.config import RunConfig
+from gnexp.config.experiment import Expansion
+from gnexp.report.exhibits.cells import Findings, Measurements, measure
+from gnexp.report.exhibits.collect import SCALES, load_store
+from gnexp.report.exhibits.exhibit import Exhibit
+from gnexp.report.exhibits.stale import Stale, Struck, say_struck, strike
+from gnexp.report.exhibits.tidy import table_csv
+from gnexp.report.kinds import KINDS
+from gnexp.report.kinds.kind import Keeper, Kept, Kind
+from gnexp.report.parse import parse_exhibit
+from gnexp.report.render.blocks import Heading, to_markdown
+from gnexp.report.render.figures import draw_png, draw_svg
+from gnexp.report.render.gpu import GPU_TABLE, Measured, gpu_blocks, load_gpu
+from gnexp.report.render.page import make_page
+from gnexp.report.render.readme import make_readme
+from gnexp.report.render.summary import Section
+from gnexp.report.render.tables import exhibit_document
+from gnexp.runs.result import Result
+
+Expand = Callable[[str, str], Expansion]  # an experiment and a scale
+
+
+_ENDINGS = {
+    "tables": (".md", ".csv"),
+    "figures": (".svg", ".png", ".md"),
+}  # folder -> what a kind may write there
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What a report is rendered from."""
+
+    results: Mapping[str, Result]  # by run_id
+    struck: Sequence[Struck]  # what is left out of them
+    kept: Mapping[str, Kept]  # by exhibit
+    gpus: tuple[Measured, ...]  # what `make gpu` has brought
+
+
+class Plan:
+    """The exhibits in order, with every expansion they need made once."""
+
+    def __init__(
+        self,
+        exhibits: Sequence[Mapping[str, Any]],
+        expand: Expand,
+        places: tuple[str, ...],
+        stale: tuple[Stale, ...],
+    ) -> None:
+        parsed = (parse_exhibit(values) for values in exhibits)
+        self.exhibits: list[Exhibit] = sorted(parsed, key=lambda exhibit: (exhibit.order, exhibit.id))
+        self._places, self._stale = places, stale
+        self._expansions: dict[tuple[str, str], Expansion] = {}
+        for exhibit in self.exhibits:
+            wanted = [(name, scale) for name in exhibit.experiments for scale in SCALES]
+            # The paper has no control: at its scale the control's cells are the experiment's own.
+            wanted += [(exhibit.control, "small")] if exhibit.control else []
+            for name, scale in wanted:
+                if (name, scale) not in self._expansions:
+                    self._expansions[name, scale] = expand(name, scale)
+
+    @property
+    def wanted(self) -> dict[str, RunConfig]:
+        """Every run that some exhibit names, by id."""
+        cells = (cell for expansion in self._expansions.values() for cell in expansion.cells)
+        return {run.run_id: run for cell in cells for run in cell.runs}
+
+    def collect_kept(
+        self, runs_dir: Path, results_dir: Path, *, overwrite: bool
+    ) -> tuple[list[Path], list[str]]:
+        """Copies the files that exhibits keep, such as pictures; returns the files written, and notes."""
+        written: list[Path] = []
+        notes: list[str] = []
+        for exhibit, keeper in self._keepers():
+            small = self._measure(exhibit, exhibit.experiments, "small", {})
+            paths, told = keeper.collect(exhibit, small, runs_dir, results_dir, overwrite)
+            written += paths
+            notes += told
+        return written, notes
+
+    def load(self, results_dir: Path) -> tuple[Collected, list[str]]:
+        """All that was collected, and notes on what of it cannot be used."""
+        results, notes = load_store(results_dir / "runs", self.wanted)
+        kept = {}
+        for exhibit, keeper in self._keepers():
+            small = self._measure(exhibit, exhibit.experiments, "small", results)
+            kept[exhibit.id], told = keeper.load(exhibit, small, results_dir)
+            notes += told
+        gpus, told = load_gpu(results_dir)
+        return Collected(*strike(results, self._stale), kept=kept, gpus=gpus), [*notes, *told]
+
+    def sections(self, collected: Collected) -> list[Section]:
+        """The exhibits with what was measured for each."""
+        return [self._section(exhibit, collected) for exhibit in self.exhibits]
+
+    def contents(self, collected: Collected, notes: list[str], *, is_whole: bool) -> dict[str, bytes]:
+        """Every file below results/ but what was collected: path -> content."""
+        sections = self.sections(collected)
+        contents: dict[str, bytes] = {}
+        drawings: dict[str, tuple[str, str]] = {}
+        for section in sections:
+            contents |= _files(section, KINDS[section.exhibit.kind], notes, collected.struck)
+            if section.plot is not None:
+                figure = f"figures/{section.exhibit.id}"
+                wide = draw_svg(section.plot)
+                contents[f"{figure}.svg"] = wide.encode()
+                if is_whole:
+                    drawings[section.exhibit.id] = wide, draw_svg(section.plot, is_narrow=True)
+                contents[f"{figure}.png"] = draw_png(section.plot)
+        if is_whole:
+            notes = [*notes, *say_struck(collected.struck, collected.results)]
+            gpu = gpu_blocks(collected.gpus)
+            if collected.gpus:
+                contents[GPU_TABLE] = to_markdown([Heading("On a GPU", 1), *gpu]).encode()
+            contents["README.md"] = make_readme(sections, notes, gpu[:1]).encode()
+            contents["report.html"] = make_page(sections, notes, drawings, gpu).encode()
+        return contents
+
+    def left_over(self, results_dir: Path, collected: Collected, contents: Mapping[str, bytes]) -> list[str]:
+        """Files of these exhibits that an earlier report wrote, or kept, and this one does not."""
+        names = [
+            f"{folder}/{exhibit.id}{ending}"
+            for exhibit in self.exhibits
+            for folder, endings in _ENDINGS.items()
+            for ending in endings
+        ]
+        if not collected.gpus:
+            names.append(GPU_TABLE)
+        left = [name for name in names if name not in contents and (results_dir / name).exists()]
+        for exhibit, keeper in self._keepers():
+            small = self._measure(exhibit, exhibit.experiments, "small", {})
+            left += [
+                f"figures/{exhibit.id}/{path.name}"
+                for path in sorted((results_dir / "figures" / exhibit.id).glob("*"))
+                if not keeper.is_shown(exhibit, small, collected.kept[exhibit.id], path.name)
+            ]
+        return left
+
+    def _keepers(self) -> list[tuple[Exhibit, Keeper]]:
+        found = ((exhibit, KINDS[exhibit.kind].keeper) for exhibit in self.exhibits)
+        return [(exhibit, keeper) for exhibit, keeper in found if keeper is not None]
+
+    def _section(self, exhibit: Exhibit, collected: Collected) -> Section:
+        kind, results = KINDS[exhibit.kind], collected.results
+        small, paper = (self._measure(exhibit, exhibit.experiments, scale, results) for scale in SCALES)
+        control = self._measure(exhibit, [exhibit.control], "small", results) if exhibit.control else None
+        found, kept = Findings(small, paper, control), collected.kept.get(exhibit.id, {})
+        plot = kind.plot(exhibit, found) if kind.plot is not None else None
+        is_written = kind.document is not None or plot is not None
+        return Section(
+            exhibit,
+            found,
+            plot,
+            body=tuple(kind.document(exhibit, found, kept)) if kind.document is not None else (),
+            sentences=tuple(kind.sentences(exhibit, small)) if small.has_any else (),
+            commands=tuple(kind.keeper.commands(exhibit, small, kept)) if kind.keeper is not None else (),
+            links=tuple((word, f"{kind.folder}/{exhibit.id}{ending}") for word, ending in kind.links)
+            if is_written
+            else (),
+        )
+
+    def _measure(
+        self, exhibit: Exhibit, names: Sequence[str], scale: str, results: Mapping[str, Result]
+    ) -> Measurements:
+        expansions = [self._expansions[name, scale] for name in names]
+        return measure(expansions, exhibit.axes, results, self._places, exhibit.shows)
+
+
+def _files(section: Section, kind: Kind, notes: Sequence[str], struck: Sequence[Struck]) -> dict[str, bytes]:
+    """An exhibit's document and its CSV, as far as its kind has them."""
+    exhibit, contents = section.exhibit, {}
+    path = f"{kind.folder}/{exhibit.id}"
+    if kind.document is not None:
+        # A CSV has every set of statistics; without one its own scores alone are shown.
+        shown = () if kind.derive is not None else tuple(map(exhibit.key_of, exhibit.score.measures))
+        told = [*notes, *say_struck(struck, section.run_ids, shown)]
+        contents[f"{path}.md"] = to_markdown(exhibit_document(exhibit, section.body, told)).encode()
+    if kind.derive is not None:
+        contents[f"{path}.csv"] = table_csv(
+            exhibit, section.found, kind.derive(exhibit, section.found)
+        ).encode()
+    return contents

@@ -1,0 +1,71 @@
+"""results/README.md: the index of results/ on a code host."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gnexp.report.render.blocks import Block, Heading, Items, Table, Text, to_markdown
+from gnexp.report.render.grids import effect_grids
+from gnexp.report.render.summary import (
+    Section,
+    answer,
+    other_findings,
+    questions,
+    run_blocks,
+    seeds_and_planned,
+    trust_blocks,
+)
+
+
+def make_readme(sections: Sequence[Section], notes: Sequence[str], gpu: Sequence[Block]) -> str:
+    """The index as Markdown. gpu: what is said of GPUs."""
+    rows = []
+    for section in sections:
+        exhibit = section.exhibit
+        files = [f"[{word}]({path})" for word, path in section.links] or ["nothing to draw yet"]
+        rows.append((exhibit.name, exhibit.title, seeds_and_planned(section), ", ".join(files)))
+    blocks: list[Block] = [
+        Heading("Results", 1),
+        Text(
+            "Written by `gnexp report`; do not edit. The same as one page with every table: [report.html](report.html)."
+        ),
+        Heading("What was asked"),
+        Items(questions(sections)),
+        Heading("The answer"),
+        Text(" ".join(answer(sections))),
+    ]
+    first = next((section for section in sections if section.plot), None)
+    if first is not None and first.plot is not None:
+        blocks += [
+            Text(f"![{_markdown_alt(first.plot.alt)}](figures/{first.exhibit.id}.svg)"),
+            Text(f"**{first.exhibit.name}.** {first.exhibit.title}. {first.plot.caption}"),
+        ]
+    table = next((section for section in sections if section.exhibit.contrasts), None)
+    if table is not None and table.found.small.has_any:
+        control = table.found.control
+        done = control if control is not None and control.has_any else None
+        blocks += effect_grids(table.exhibit, table.found.small, done)
+        blocks.append(
+            Text(
+                f"From [{table.exhibit.name}](tables/{table.exhibit.id}.md), which has the "
+                f"{table.exhibit.score.plural} behind it as well."
+            )
+        )
+    if found := other_findings(sections):
+        blocks += [Heading("What else was found"), Items(tuple(found))]
+    blocks += [
+        Heading("Exhibits"),
+        Table("Runs found of runs planned", ("exhibit", "shows", "runs", "files"), tuple(rows), 4),
+        Text("Every run behind them is in [runs/](runs), one JSON per run, named by its id."),
+        Heading("On a GPU"),
+        *gpu,
+        Heading("How to run it"),
+        *run_blocks(sections),
+        Heading("How far to trust it"),
+        *trust_blocks(sections, notes),
+    ]
+    return to_markdown(blocks)
+
+
+def _markdown_alt(text: str) -> str:
+    return text.replace("[", "(").replace("]", ")")

@@ -1,0 +1,114 @@
+"""Renders results/ from finished runs, and checks that it is what they say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gnexp.report.exhibits.collect import copy_fresh, find_fresh, note_others
+from gnexp.report.exhibits.stale import parse_stale, say_struck
+from gnexp.report.plan import Expand, Plan
+from gnexp.report.render.figures import digest_of
+from gnexp.report.render.page import without_drawings
+from gnexp.report.render.summary import answer
+from gnexp.system.files import write_bytes
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """What a report did: results copied, files written, what is worth a note, and the answer in one paragraph."""
+
+    collected: tuple[Path, ...]
+    paths: tuple[Path, ...]
+    notes: tuple[str, ...]
+    answer: str
+
+
+def render(
+    exhibits: Sequence[Mapping[str, Any]],
+    expand: Expand,
+    *,
+    runs_dir: Path,
+    results_dir: Path,
+    overwrite: bool = False,
+    is_whole: bool = True,
+    places: Sequence[str] = (),
+    stale: Sequence[Mapping[str, Any]] = (),
+) -> Rendered:
+    """Collects finished runs into results_dir/runs and writes every exhibit, README.md and report.html.
+
+    is_whole=False is for a choice of the exhibits: README.md and report.html, which show all of them, then stay.
+    places, such as runs_dir=demo/runs, go into the commands that fill what is missing. stale: the entries of
+    conf/stale.yaml, whose numbers stay out.
+    Everything is rendered in memory before the first file is replaced, and each file is replaced whole: an
+    interrupted report leaves old files, new files, and nothing between.
+
+    Raises:
+        ValueError: an exhibit, or an entry of stale, that its schema refuses.
+    """
+    plan = Plan(exhibits, expand, tuple(places), parse_stale(list(stale)))
+    collection = find_fresh(runs_dir, results_dir / "runs", plan.wanted, overwrite=overwrite)
+    collected = copy_fresh(collection, results_dir / "runs")
+    kept, told = plan.collect_kept(runs_dir, results_dir, overwrite=overwrite)
+    found, notes = plan.load(results_dir)
+    contents = plan.contents(found, notes, is_whole=is_whole)
+    for name, content in contents.items():
+        write_bytes(results_dir / name, content)
+    for name in plan.left_over(results_dir, found, contents):
+        (results_dir / name).unlink()
+    return Rendered(
+        collected=tuple(collected),
+        paths=(*kept, *(results_dir / name for name in contents)),
+        notes=(
+            *collection.notes,
+            *note_others(runs_dir, plan.wanted, is_whole=is_whole),
+            *told,
+            *notes,
+            *say_struck(found.struck, found.results),
+        ),
+        answer=" ".join(answer(plan.sections(found))),
+    )
+
+
+def check(
+    exhibits: Sequence[Mapping[str, Any]],
+    expand: Expand,
+    *,
+    results_dir: Path,
+    is_whole: bool = True,
+    places: Sequence[str] = (),
+    stale: Sequence[Mapping[str, Any]] = (),
+) -> list[str]:
+    """Says where results_dir is not what `render` would write now; empty where it is.
+
+    Text is compared byte for byte; figures by the digest of the numbers they plot, since matplotlib's versions draw
+    the same numbers in different bytes, and report.html by its text with the drawings taken out. Runs that wait to be
+    collected are no problem: a sweep may be on its way.
+    """
+    plan = Plan(exhibits, expand, tuple(places), parse_stale(list(stale)))
+    found, notes = plan.load(results_dir)
+    problems = list(notes)
+    contents = plan.contents(found, notes, is_whole=is_whole)
+    for name, content in contents.items():
+        path = results_dir / name
+        try:
+            present = path.read_bytes()
+        except OSError as error:
+            problems.append(f"{path} cannot be read ({error.strerror}); run `gnexp report`")
+            continue
+        if _essence(name, present) != _essence(name, content):
+            problems.append(f"{path} is not what the runs say; run `gnexp report` and look at the difference")
+    problems += [
+        f"{results_dir / name} is left over: nothing renders it"
+        for name in plan.left_over(results_dir, found, contents)
+    ]
+    return problems
+
+
+def _essence(name: str, content: bytes) -> object:
+    """What of a file must not change while the runs stay the same."""
+    if name.endswith((".svg", ".png")):
+        return digest_of(content)
+    return without_drawings(content.decode(errors="replace")) if name.endswith(".html") else content
