@@ -31,7 +31,7 @@ from gnexp.data.images.decode import center_crop
 from gnexp.engine.evaluate import take_tallies
 from gnexp.engine.state import State, build
 from gnexp.engine.train import train
-from gnexp.experiments.run import commit
+from gnexp.system.commit import commit
 
 ROWS = ("a training step", "evaluation", "a picture of detections", "a crop of 1 x 4000 pixels")
 

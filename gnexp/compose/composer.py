@@ -41,8 +41,7 @@ from gnexp.config.keys import (
     merge_overrides,
 )
 from gnexp.config.spelling import spell
-from gnexp.launch.launch import find_run_dir
-from gnexp.runs.result import WEIGHTS
+from gnexp.runs.directory import find_run_dir
 
 CELL = "cell"  # init=cell: another cell's run
 _KEPT = ("model.default_num_groups", "device", "threads")  # what a parent has from its child, beside its norm
@@ -116,7 +115,7 @@ class Composer:
         parent = self._parent(tuple(merged))
         if parent is None:
             return merged
-        place = find_run_dir(runs_dir_of(merged), parent.run) / WEIGHTS
+        place = find_run_dir(runs_dir_of(merged), parent.run).weights
         named = [f"init={spell(parent.run.run_id)}", f"init_path={spell(str(place.resolve()))}"]
         return merge_overrides(merged, named)
 

@@ -21,6 +21,7 @@ from gnexp.engine.state import State, build
 from gnexp.engine.train import DivergedError, EpochRecord, StepRecord, train
 from gnexp.experiments.screen import Screen
 from gnexp.nn.step import Step, step_listeners
+from gnexp.runs.directory import RunDirectory
 from gnexp.tasks.detection import Detection, in_order
 from gnexp.tasks.task import NotFiniteError
 
@@ -142,7 +143,7 @@ def test_too_few_images_of_a_kind_are_counted_by_kind(root: Path) -> None:
 
 def test_an_epoch_is_said_in_the_steps_that_it_has(root: Path, tmp_path: Path) -> None:
     run = smoke(root, "recipe.epoch_steps=5", "data.num_train=8")
-    Screen(tmp_path / "log.txt", is_shown=True).start(run, build(run, CPU))
+    Screen(RunDirectory(tmp_path), is_shown=True).start(run, build(run, CPU))
     assert "epochs of 5 steps, taken from 8 images" in (tmp_path / "log.txt").read_text(encoding="utf-8")
 
 

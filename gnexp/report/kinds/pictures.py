@@ -18,7 +18,7 @@ from gnexp.report.exhibits.collect import count, run_directories
 from gnexp.report.exhibits.exhibit import Exhibit
 from gnexp.report.exhibits.words import DASH, join
 from gnexp.report.render.blocks import Block, Commands, Gallery, Items, Picture, Text
-from gnexp.runs.pictures import FOLDER, PICTURES, Pictures, load_pictures
+from gnexp.runs.pictures import Pictures, load_pictures
 from gnexp.runs.result import DIVERGED
 from gnexp.system.files import write_bytes
 
@@ -49,7 +49,7 @@ def collect_pictures(
     folder = results_dir / "figures" / exhibit.id
     runs = {run.run_id: run for run in shown_runs(exhibit, small)}
     directories = run_directories(runs_dir, runs).items()
-    for run_id, source in ((i, d / FOLDER / PICTURES) for i, found in directories for d in found):
+    for run_id, source in ((i, d.pictures) for i, found in directories for d in found):
         if not source.exists():
             continue
         try:
