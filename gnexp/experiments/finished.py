@@ -12,7 +12,7 @@ import torch
 
 from gnexp.engine.checkpoint import load_tensors
 from gnexp.engine.device import choose_device
-from gnexp.engine.evaluate import eval_model, take_tallies
+from gnexp.engine.evaluate import eval_model, measure_val
 from gnexp.engine.state import State, build
 from gnexp.nn.statistics import batch_norms
 from gnexp.runs.directory import RunDirectory
@@ -58,13 +58,13 @@ def evaluate_run(state: State, eval_stats: list[str], directory: RunDirectory) -
     What was detected is left in its directory, as COCO's own tools read it.
     """
     found: dict[str, dict[str, float]] = {}
-    tallies = None
+    partials = None
     for stats in eval_stats:
-        if tallies is None or batch_norms(state.model):  # other norms find the same whatever the statistics
-            tallies = take_tallies(state, stats, state.run.recipe.epochs)
+        if partials is None or batch_norms(state.model):  # other norms find the same whatever the statistics
+            partials = measure_val(state, stats, state.run.recipe.epochs)
         found[stats] = {}
-        for view, of_view in tallies:
-            found[stats] |= state.task.combine(of_view, view)
+        for view, of_view in partials:
+            found[stats] |= state.task.aggregate(of_view, view)
             if (results := state.task.results(of_view)) is not None:
                 write_text(directory.detections(stats), json.dumps(results))
     return found

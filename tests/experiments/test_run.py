@@ -146,9 +146,9 @@ def test_a_norm_without_running_statistics_is_evaluated_once(
     calls = []
     monkeypatch.setattr(finished_runs, "batch_norms", lambda model: [])
     monkeypatch.setattr(
-        finished_runs, "take_tallies", lambda state, stats, epoch: calls.append(stats) or [(None, [])]
+        finished_runs, "measure_val", lambda state, stats, epoch: calls.append(stats) or [(None, [])]
     )
-    monkeypatch.setattr(Classification, "combine", lambda *arguments: {"top1_error": 1.0})
+    monkeypatch.setattr(Classification, "aggregate", lambda *arguments: {"top1_error": 1.0})
     state = finished_state(load_spec(finished / "spec.json"))
     found = evaluate_run(state, list(EVAL_STATS), RunDirectory(finished))
     assert found == {stats: {"top1_error": 1.0} for stats in EVAL_STATS}
