@@ -22,6 +22,7 @@ from gnexp.data.handover import check_semaphores, hand_over_in_memory
 from gnexp.data.images.decode import UnreadableError
 from gnexp.data.remarks import FileWarning, file_warnings
 from gnexp.ops import keyed
+from gnexp.system.exit_codes import IS_MEMORY_SHORT
 from gnexp.system.names import shown
 from gnexp.system.signals import become_loader
 
@@ -206,7 +207,7 @@ def load_chunks(
             ) from None
         if isinstance(error, RuntimeError) and said.startswith("DataLoader "):
             raise RuntimeError(
-                f"a loader process died ({said.strip()}): was memory short? Give fewer data.loader_workers"
+                f"a loader process died ({said.strip()}): {IS_MEMORY_SHORT} Give fewer data.loader_workers"
             ) from None
         raise  # a defect of ours, with the loader process's traceback
     finally:

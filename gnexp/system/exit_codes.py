@@ -12,6 +12,8 @@ EXIT_BUSY = 4  # another process writes the run
 EXIT_PREEMPTED = 75  # asked to stop and left in order; EX_TEMPFAIL of sysexits.h: the same command goes on
 EXIT_INTERRUPTED = 130  # the same by Ctrl-C
 
+IS_MEMORY_SHORT = "was memory short?"  # what to ask of a process that was killed
+
 
 def exit_code_of(number: int | None) -> int:
     """What a run exits with that was stopped in order: by Ctrl-C, or by any other signal."""
@@ -19,6 +21,6 @@ def exit_code_of(number: int | None) -> int:
 
 
 def ended_by(number: int) -> str:
-    """Words on a process that a signal ended: "ended by SIGKILL; was memory short?"."""
-    hint = "; was memory short?" if number == signal.SIGKILL else ""
+    """Words on a process that a signal ended: "ended by SIGSEGV"; SIGKILL is what a machine short of memory sends."""
+    hint = f"; {IS_MEMORY_SHORT}" if number == signal.SIGKILL else ""
     return f"ended by {signal.Signals(number).name}{hint}"
