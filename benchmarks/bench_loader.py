@@ -42,8 +42,8 @@ from gnexp.data.dataset import Batch, Dataset
 from gnexp.data.images.color import augment_color, draw_color
 from gnexp.data.images.decode import NUM_CROP_DRAWS, crop_box, read_image
 from gnexp.data.images.imagefolder import ImageFolder
-from gnexp.experiments.run import commit
 from gnexp.ops import keyed
+from gnexp.system.commit import commit
 
 BATCH = 32
 TOLERANCE = 1e-4  # of normalized values, in float32

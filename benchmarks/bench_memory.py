@@ -28,10 +28,10 @@ from PIL import Image
 
 from gnexp.compose.composer import Composer
 from gnexp.data.images.decode import center_crop
-from gnexp.engine.evaluate import take_tallies
+from gnexp.engine.evaluate import measure_val
 from gnexp.engine.state import State, build
 from gnexp.engine.train import train
-from gnexp.experiments.run import commit
+from gnexp.system.commit import commit
 
 ROWS = ("a training step", "evaluation", "a picture of detections", "a crop of 1 x 4000 pixels")
 
@@ -108,7 +108,7 @@ def work_of(row: str, root: Path, pixels: int) -> Callable[[], object]:
         return lambda: next(train(state))
     state.model.roi_heads.score_thresh = -1.0  # type: ignore[union-attr]  # as many detections as there may be
     if row == ROWS[1]:
-        return lambda: take_tallies(state, "worker0", 1)
+        return lambda: measure_val(state, "worker0", 1)
     state.model.eval()
 
     def draw() -> None:

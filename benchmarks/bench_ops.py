@@ -42,7 +42,7 @@ from ops_rows import (
 
 from gnexp.config import RunConfig
 from gnexp.engine.device import describe
-from gnexp.experiments.run import commit
+from gnexp.system.commit import commit
 from gnexp.system.files import write_json
 
 CPU = torch.device("cpu")

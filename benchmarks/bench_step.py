@@ -36,8 +36,8 @@ from gnexp.data.generated.fashion_mnist import load_fashion_mnist
 from gnexp.data.generated.scenes import make_scenes
 from gnexp.engine.state import State, build
 from gnexp.engine.train import StepRecord, train
-from gnexp.experiments.run import commit
 from gnexp.nn.norm_act import NormAct
+from gnexp.system.commit import commit
 
 CELLS = [("bn", 2), ("bn", 32), ("gn", 2), ("gn", 32)]
 LOADER_WORKERS = (0, 2)

@@ -22,7 +22,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 
-from gnexp.launch.launch import num_cores
+from gnexp.system.hardware import num_cores
 
 AS_IT_IS = "as it is"
 # OMP_WAIT_POLICY is OpenMP's own word, the others are libgomp's (torch's wheels) and Intel's.

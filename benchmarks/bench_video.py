@@ -34,8 +34,8 @@ from photographs import open_photographs
 from gnexp.compose.composer import Composer
 from gnexp.config import DataConfig
 from gnexp.data.video.chunks import NUM_CLIP_DRAWS, random_clip
-from gnexp.experiments.run import commit
 from gnexp.ops import keyed
+from gnexp.system.commit import commit
 
 NUM_FRAMES, RATE, WIDTH, HEIGHT = 300, 30, 340, 256
 SCALING = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.BITEXACT

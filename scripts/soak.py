@@ -4,7 +4,7 @@
     python scripts/soak.py --runs 100 [--seed 0] [--jobs 2] [--kills 3] [--keep DIR]
 
 Every start is the real command line. Equal means every tensor of the last checkpoint and of the final weights (weights,
-optimizer, running statistics), bit for bit, and every byte of metrics.jsonl. The last line counts; exit code 1 if a run
+optimizer, running statistics), bit for bit, and every byte of the metrics. The last line counts; exit code 1 if a run
 differs, whose directory is then kept.
 """
 
@@ -31,6 +31,7 @@ import torch
 from PIL import Image
 
 from gnexp.engine.checkpoint import Checkpoints, load_tensors
+from gnexp.runs.directory import RunDirectory, run_dirs
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMON = ["scale=smoke", "recipe.epochs=3", "workers=4", "batch=4", "threads=1", "checkpoint_minutes=0"]
@@ -89,7 +90,7 @@ def start(words: list[str], runs_dir: Path, log: Path) -> subprocess.Popen[bytes
 
 
 def processes_of(runs_dir: Path) -> list[int]:
-    """All that have the runs' folder in their command line: the command, the agent, the workers, their loaders."""
+    """All that have the runs' folder in their command line: the command, torchrun, the trainers, their loaders."""
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
@@ -122,7 +123,9 @@ def disturb(
         command = start(words, folder, log)
         begin = time.monotonic()
         if chance.random() < 0.6:  # in training, where most of a long run's time goes; else at any moment
-            while command.poll() is None and not list(folder.glob("*/checkpoints/*.pt")):
+            while command.poll() is None and not any(
+                list(d.checkpoints.glob("*.pt")) for d in run_dirs(folder)
+            ):
                 time.sleep(0.01)
             wait = chance.uniform(0, seconds / 3)
         else:
@@ -149,14 +152,14 @@ def disturb(
         )
 
 
-def difference(ours: Path, expected: Path) -> str:
+def difference(ours: RunDirectory, expected: RunDirectory) -> str:
     """Where two finished runs' directories differ, or nothing."""
-    if (ours / "metrics.jsonl").read_bytes() != (expected / "metrics.jsonl").read_bytes():
-        return "metrics.jsonl differs"
-    last = Checkpoints(expected / "checkpoints").paths[0].relative_to(expected)
-    for name in (Path("weights.pt"), last):
-        pair = [load_tensors(place / name, torch.device("cpu")) for place in (ours, expected)]
-        if found := _difference(*pair, str(name)):
+    if ours.metrics.read_bytes() != expected.metrics.read_bytes():
+        return f"{ours.metrics.name} differs"
+    last = Checkpoints(expected.checkpoints).paths[0].name
+    for paths in ((ours.weights, expected.weights), (ours.checkpoints / last, expected.checkpoints / last)):
+        pair = [load_tensors(path, torch.device("cpu")) for path in paths]
+        if found := _difference(*pair, paths[0].name):
             return found
     return ""
 
@@ -225,7 +228,7 @@ def _soak(options: argparse.Namespace, folder: Path, begin: float) -> int:
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
         if not all(pool.map(undisturbed, range(len(words)), words)):
             return 1
-    whole = {name: next(folder.glob(f"whole{number}/*/")) for number, name in enumerate(words)}
+    whole = {name: run_dirs(folder / f"whole{number}")[0] for number, name in enumerate(words)}
     said = threading.Lock()
 
     def one(number: int) -> Run:
@@ -234,7 +237,7 @@ def _soak(options: argparse.Namespace, folder: Path, begin: float) -> int:
         place.mkdir()
         disturb(run, words[run.variant], place, seconds[run.variant], options.kills, chance)
         if not run.problem:
-            run.problem = difference(next(place.glob("*/")), whole[run.variant])
+            run.problem = difference(run_dirs(place)[0], whole[run.variant])
         with said:
             print(
                 f"{number + 1:4} {run.variant}: {'; '.join(run.blows) or 'not hit'}: {run.problem or 'equal'}",

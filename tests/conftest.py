@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from gnexp.launch.launch import num_cores
+from gnexp.system.hardware import num_cores
 
 # Before torch is imported: small tensors gain nothing from a second thread, and threads that outnumber the cores spin.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

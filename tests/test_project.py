@@ -15,10 +15,10 @@ from gnexp.config.keys import conf_dir
 ROOT = Path(__file__).parents[1]
 MAX_LINES = 350  # a file is read in one sitting
 MAX_MIB = 60  # of the tree without ignored files: it is carried to a GPU machine (docs/gpu.md)
-# In pieces, so that this file does not name what it forbids.
+# In parts, so that this file does not name what it forbids.
 REGISTRY_HOSTS = [
-    "".join(pieces)
-    for pieces in (
+    "".join(parts)
+    for parts in (
         ("py", "pi", ".org"),
         ("python", "hosted.org"),
         ("download.", "pytorch.org"),

@@ -16,7 +16,7 @@ from gnexp.compose.init import resolve_init
 from gnexp.config import RunConfig, to_dict
 from gnexp.config.keys import GROUPS, conf_dir
 from gnexp.engine.weight_files import read_weights
-from gnexp.experiments.run import load_spec
+from gnexp.runs.spec import load_spec
 
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted(path for package in ("gnexp", "hydra_plugins") for path in (ROOT / package).rglob("*.py"))
@@ -206,7 +206,9 @@ def test_a_spec_cannot_name_code(tmp_path):
     path = tmp_path / "spec.json"
     for place in (config, config["model"]):
         place |= evil
-        path.write_text(json.dumps({"run_id": RunConfig().run_id, "config": config}), encoding="utf-8")
+        path.write_text(
+            json.dumps({"format": 1, "run_id": RunConfig().run_id, "config": config}), encoding="utf-8"
+        )
         with pytest.raises(ValueError, match="is not a run's spec .unknown key .*_"):
             load_spec(path)
         for key in evil:
@@ -219,7 +221,9 @@ def test_a_spec_cannot_name_code(tmp_path):
     ):
         config = to_dict(RunConfig())
         config[key]["kind"] = kind
-        path.write_text(json.dumps({"run_id": RunConfig().run_id, "config": config}), encoding="utf-8")
+        path.write_text(
+            json.dumps({"format": 1, "run_id": RunConfig().run_id, "config": config}), encoding="utf-8"
+        )
         with pytest.raises(ValueError, match="is not a run's spec|says run_id"):
             load_spec(path)
     assert not planted.exists()

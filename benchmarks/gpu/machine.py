@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import torch
 
-from gnexp.experiments.run import commit
+from gnexp.system.commit import commit
 
 
 def describe(kind: str) -> dict[str, object]:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from part import Part, run_part
 
-from gnexp.launch.launch import headline
-from gnexp.runs.result import RESULT, load_result
+from gnexp.runs.directory import run_dirs
+from gnexp.runs.result import finished, headline
 
 
 def measure(part: Part) -> None:
@@ -36,12 +36,12 @@ def _smoke(part: Part, task: str, sized: tuple[str, ...], missing: list[str]) ->
         start = time.monotonic()
         done = subprocess.run(command, capture_output=True, text=True, errors="replace")
         seconds = round(time.monotonic() - start, 1)
-        results = list(Path(folder).glob(f"runs/*/{RESULT}"))
+        results = list(filter(None, map(finished, run_dirs(Path(folder) / "runs"))))
         said = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
         if done.returncode or not results:
             part.figure(name, None, note=said[-1][:300] if said else "no word", is_wrong=True)
             return
-        result = load_result(results[0])
+        result = results[0]
         part.row({"rows": "smoke", "task": task, "metrics": result.metrics, "seconds": seconds})
         part.figure(name, seconds, "s", n=1, note=f"finished, {headline(result)}; the score means nothing")
 

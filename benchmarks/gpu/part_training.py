@@ -27,8 +27,9 @@ from gnexp.compose.composer import Composer
 from gnexp.engine.checkpoint import load_tensors
 from gnexp.engine.state import build
 from gnexp.engine.train import StepRecord, train
-from gnexp.launch.launch import write_spec
-from gnexp.runs.result import RESULT, Result, load_result
+from gnexp.runs.directory import RunDirectory, run_dirs
+from gnexp.runs.result import Result, finished
+from gnexp.runs.spec import write_spec
 
 BATCH = 2
 SCORE = "val/top1_error"
@@ -63,11 +64,11 @@ def _train(part: Part, norm: str, runs_dir: Path) -> None:
         text=True,
         errors="replace",
     )
-    results = list(own.glob(f"*/{RESULT}"))
+    results = list(_results(own))
     if done.returncode or not results:
         part.figure(name, None, note=_last_line(done.stderr or done.stdout), is_wrong=True)
         return
-    result = load_result(results[0])
+    result = results[0]
     part.row({"rows": "training", **_kept(result)})
     if SCORE not in result.metrics:
         part.figure(name, None, note=result.status, is_wrong=True)
@@ -169,16 +170,18 @@ def _resume(part: Part, runs_dir: Path) -> None:
     """Two undisturbed runs and one that is killed and started again, all with deterministic operators."""
     name = "training, a resume after a kill"
     run = Composer().run([f"device={part.device.type}", *part.sizes.resume_words])
-    specs = [write_spec(run, runs_dir / folder / run.run_id) for folder in ("first", "second", "killed")]
-    whole = [_start(spec) for spec in specs[:2]]
-    killed = _start(specs[2])
+    folders = [RunDirectory(runs_dir / name / run.run_id) for name in ("first", "second", "killed")]
+    for folder in folders:
+        write_spec(run, folder)
+    whole = [_start(folder) for folder in folders[:2]]
+    killed = _start(folders[2])
     try:
-        while killed.poll() is None and _num_saved(specs[2].parent, part) < part.sizes.resume_kill:
+        while killed.poll() is None and _num_saved(folders[2]) < part.sizes.resume_kill:
             time.sleep(POLL_SECONDS)
         was_killed = killed.poll() is None
         killed.send_signal(signal.SIGKILL)
         killed.wait()
-        whole.append(_start(specs[2]))
+        whole.append(_start(folders[2]))
         words = [process.communicate()[1] for process in whole]
     finally:
         for process in (killed, *whole):
@@ -190,7 +193,7 @@ def _resume(part: Part, runs_dir: Path) -> None:
         note = _last_line(failed[0]) if failed else "the run ended before it was killed"
         part.figure(name, None, note=note, is_wrong=True)
         return
-    first, second, resumed = (_bits(spec.parent) for spec in specs)
+    first, second, resumed = map(_bits, folders)
     same = {
         "undisturbed": _is_equal(first, second),
         "resumed": _is_equal(first, resumed),
@@ -206,11 +209,11 @@ def _resume(part: Part, runs_dir: Path) -> None:
     part.figure(name, float(same["resumed"]), "equal", n=1, note=note, is_wrong=not same["resumed"])
 
 
-def _start(spec: Path) -> subprocess.Popen[str]:
-    """A training process as gnexp starts it, but deterministic."""
+def _start(directory: RunDirectory) -> subprocess.Popen[str]:
+    """A trainer as gnexp starts it, but deterministic."""
     environment = {**os.environ, "CUBLAS_WORKSPACE_CONFIG": ":4096:8", "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
-        [sys.executable, str(TRAINER), "train", str(spec)],
+        [sys.executable, str(TRAINER), "train", str(directory.spec)],
         env=environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -219,15 +222,15 @@ def _start(spec: Path) -> subprocess.Popen[str]:
     )
 
 
-def _num_saved(directory: Path, part: Part) -> int:
+def _num_saved(directory: RunDirectory) -> int:
     """Steps in the newest checkpoint, of an epoch that is not over."""
-    steps = [int(path.stem.rsplit("step", 1)[1]) for path in (directory / "checkpoints").glob("*.pt")]
+    steps = [int(path.stem.rsplit("step", 1)[1]) for path in directory.checkpoints.glob("*.pt")]
     return max(steps, default=0)
 
 
-def _bits(directory: Path) -> tuple[dict[str, torch.Tensor], bytes]:
-    weights = load_tensors(directory / "weights.pt", torch.device("cpu"))["model"]
-    return weights, (directory / "metrics.jsonl").read_bytes()
+def _bits(directory: RunDirectory) -> tuple[dict[str, torch.Tensor], bytes]:
+    weights = load_tensors(directory.weights, torch.device("cpu"))["model"]
+    return weights, directory.metrics.read_bytes()
 
 
 def _is_equal(
@@ -245,8 +248,11 @@ def _last_line(text: str) -> str:
 
 
 def _cells(runs_dir: Path) -> Iterator[dict[str, Any]]:
-    for path in sorted(runs_dir.glob(f"*/{RESULT}")):
-        yield _kept(load_result(path))
+    yield from map(_kept, _results(runs_dir))
+
+
+def _results(runs_dir: Path) -> Iterator[Result]:
+    yield from filter(None, map(finished, run_dirs(runs_dir)))
 
 
 if __name__ == "__main__":

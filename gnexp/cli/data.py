@@ -9,7 +9,8 @@ from typing import Any
 from gnexp.cli.settings import settings_of
 from gnexp.config.keys import check_choice, group_options
 from gnexp.config.spelling import spell
-from gnexp.launch.launch import num_cores, start_worker
+from gnexp.launch.launch import start_job
+from gnexp.system.hardware import num_cores
 
 
 def main(words: list[str]) -> int:
@@ -34,7 +35,7 @@ def main(words: list[str]) -> int:
             f"processes must be a number, 0 for none beside this one, got {settings['processes']}"
         )
     job = {"root": settings["data.root"], "processes": int(settings["processes"]), **_expected(settings)}
-    return start_worker(["check_data", json.dumps(job)], dict(os.environ)).exit_code
+    return start_job(["check_data", json.dumps(job)], dict(os.environ)).exit_code
 
 
 def _expected(settings: dict[str, str]) -> dict[str, Any]:

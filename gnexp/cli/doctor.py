@@ -23,7 +23,8 @@ from gnexp import __version__
 from gnexp.cli.settings import settings_of
 from gnexp.compose.composer import Composer
 from gnexp.config.keys import group_options
-from gnexp.launch.launch import default_threads, num_cores, start_worker, will_use_cuda
+from gnexp.launch.launch import start_job
+from gnexp.system.hardware import default_threads, num_cores, will_use_cuda
 
 OK, WARNING, BROKEN = "ok", "warning", "BROKEN"
 _PACKAGES = ("torch", "torchvision", "hydra-core", "omegaconf", "numpy", "pillow")
@@ -44,7 +45,7 @@ def main(words: list[str]) -> int:
     """Prints the findings; returns 1 if one is broken."""
     settings = settings_of(words, {"runs_dir": "runs", "results_dir": "results"})
     findings = [*_versions()]
-    ended = start_worker(["doctor"], dict(os.environ), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    ended = start_job(["doctor"], dict(os.environ), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     if ended.exit_code == 0:
         findings += _machine(json.loads(ended.out))
     else:

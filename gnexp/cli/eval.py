@@ -9,8 +9,8 @@ from pathlib import Path
 
 from gnexp.cli.settings import settings_of
 from gnexp.config.keys import check_choice
-from gnexp.launch.launch import named_run_dir, start_worker
-from gnexp.runs.pictures import FOLDER
+from gnexp.launch.launch import start_job
+from gnexp.runs.directory import named_run_dir
 
 
 def main(words: list[str]) -> int:
@@ -24,16 +24,16 @@ def main(words: list[str]) -> int:
     if not settings["save_images"].isdecimal():
         raise ValueError(f"save_images must be a number of images, got {settings['save_images']}")
     run_dir = named_run_dir(settings["run"], Path(settings["runs_dir"]))
-    arguments = ["eval", str(run_dir / "spec.json"), settings["eval_stats"], settings["save_images"]]
-    ended = start_worker(arguments, dict(os.environ), stdout=subprocess.PIPE)
+    arguments = ["eval", str(run_dir.spec), settings["eval_stats"], settings["save_images"]]
+    ended = start_job(arguments, dict(os.environ), stdout=subprocess.PIPE)
     if ended.exit_code == 0:
         lines = [line.split("\t") for line in ended.out.decode(errors="replace").splitlines()]
         scores = {(stats, name): float(score) for stats, name, score in (x for x in lines if len(x) == 3)}
         print(run_dir.name)
         _print_scores(scores)
         if int(settings["save_images"]):
-            print(f"images: {run_dir / FOLDER}")
-        for path in sorted(run_dir.glob("detections-*.json")):
+            print(f"images: {run_dir.images}")
+        for path in run_dir.all_detections:
             print(f"results for COCO's own tools: {path}")
     return ended.exit_code
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from gnexp.cli.settings import settings_of
 from gnexp.config.keys import check_choice
-from gnexp.launch.launch import named_run_dir, start_worker
+from gnexp.launch.launch import start_job
+from gnexp.runs.directory import named_run_dir
 
 
 def main(words: list[str]) -> int:
@@ -22,4 +23,4 @@ def main(words: list[str]) -> int:
         raise ValueError("which run? gnexp export run=RUN_ID (or the start of it, or its directory)")
     run_dir = named_run_dir(settings["run"], Path(settings["runs_dir"]))
     arguments = [settings[key] for key in ("format", "eval_stats", "output")]
-    return start_worker(["export", str(run_dir / "spec.json"), *arguments], dict(os.environ)).exit_code
+    return start_job(["export", str(run_dir.spec), *arguments], dict(os.environ)).exit_code

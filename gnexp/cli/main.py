@@ -112,7 +112,7 @@ def _run_app(verb: str, words: list[str]) -> int:
 
     if verb == "sweep" and (outer := outer_group()) is not None:
         raise ValueError(
-            f"{outer.starter} has started {outer.size} processes, which are one run's: start gnexp sweep alone"
+            f"{outer.starter} has started {outer.world_size} processes, which are one run's: start gnexp sweep alone"
         )
     parser = get_args_parser()
     parser.error = _refuse  # type: ignore[method-assign]  # argparse prints a long usage
@@ -198,7 +198,7 @@ def run_task(config: DictConfig) -> int:
 
     from gnexp.compose import composer as compose
     from gnexp.launch.launch import launch
-    from gnexp.system.signals import exit_code_of
+    from gnexp.system.exit_codes import exit_code_of
 
     is_sweep = HydraConfig.get().mode == RunMode.MULTIRUN
     try:
@@ -225,6 +225,6 @@ def _refuse(message: str) -> Any:
 
 
 def _terminate(number: int, frame: object) -> None:
-    from gnexp.system.signals import exit_code_of
+    from gnexp.system.exit_codes import exit_code_of
 
     sys.exit(exit_code_of(number))

@@ -18,7 +18,7 @@ from gnexp.compose.overrides import check, parse, question, values_of
 from gnexp.config import to_dict
 from gnexp.config.experiment import Cell, Expansion
 from gnexp.config.keys import DEFAULT_EXPERIMENT
-from gnexp.launch.launch import start_worker
+from gnexp.launch.launch import start_job
 from gnexp.runs.throughput import Speeds, choose_speed, read_speeds
 from gnexp.sweep.plan import PENDING, PlannedRun, make_plan, summary
 
@@ -137,7 +137,7 @@ def _count(cells: Sequence[Cell]) -> dict[str, Any] | None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "cells.json"
         path.write_text(json.dumps([to_dict(cell.runs[0]) for cell in cells]), encoding="utf-8")
-        ended = start_worker(["plan", str(path)], dict(os.environ), stdout=subprocess.PIPE)
+        ended = start_job(["plan", str(path)], dict(os.environ), stdout=subprocess.PIPE)
     if ended.exit_code != 0:
         return None
     counted: dict[str, Any] = json.loads(ended.out)

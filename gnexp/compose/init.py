@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import json
 import re
 from pathlib import Path
 
 from gnexp.config.fields import FILE_HASH
-from gnexp.launch.launch import finished, named_run_dir
-from gnexp.runs.result import FINISHED, WEIGHTS
+from gnexp.runs.directory import RunDirectory, named_run_dir
+from gnexp.runs.result import FINISHED, finished
+from gnexp.runs.spec import recorded_id
 
 _CHUNK = 1 << 22
 
@@ -51,22 +51,22 @@ def resolve_init(given: str | None, path: str | None, runs_dir: Path) -> tuple[s
         raise ValueError(
             f"init must be a file of weights or a finished run, got {given}: no such file, and {error}"
         ) from None
-    return _finished_run(run_dir), str((run_dir / WEIGHTS).resolve())
+    return _finished_run(run_dir), str(run_dir.weights.resolve())
 
 
 def _is_final_weights(path: Path) -> bool:
-    return path.name == WEIGHTS and (path.parent / "spec.json").is_file()
+    directory = RunDirectory(path.parent)
+    return path == directory.weights and directory.spec.is_file()
 
 
-def _finished_run(run_dir: Path) -> str:
+def _finished_run(run_dir: RunDirectory) -> str:
     """The run_id of a run that has final weights."""
     result = finished(run_dir)
     if result is None:
         raise ValueError(f"init={run_dir.name} has not finished; train it first, or name a file of weights")
-    if result.status != FINISHED or not (run_dir / WEIGHTS).is_file():
+    if result.status != FINISHED or not run_dir.weights.is_file():
         raise ValueError(f"init={run_dir.name} has no final weights ({result.status}); choose another run")
-    spec_id = json.loads((run_dir / "spec.json").read_text(encoding="utf-8"))["run_id"]
-    if spec_id != result.run_id:
+    if (spec_id := recorded_id(run_dir.spec)) != result.run_id:
         raise ValueError(f"{run_dir} holds the spec of {spec_id} and the result of {result.run_id}")
     return result.run_id
 

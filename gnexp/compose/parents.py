@@ -10,8 +10,7 @@ from gnexp.compose.overrides import parse, runs_dir_of, values_of
 from gnexp.config.experiment import Parent
 from gnexp.config.keys import merge_overrides
 from gnexp.config.spelling import spell
-from gnexp.launch.launch import find_run_dir
-from gnexp.runs.result import WEIGHTS
+from gnexp.runs.directory import find_run_dir
 
 CELL = "cell"
 _KEPT = ("model.default_num_groups", "device", "threads")  # what a parent has from its child, beside its norm
@@ -50,7 +49,7 @@ def parent_words(
 
 def init_of(parent: Parent, merged: Sequence[str]) -> list[str]:
     """The overrides that name a parent's final weights, where the run of these overrides looks for them."""
-    place = find_run_dir(runs_dir_of(merged), parent.run) / WEIGHTS
+    place = find_run_dir(runs_dir_of(merged), parent.run).weights
     return [f"init={spell(parent.run.run_id)}", f"init_path={spell(str(place.resolve()))}"]
 
 

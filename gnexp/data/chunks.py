@@ -1,4 +1,4 @@
-"""Pieces of a step, decoded by loader processes or, where there are none, here."""
+"""Chunks of a step, decoded by loader processes or, where there are none, here."""
 
 from __future__ import annotations
 
@@ -22,17 +22,18 @@ from gnexp.data.handover import check_semaphores, hand_over_in_memory
 from gnexp.data.images.decode import UnreadableError
 from gnexp.data.remarks import FileWarning, file_warnings
 from gnexp.ops import keyed
+from gnexp.system.exit_codes import IS_MEMORY_SHORT
 from gnexp.system.names import shown
 from gnexp.system.signals import become_loader
 
 DEFAULT_MAX_SKIPPED = 100
-PIECE_SIZE = 32  # images that a loader process hands over at once: 5 MB of shared memory, whatever the batch
+CHUNK_SIZE = 32  # images that a loader process hands over at once: 5 MB of shared memory, whatever the batch
 Draws = npt.NDArray[np.float64]  # of one image or clip, uniform in [0, 1)
 _SEMAPHORES = 3  # of a queue; torch has one a loader process, one for all, and an event that has those of two
 _P = TypeVar("_P")
 
 
-class Piece(NamedTuple):
+class Chunk(NamedTuple):
     """Some images or clips of a step, before color.
 
     An error travels as its line: an exception would arrive with the loader process's traceback in it.
@@ -44,8 +45,8 @@ class Piece(NamedTuple):
     error: str | None = None  # what ends the run; the pixels are then not to be used
 
 
-class Decoder(TorchDataset[Piece]):
-    """Makes pieces of sample indices, each image or clip a function of (seed, epoch, index) alone.
+class Decoder(TorchDataset[Chunk]):
+    """Makes chunks of sample indices, each image or clip a function of (seed, epoch, index) alone.
 
     Args:
         decode: an image's or a clip's pixels, from its index and its draws; raises UnreadableError.
@@ -70,15 +71,15 @@ class Decoder(TorchDataset[Piece]):
         self._decode, self._shape, self._labels, self._config = decode, tuple(shape), labels, config
         self._key, self._num_draws, self._what = key, num_draws, what
 
-    def __getitem__(self, indices: Indices) -> Piece:
+    def __getitem__(self, indices: Indices) -> Chunk:
         try:
             return self._make(indices)
         except OSError as error:
-            return Piece(torch.empty(0), np.empty(0, np.int64), {}, fault_of_the_machine(error, self._what))
+            return Chunk(torch.empty(0), np.empty(0, np.int64), {}, fault_of_the_machine(error, self._what))
 
-    def _make(self, indices: Indices) -> Piece:
+    def _make(self, indices: Indices) -> Chunk:
         pixels = torch.empty((len(indices), *self._shape), dtype=torch.uint8)
-        piece = Piece(pixels, self._labels[indices], {})
+        chunk = Chunk(pixels, self._labels[indices], {})
         draws = None
         if self._key is not None:
             seed, epoch = self._key
@@ -86,22 +87,22 @@ class Decoder(TorchDataset[Piece]):
         for i, index in enumerate(indices):
             drawn = None if draws is None else draws[i]
             try:
-                piece.pixels[i] = self._decode(index, drawn)
+                chunk.pixels[i] = self._decode(index, drawn)
             except UnreadableError as error:
                 if self._config.on_error != "skip":
-                    return piece._replace(error=str(error))
+                    return chunk._replace(error=str(error))
                 if drawn is None:
-                    return piece._replace(
+                    return chunk._replace(
                         error=f"{error} (data.on_error=skip is for training: without it the score would be another)"
                     )
-                piece.skipped[error.path] = error.reason
-                if not self._replace(piece, i, index, drawn):
-                    return piece._replace(
+                chunk.skipped[error.path] = error.reason
+                if not self._replace(chunk, i, index, drawn):
+                    return chunk._replace(
                         error=f"{error}; nor could any {self._what} that was to stand in for it"
                     )
-        return piece
+        return chunk
 
-    def _replace(self, piece: Piece, i: int, index: int, drawn: Draws) -> bool:
+    def _replace(self, chunk: Chunk, i: int, index: int, drawn: Draws) -> bool:
         """Puts another file, with its own label, in the place of an unreadable one; returns whether one was found.
 
         Which one follows from the index alone: the same in every epoch, for every seed and number of processes.
@@ -109,11 +110,11 @@ class Decoder(TorchDataset[Piece]):
         for bits in keyed.bits(0, "replacement", 0, [index], 1 + _most(self._config))[0]:
             other = int(bits % np.uint64(len(self._labels)))
             try:
-                piece.pixels[i] = self._decode(other, drawn)
+                chunk.pixels[i] = self._decode(other, drawn)
             except UnreadableError as error:
-                piece.skipped[error.path] = error.reason
+                chunk.skipped[error.path] = error.reason
             else:
-                piece.labels[i] = self._labels[other]
+                chunk.labels[i] = self._labels[other]
                 return True
         return False
 
@@ -145,45 +146,45 @@ def _most(config: DataConfig) -> int:
     return DEFAULT_MAX_SKIPPED if config.max_skipped is None else config.max_skipped
 
 
-def load_pieces(
+def load_chunks(
     decoder: TorchDataset[_P],
     steps: Sequence[Indices],
     *,
     num_processes: int,
     timeout: float,
     is_pinned: bool,
-    piece_size: int = PIECE_SIZE,
+    chunk_size: int = CHUNK_SIZE,
 ) -> Generator[list[_P], None, None]:
-    """The pieces of each step, in order; what was remarked on their files is warned of here, as FileWarning.
+    """The chunks of each step, in order; what was remarked on their files is warned of here, as FileWarning.
 
     Args:
-        decoder: what makes a piece of indices.
+        decoder: what makes a chunk of indices.
         steps: sample indices of each step.
         num_processes: that decode; 0 = this one does.
-        timeout: seconds to wait for a piece.
+        timeout: seconds to wait for a chunk.
         is_pinned: whether the pixels are put where a GPU can fetch them by itself.
-        piece_size: of indices at most.
+        chunk_size: of indices at most.
 
     Raises:
         ValueError: this machine cannot have loader processes.
         RuntimeError: a loader process died, or none answered in time.
     """
-    cut = [[step[i : i + piece_size] for i in range(0, len(step), piece_size)] for step in steps]
+    cut = [[step[i : i + chunk_size] for i in range(0, len(step), chunk_size)] for step in steps]
     if num_processes:
         check_semaphores(_SEMAPHORES * (num_processes + 3))
     others = set(multiprocessing.active_children())
     loader = DataLoader(
         _Heard(decoder),
-        batch_size=None,  # a piece is made whole by the decoder
-        sampler=[piece for step in cut for piece in step],
+        batch_size=None,  # a chunk is made whole by the decoder
+        sampler=[chunk for step in cut for chunk in step],
         num_workers=num_processes,
-        # A step ahead: with two pieces each, torch's default, processes idle while the device computes a longer one.
+        # A step ahead: with two chunks each, torch's default, processes idle while the device computes a longer one.
         prefetch_factor=max(2, -(-max(map(len, cut), default=0) // num_processes)) if num_processes else None,
         pin_memory=is_pinned,
         generator=torch.Generator(),  # else the loader draws from the global one
         worker_init_fn=_begin,
     )
-    pieces = iter(loader)
+    chunks = iter(loader)
     processes = set(multiprocessing.active_children()) - others
     watchdog = _Watchdog(processes, timeout)
     try:
@@ -191,8 +192,8 @@ def load_pieces(
             made = []
             for _ in step:
                 with watchdog:
-                    piece, remarks = next(pieces)
-                made.append(piece)
+                    chunk, remarks = next(chunks)
+                made.append(chunk)
                 for path, reason in remarks:
                     warnings.warn(FileWarning(path, reason), stacklevel=2)
             yield made
@@ -206,16 +207,16 @@ def load_pieces(
             ) from None
         if isinstance(error, RuntimeError) and said.startswith("DataLoader "):
             raise RuntimeError(
-                f"a loader process died ({said.strip()}): was memory short? Give fewer data.loader_workers"
+                f"a loader process died ({said.strip()}): {IS_MEMORY_SHORT} Give fewer data.loader_workers"
             ) from None
         raise  # a defect of ours, with the loader process's traceback
     finally:
-        del pieces  # stops the processes now; left to an error's traceback, they would take 5 s
+        del chunks  # stops the processes now; left to an error's traceback, they would take 5 s
         _end(processes)
 
 
 class _Heard(TorchDataset[tuple[_P, tuple[tuple[str, str], ...]]]):
-    """The pieces of a decoder, each with the files that something was remarked on, and what."""
+    """The chunks of a decoder, each with the files that something was remarked on, and what."""
 
     def __init__(self, decoder: TorchDataset[_P]) -> None:
         self._decoder = decoder
@@ -223,8 +224,8 @@ class _Heard(TorchDataset[tuple[_P, tuple[tuple[str, str], ...]]]):
     def __getitem__(self, indices: Indices) -> tuple[_P, tuple[tuple[str, str], ...]]:
         remarks: list[tuple[str, str]] = []
         with file_warnings(lambda warning: remarks.append((warning.path, warning.reason))):
-            piece = self._decoder[indices]
-        return piece, tuple(remarks)
+            chunk = self._decoder[indices]
+        return chunk, tuple(remarks)
 
 
 def _begin(worker: int) -> None:
@@ -234,10 +235,10 @@ def _begin(worker: int) -> None:
 
 
 class _Watchdog:
-    """Kills loader processes while a piece takes too long, which ends whatever this process waits in.
+    """Kills loader processes while a chunk takes too long, which ends whatever this process waits in.
 
     The loader's own timeout does not see all of it: a tensor's memory is fetched from the process that made it, through
-    a socket, after its piece has arrived.
+    a socket, after its chunk has arrived.
     """
 
     def __init__(self, processes: set[multiprocessing.process.BaseProcess], timeout: float) -> None:

@@ -13,23 +13,23 @@ from gnexp.ops import keyed
 
 @dataclass(frozen=True)
 class Share:
-    """The part of every step that one process takes: process `rank` of `size`."""
+    """The part of every step that one process takes: process `rank` of `world_size`."""
 
     rank: int = 0
-    size: int = 1
+    world_size: int = 1
 
     def of_train(self, step: Indices, workers: int) -> Indices:
         """Its workers' images of a total batch: position p belongs to worker p mod workers.
 
-        Of V = workers / size workers, position q of the part belongs to the process's worker q mod V.
+        Of V = workers / world_size workers, position q of the part belongs to the process's worker q mod V.
         """
-        per_process = workers // self.size
+        per_process = workers // self.world_size
         by_worker = step.reshape(-1, workers)
         return by_worker[:, self.rank * per_process : (self.rank + 1) * per_process].reshape(-1)
 
     def of_val(self, step: Indices) -> Indices:
-        """Every size-th image; the parts differ by one image at most, and one may be empty."""
-        return step[self.rank :: self.size]
+        """Every world_size-th image; the parts differ by one image at most, and one may be empty."""
+        return step[self.rank :: self.world_size]
 
 
 def num_steps(dataset: Dataset, total_batch: int) -> int:
@@ -94,7 +94,7 @@ def _pass_batches(
 
 def num_val_steps(dataset: Dataset, size: int, share: Share = Share()) -> int:
     """Steps of one evaluation, the same for every process."""
-    return -(-dataset.num_val // (size * share.size))
+    return -(-dataset.num_val // (size * share.world_size))
 
 
 def val_batches(dataset: Dataset, *, size: int, share: Share = Share()) -> Batches:
@@ -103,6 +103,6 @@ def val_batches(dataset: Dataset, *, size: int, share: Share = Share()) -> Batch
     Where the last step has no image for a process, that process has one batch less.
     """
     whole = np.arange(dataset.num_val)
-    stride = size * share.size
+    stride = size * share.world_size
     parts = [share.of_val(whole[i : i + stride]) for i in range(0, dataset.num_val, stride)]
     return dataset.val_batches([part for part in parts if len(part)])

@@ -69,7 +69,7 @@ def norm_impl(run: RunConfig, device: torch.device) -> Impl | None:
     """What computes group normalization and why; None for other norms.
 
     Raises:
-        ValueError: norm.impl asks for what cannot be had here.
+        ValueError: norm.impl asks for what is unsupported here.
     """
     asked = next((norm.impl for norm in run.norms if norm.kind == "gn"), None)
     return None if asked is None else choose_impl(asked, device.type)

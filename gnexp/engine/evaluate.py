@@ -55,12 +55,12 @@ def evaluate(
             scores[stats] = next(iter(scores.values()))
             continue
         scores[stats] = {}
-        for view, tallies in take_tallies(state, stats, epoch, is_reported, is_stopped):
-            scores[stats] |= state.task.combine(tallies, view)
+        for view, partials in measure_val(state, stats, epoch, is_reported, is_stopped):
+            scores[stats] |= state.task.aggregate(partials, view)
     return scores
 
 
-def take_tallies(
+def measure_val(
     state: State, stats: str, epoch: int, is_reported: bool = True, is_stopped: Callable[[], bool] = never
 ) -> list[tuple[Dataset, list[Any]]]:
     """What each process finds on its part of each view of val with one of EVAL_STATS.
@@ -71,8 +71,8 @@ def take_tallies(
     found = []
     for view in state.task.views(state.run, state.dataset, epoch=epoch, is_reported=is_reported):
         with state.autocast():
-            tally = state.task.tally(model, _val_batches(state, view, is_stopped), view)
-        found.append((view, state.processes.gather(tally)))
+            partial = state.task.measure(model, _val_batches(state, view, is_stopped), view)
+        found.append((view, state.processes.gather(partial)))
     return found
 
 

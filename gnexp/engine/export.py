@@ -28,7 +28,7 @@ def export_weights(
 ) -> dict[str, torch.Tensor]:
     """A run's weights with one set of running statistics, under torch's names.
 
-    Batch renormalization evaluates as batch normalization does; its running deviation has eps inside the root, so the
+    Batch renormalization evaluates as batch normalization does; its running std has eps inside the root, so the
     variance that gives equal outputs is its square without eps.
 
     Args:

@@ -141,7 +141,7 @@ def _keep_own_layers(model: nn.Module, weights: Weights, notes: list[str]) -> No
 
 
 def _take_variances(model: nn.Module, weights: Weights) -> None:
-    """Makes the running deviations of batch renormalization from variances, as an export or batch norm has them."""
+    """Makes the running std of batch renormalization from variances, as an export or batch norm has them."""
     for prefix, module in model.named_modules():
         if isinstance(module, BatchRenormAct) and f"{prefix}.running_std" not in weights:
             variance = weights.pop(f"{prefix}.running_var", None)

@@ -58,7 +58,7 @@ def _percentiles(state: State) -> dict[str, float]:
     order = np.arange(min(_NUM_IMAGES, state.dataset.num_val))
     steps = [order[i : i + _EVAL_SIZE] for i in range(0, len(order), _EVAL_SIZE)]
     with state.autocast():
-        state.task.tally(model, state.dataset.val_batches(steps), state.dataset)
+        state.task.measure(model, state.dataset.val_batches(steps), state.dataset)
     with np.errstate(invalid="ignore"):  # between infinities
         values = np.percentile(torch.cat(outputs).numpy(), _PERCENTILES, overwrite_input=True)
     return {f"probe/p{percent}": float(value) for percent, value in zip(_PERCENTILES, values, strict=True)}

@@ -45,14 +45,14 @@ class Processes:
     looked at in each step must not wait for a GPU.
 
     Args:
-        share: this process's rank and the group's size.
+        share: this process's rank and the world size.
         store: torch.distributed's, by which the processes find out which one is late; None for one process alone.
         timeout: seconds that a process waits for the others.
     """
 
     def __init__(self, share: Share = _WHOLE, store: Any = None, timeout: float = 300.0) -> None:
         self.share = share
-        self.rank, self.size = share.rank, share.size
+        self.rank, self.world_size = share.rank, share.world_size
         self.is_first = share.rank == 0
         self._store, self._timeout = store, timeout
         self._group: dist.ProcessGroup | None = None
@@ -83,11 +83,11 @@ class Processes:
         tensor.copy_(total)
 
     def gather_rows(self, rows: torch.Tensor) -> torch.Tensor:
-        """Every process's rows, (V, *) each -> (V * size, *), in the order of the processes."""
+        """Every process's rows, (V, *) each -> (V * world_size, *), in the order of the processes."""
         if self._group is None:
             return rows
         own = rows.detach().cpu().contiguous()
-        parts = [torch.empty_like(own) for _ in range(self.size)]
+        parts = [torch.empty_like(own) for _ in range(self.world_size)]
         with self._watched():
             dist.all_gather(parts, own, group=self._group)
         return torch.cat(parts).to(rows.device)
@@ -96,7 +96,7 @@ class Processes:
         """Every process's value, in the order of the processes."""
         if self._group is None:
             return [value]
-        values: list[Any] = [None] * self.size
+        values: list[Any] = [None] * self.world_size
         with self._watched():
             dist.all_gather_object(values, value, group=self._group)
         return values
@@ -170,7 +170,7 @@ class Processes:
         time.sleep(_NOTICE_SECONDS)
         late = [0]  # where nothing can be asked: the first process answers
         with contextlib.suppress(RuntimeError):
-            late = [rank for rank in range(self.size) if not self._store.check([f"gnexp/waits/{rank}"])]
+            late = [rank for rank in range(self.world_size) if not self._store.check([f"gnexp/waits/{rank}"])]
         names = ", ".join(map(str, late)) or "another"
         return (
             f"process {names} has not answered for {self._timeout:g} s (peer_timeout); it hangs, or its machine "
@@ -194,39 +194,39 @@ def joined(run: RunConfig, device: torch.device) -> Iterator[Processes]:
         ValueError: the environment's group is not of run.processes.
         PeerLateError: not all have come within run.peer_timeout seconds.
     """
-    size = int(os.environ.get("WORLD_SIZE", "1"))
-    if size != run.processes:
+    world_size = int(os.environ.get("WORLD_SIZE", "1"))
+    if world_size != run.processes:
         raise ValueError(
-            f"processes={run.processes} must be the number that torchrun or srun started, which is {size}; "
+            f"processes={run.processes} must be the number that torchrun or srun started, which is {world_size}; "
             "leave processes out there, or start gnexp alone"
         )
-    if size == 1:
+    if world_size == 1:
         yield ALONE
         return
     timeout = timedelta(seconds=run.peer_timeout)
     store, _, _ = next(rendezvous("env://", timeout=timeout))
     store.set_timeout(timeout)
-    _wait_for_all(store, size, run.peer_timeout)
+    _wait_for_all(store, world_size, run.peer_timeout)
     is_cuda = device.type == "cuda"
     dist.init_process_group(
         "nccl" if is_cuda else "gloo",
         store=store,
         rank=rank(),
-        world_size=size,
+        world_size=world_size,
         timeout=timeout,
         device_id=device if is_cuda else None,
     )
-    yield Processes(Share(rank(), size), store, run.peer_timeout)
+    yield Processes(Share(rank(), world_size), store, run.peer_timeout)
     # Not while an error is on its way: NCCL would wait for processes that are gone.
     with contextlib.suppress(RuntimeError):
         dist.destroy_process_group()
 
 
-def _wait_for_all(store: Any, size: int, timeout: float) -> None:
+def _wait_for_all(store: Any, world_size: int, timeout: float) -> None:
     """Waits until every process has come this far; where torch waits for them itself no signal gets through to us."""
     store.set(f"gnexp/joins/{rank()}", "")
     deadline = time.monotonic() + timeout
-    while late := [other for other in range(size) if not store.check([f"gnexp/joins/{other}"])]:
+    while late := [other for other in range(world_size) if not store.check([f"gnexp/joins/{other}"])]:
         if time.monotonic() > deadline:
             raise PeerLateError(
                 f"process {', '.join(map(str, late))} has not come within {timeout:g} s (peer_timeout)"

@@ -157,7 +157,7 @@ def check_shapes(run: RunConfig, task: Task) -> None:
     """Has one pass's shapes go through the model on the meta device, without memory or arithmetic.
 
     Raises:
-        ValueError: a norm cannot be had on a layer, or has one value to normalize there.
+        ValueError: a norm is unsupported on a layer, or has one value to normalize there.
     """
     with torch.device("meta"), torch.no_grad():
         model = task.build_model(run, torch.Generator()).train()

@@ -136,7 +136,7 @@ def _train_epoch(
                 group["lr"] = lr_at(run, state.epoch, state.step, steps) * group.get("lr_factor", 1.0)
             own = _forward_backward(state, batch, listeners, norms)
             loss, score, wants_stop, wants_save = processes.sum([*own, is_stopped(), is_due()])
-            loss /= processes.size
+            loss /= processes.world_size
             _check_finite(state, loss)
             state.scaler.step(state.optimizer)
             state.scaler.update()

@@ -12,12 +12,14 @@ import torch
 
 from gnexp.engine.checkpoint import load_tensors
 from gnexp.engine.device import choose_device
-from gnexp.engine.evaluate import eval_model, take_tallies
+from gnexp.engine.evaluate import eval_model, measure_val
 from gnexp.engine.state import State, build
-from gnexp.experiments.run import Spec, commit
 from gnexp.nn.statistics import batch_norms
-from gnexp.runs.pictures import FOLDER, PICTURES, Pictures
-from gnexp.runs.result import DIVERGED, RESULT, WEIGHTS, load_result
+from gnexp.runs.directory import RunDirectory
+from gnexp.runs.pictures import Pictures
+from gnexp.runs.result import DIVERGED, finished
+from gnexp.runs.spec import Spec
+from gnexp.system.commit import commit
 from gnexp.system.files import write_bytes, write_text
 from gnexp.tasks.pictures import LEAST_SCORE
 
@@ -28,8 +30,8 @@ def final_weights(spec: Spec, device: torch.device) -> dict[str, torch.Tensor]:
     Raises:
         ValueError: the run has not finished, or diverged.
     """
-    path, result = spec.directory / WEIGHTS, spec.directory / RESULT
-    if result.exists() and load_result(result).status == DIVERGED:
+    path, result = spec.directory.weights, finished(spec.directory)
+    if result is not None and result.status == DIVERGED:
         raise ValueError(f"{spec.directory} diverged, so it has no final weights")
     if not path.exists():
         raise ValueError(f"{spec.directory} has no final weights; finish the run with gnexp train first")
@@ -50,40 +52,40 @@ def finished_state(spec: Spec) -> State:
     return state
 
 
-def evaluate_run(state: State, eval_stats: list[str], directory: Path) -> dict[str, dict[str, float]]:
+def evaluate_run(state: State, eval_stats: list[str], directory: RunDirectory) -> dict[str, dict[str, float]]:
     """A finished run's scores on val under each of the named statistics, in percent.
 
-    What was detected is left in its directory, in detections-STATS.json, as COCO's own tools read it.
+    What was detected is left in its directory, as COCO's own tools read it.
     """
     found: dict[str, dict[str, float]] = {}
-    tallies = None
+    partials = None
     for stats in eval_stats:
-        if tallies is None or batch_norms(state.model):  # other norms find the same whatever the statistics
-            tallies = take_tallies(state, stats, state.run.recipe.epochs)
+        if partials is None or batch_norms(state.model):  # other norms find the same whatever the statistics
+            partials = measure_val(state, stats, state.run.recipe.epochs)
         found[stats] = {}
-        for view, of_view in tallies:
-            found[stats] |= state.task.combine(of_view, view)
+        for view, of_view in partials:
+            found[stats] |= state.task.aggregate(of_view, view)
             if (results := state.task.results(of_view)) is not None:
-                write_text(directory / f"detections-{stats}.json", json.dumps(results))
+                write_text(directory.detections(stats), json.dumps(results))
     return found
 
 
-def save_pictures(state: State, num: int, stats: str, directory: Path) -> Path:
-    """Draws what a finished run finds in the first images of val, into images/ of its directory; returns that folder.
+def save_pictures(state: State, num: int, stats: str, directory: RunDirectory) -> Path:
+    """Draws what a finished run finds in the first images of val, into a folder of its directory; returns that folder.
 
     Raises:
         ValueError: the run is of a task without pictures.
     """
-    folder, digests = directory / FOLDER, {}
+    folder, digests = directory.images, {}
     model = eval_model(state, stats, state.run.recipe.epochs)
     order = np.arange(min(num, state.dataset.num_val))
-    (folder / PICTURES).unlink(missing_ok=True)  # it must not speak for what is drawn now
+    directory.pictures.unlink(missing_ok=True)  # it must not speak for what is drawn now
     with state.autocast():
         for batch in state.dataset.val_batches([order[i : i + 1] for i in order]):
             for name, content in state.task.draw(model, batch, state.dataset):
                 write_bytes(folder / name, content)
                 digests[name] = hashlib.sha256(content).hexdigest()
-    result = directory / RESULT
+    result = directory.result
     Pictures(
         run_id=state.run.run_id,
         eval_stats=stats,
@@ -91,5 +93,5 @@ def save_pictures(state: State, num: int, stats: str, directory: Path) -> Path:
         result=hashlib.sha256(result.read_bytes()).hexdigest() if result.exists() else None,
         sha256=digests,
         **commit(),
-    ).save(folder / PICTURES)
+    ).save(directory.pictures)
     return folder

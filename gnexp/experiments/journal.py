@@ -1,4 +1,4 @@
-"""The growing files of a run's directory: env.json, metrics.jsonl, timing.jsonl and TensorBoard's events."""
+"""The growing files of a run's directory: machines, metrics, timing and TensorBoard's events."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from typing import Any
 from torch.utils.tensorboard import SummaryWriter
 
 from gnexp.engine.train import EpochRecord
+from gnexp.runs.directory import RunDirectory
 from gnexp.system.files import write_json, write_text
-
-METRICS, TIMING, ENV = "metrics.jsonl", "timing.jsonl", "env.json"
 
 
 class Journal:
@@ -26,17 +25,17 @@ class Journal:
         ValueError: a line of those epochs is missing.
     """
 
-    def __init__(self, directory: Path, *, done_epochs: int) -> None:
+    def __init__(self, directory: RunDirectory, *, done_epochs: int) -> None:
         self._directory = directory
-        for name in (METRICS, TIMING):
-            kept = [line for line in _whole_lines(directory / name) if line["epoch"] <= done_epochs]
+        for path in (directory.metrics, directory.timing):
+            kept = [line for line in _whole_lines(path) if line["epoch"] <= done_epochs]
             if [line["epoch"] for line in kept] != list(range(1, done_epochs + 1)):
                 raise ValueError(
-                    f"{directory / name} has lost lines of the {done_epochs} epochs that the checkpoint holds; "
+                    f"{path} has lost lines of the {done_epochs} epochs that the checkpoint holds; "
                     "delete the run's directory to start it again"
                 )
-            write_text(directory / name, "".join(json.dumps(line) + "\n" for line in kept))
-        self._writer = SummaryWriter(str(directory / "tensorboard"), purge_step=done_epochs + 1)
+            write_text(path, "".join(json.dumps(line) + "\n" for line in kept))
+        self._writer = SummaryWriter(str(directory.tensorboard), purge_step=done_epochs + 1)
 
     def __enter__(self) -> Journal:
         return self
@@ -45,8 +44,8 @@ class Journal:
         self._writer.close()
 
     def add_env(self, segment: dict[str, Any]) -> list[dict[str, Any]]:
-        """Adds this segment's entry to env.json and returns all of them."""
-        path = self._directory / ENV
+        """Adds this segment's entry to those of earlier ones and returns all of them."""
+        path = self._directory.env
         try:
             segments = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -57,16 +56,16 @@ class Journal:
 
     def add(self, record: EpochRecord) -> None:
         """Appends an epoch's metrics and timing, on disk when it returns."""
-        _append(self._directory / METRICS, record.metrics)
-        _append(self._directory / TIMING, record.timing)
+        _append(self._directory.metrics, record.metrics)
+        _append(self._directory.timing, record.timing)
         for key, value in {**record.metrics, **record.timing}.items():
             if key != "epoch":
                 self._writer.add_scalar(key, value, record.metrics["epoch"])
         self._writer.flush()
 
     def records(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-        """All lines of metrics.jsonl and of timing.jsonl, earlier segments' included."""
-        return _whole_lines(self._directory / METRICS), _whole_lines(self._directory / TIMING)
+        """All lines of metrics and of timing, earlier segments' included."""
+        return _whole_lines(self._directory.metrics), _whole_lines(self._directory.timing)
 
 
 def _append(path: Path, values: dict[str, float | int]) -> None:

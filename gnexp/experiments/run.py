@@ -1,21 +1,17 @@
-"""One run: from spec.json to result.json, resumed from its last checkpoint where there is one."""
+"""One run: from its spec to its result, resumed from its last checkpoint where there is one."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import shlex
 import signal
 import statistics
-import subprocess
 import time
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from gnexp.config import RunConfig, from_dict, science
+from gnexp.config import RunConfig, science
 from gnexp.data.chunks import DEFAULT_MAX_SKIPPED
 from gnexp.data.dataset import Dataset
 from gnexp.data.remarks import file_warnings
@@ -25,46 +21,17 @@ from gnexp.engine.initial_weights import load_initial_weights
 from gnexp.engine.processes import Processes, joined, rank
 from gnexp.engine.state import State, build
 from gnexp.engine.train import DivergedError, EpochRecord, Stopped, train
-from gnexp.experiments.journal import METRICS, Journal
+from gnexp.experiments.journal import Journal
 from gnexp.experiments.screen import Screen
 from gnexp.runs.lock import locked
-from gnexp.runs.result import DIVERGED, FINISHED, RESULT, WEIGHTS, Result, load_result
+from gnexp.runs.result import DIVERGED, FINISHED, Result, load_result
+from gnexp.runs.skipped import read_skipped
+from gnexp.runs.spec import Spec
 from gnexp.runs.status import DONE, PREEMPTED, RUNNING, Status
+from gnexp.system.commit import commit
 from gnexp.system.files import remove_leftovers, write_json
-from gnexp.system.names import read_reasons, shown, stored, write_reasons
+from gnexp.system.names import shown, stored, write_reasons
 from gnexp.system.signals import Stopper, StopRequest
-
-CHECKPOINTS, SKIPPED, CLASSES = "checkpoints", "skipped.jsonl", "classes.json"
-_OLD_SKIPPED = "skipped.txt"  # of a run that an earlier gnexp began: name, tab, reason
-
-
-@dataclass(frozen=True)
-class Spec:
-    """What a training process is told: the config, and by its place the run's directory."""
-
-    run: RunConfig
-    directory: Path
-
-
-def load_spec(path: Path) -> Spec:
-    """Reads a spec.json.
-
-    Raises:
-        ValueError: it is damaged, or its config is not the one that its run_id was made from.
-    """
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        run = from_dict(values["config"])
-        run_id = values["run_id"]
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise ValueError(
-            f"{path} is not a run's spec ({error}); start the run again with gnexp train"
-        ) from None
-    if run.run_id != run_id:
-        raise ValueError(
-            f"{path} says run_id {run_id}, its config makes {run.run_id}; start the run again with gnexp train"
-        )
-    return Spec(run, path.parent)
 
 
 def set_threads(run: RunConfig) -> None:
@@ -89,28 +56,28 @@ def train_run(spec: Spec, stopper: Stopper | None = None) -> Result:
     device = choose_device(run.device)
     is_first = rank() == 0
     with locked(directory) if is_first else contextlib.nullcontext(), joined(run, device) as processes:
-        if processes.from_first((directory / RESULT).exists()):
-            return load_result(directory / RESULT)
+        if processes.from_first(directory.result.exists()):
+            return load_result(directory.result)
         if is_first:
-            remove_leftovers(directory)
-        screen = Screen(directory / "log.txt", is_shown=is_first)
+            remove_leftovers(directory.path)
+        screen = Screen(directory, is_shown=is_first)
         status = Status(directory) if is_first else None
-        session = _Session(spec, processes, device, screen, status)
+        segment = _Segment(spec, processes, device, screen, status)
         with stopper.deferred() if stopper else contextlib.nullcontext(), file_warnings(screen.remark):
-            result = session.train(stopper or Stopper())
+            result = segment.train(stopper or Stopper())
     screen.finish(result)
     return result
 
 
-class _Session:
-    """One sitting of a run: resumes, trains until the end or until it is asked to stop, and saves on the way."""
+class _Segment:
+    """One segment of a run: resumes, trains until the end or until it is asked to stop, and saves on the way."""
 
     def __init__(
         self, spec: Spec, processes: Processes, device: torch.device, screen: Screen, status: Status | None
     ) -> None:
         self.run, self.directory, self.processes, self.screen = spec.run, spec.directory, processes, screen
         self.status = status
-        self.checkpoints = Checkpoints(spec.directory / CHECKPOINTS)
+        self.checkpoints = Checkpoints(spec.directory.checkpoints)
         self.state = build(spec.run, device, processes)
         self.saved_at = time.monotonic()
         self.saved_position = self._resume(device)
@@ -125,7 +92,7 @@ class _Session:
         with Journal(self.directory, done_epochs=state.epoch) if first else _NO_JOURNAL as journal:
             env = journal.add_env(describe(self.run, state.device, commit())) if journal else []
             if journal and (classes := classes_of(state.dataset)):
-                write_json(self.directory / CLASSES, classes)
+                write_json(self.directory.classes, classes)
             screen.start(self.run, state)
             self._say_status(RUNNING)
             outcome, last_words = FINISHED, ""
@@ -151,11 +118,11 @@ class _Session:
             weights = state.model_state()
             if journal is None:
                 self.processes.from_first(None)  # until the first process has written the result
-                return load_result(self.directory / RESULT)
+                return load_result(self.directory.result)
             if outcome == FINISHED:
-                save_tensors(self.directory / WEIGHTS, {"run_id": self.run.run_id, "model": weights})
+                save_tensors(self.directory.weights, {"run_id": self.run.run_id, "model": weights})
             result = self._result(outcome, env, *journal.records())
-        result.save(self.directory / RESULT)
+        result.save(self.directory.result)
         self._say_status(DONE)
         if last_words:
             screen.say(last_words)
@@ -178,7 +145,7 @@ class _Session:
             data_fingerprint=self.state.dataset.fingerprint,
             env=env,
             seconds=round(sum(t["train_seconds"] + t["eval_seconds"] for t in timing), 1),
-            num_skipped=len(_read_skipped(self.directory)),
+            num_skipped=len(read_skipped(self.directory)),
         )
 
     def _say_status(self, word: str) -> None:
@@ -186,14 +153,14 @@ class _Session:
             self.status.say(word, epoch=self.state.epoch, step=self.state.step)
 
     def _say_skipped(self) -> None:
-        """Keeps in skipped.jsonl which files could not be read; in training others stand in. Every process calls it."""
+        """Keeps a list of which files could not be read; in training others stand in. Every process calls it."""
         if self.run.data.on_error != "skip":
             return
         found: dict[str, str] = {}
         for part in self.processes.gather(dict(self.state.dataset.skipped)):
             found |= {stored(path): reason for path, reason in part.items()}
-        path = self.directory / SKIPPED
-        known = _read_skipped(self.directory) if self.processes.is_first else {}
+        path = self.directory.skipped
+        known = read_skipped(self.directory) if self.processes.is_first else {}
         if self.processes.is_first and (new := found.keys() - known.keys()):
             listed = known | found
             write_reasons(path, listed)
@@ -203,7 +170,7 @@ class _Session:
                 f"(new: {shown(min(new))})"
             )
         most = DEFAULT_MAX_SKIPPED if self.run.data.max_skipped is None else self.run.data.max_skipped
-        # Of all processes; each ends sooner by its own count alone. An earlier sitting's may have been mended since.
+        # Of all processes; each ends sooner by its own count alone. An earlier segment's may have been mended since.
         if len(found) > most:
             raise ValueError(
                 f"more than data.max_skipped={most} files cannot be read, see {path}; "
@@ -234,11 +201,11 @@ class _Session:
         saved, problems = self.checkpoints.load(device) if self.processes.is_first else (None, [])
         name = self.processes.from_first(self.checkpoints.paths[0].name if saved else None)
         if not self.processes.is_first and name is not None:
-            saved = load_tensors(self.directory / CHECKPOINTS / name, device)
+            saved = load_tensors(self.directory.checkpoints / name, device)
         for problem in problems:
             self.screen.warn(f"{problem}; going back to the checkpoint before it")
         if saved is None:
-            lines = _num_lines(self.directory / METRICS)
+            lines = self.directory.num_epochs
             if lines > 1:  # the record of epoch 1 may be there just before the first checkpoint is
                 raise ValueError(
                     f"{self.directory} has the records of {lines} epochs and no checkpoint; "
@@ -274,47 +241,8 @@ def _named(position: tuple[int, int]) -> str:
     )
 
 
-def _read_skipped(directory: Path) -> dict[str, str]:
-    """The files of a run's list and why each was skipped, as `stored` has their names."""
-    old = directory / _OLD_SKIPPED
-    if not (directory / SKIPPED).exists() and old.exists():
-        lines = old.read_text(encoding="utf-8", errors="surrogateescape").split("\n")
-        return dict(line.split("\t", 1) for line in lines if "\t" in line)
-    return read_reasons(directory / SKIPPED)
-
-
-def _num_lines(path: Path) -> int:
-    return path.read_bytes().count(b"\n") if path.exists() else 0
-
-
-def commit() -> dict[str, Any]:
-    """The commit of the code that runs and whether it has changes; unknown outside a git checkout."""
-    root = Path(__file__).resolve().parents[2]
-
-    def git(*arguments: str) -> str:
-        return subprocess.run(
-            ["git", "-C", str(root), *arguments],
-            capture_output=True,
-            encoding="utf-8",
-            errors="surrogateescape",
-            check=True,
-            timeout=20,
-        ).stdout.strip()
-
-    try:
-        if Path(git("rev-parse", "--show-toplevel")).resolve() != root:
-            return {"commit": "unknown", "dirty": None}
-        # Results are what runs write: they do not make the code that wrote them another.
-        return {
-            "commit": git("rev-parse", "HEAD"),
-            "dirty": bool(git("status", "--porcelain", "--", ".", ":!results")),
-        }
-    except (OSError, subprocess.SubprocessError):
-        return {"commit": "unknown", "dirty": None}
-
-
 def classes_of(dataset: Dataset) -> dict[str, Any]:
-    """What classes.json says: the names in the labels' order and, of COCO's sets, the ids that the files give them."""
+    """What a run keeps of the classes: names in the labels' order and, of COCO's sets, the ids in its files."""
     names, ids = (getattr(dataset, key, None) for key in ("class_names", "category_ids"))
     if names is None:
         return {}

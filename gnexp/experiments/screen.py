@@ -1,4 +1,4 @@
-"""What a person sees of a run: a bar on a terminal, plain lines elsewhere, the same lines in log.txt."""
+"""What a person sees of a run: a bar on a terminal, plain lines elsewhere, the same lines in the run's log."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import operator
 import os
 import sys
 import time
-from pathlib import Path
 
 from tqdm import tqdm
 
@@ -16,6 +15,7 @@ from gnexp.data.remarks import FileWarning
 from gnexp.engine.device import norm_impl
 from gnexp.engine.state import State
 from gnexp.engine.train import EpochRecord, StepRecord
+from gnexp.runs.directory import RunDirectory
 from gnexp.runs.result import FINISHED, Result
 
 _NUM_SHOWN = 2  # scores on a line
@@ -23,15 +23,15 @@ _NUM_REMARKED = 10  # files
 
 
 class Screen:
-    """Shows a run's records. With GNEXP_QUIET set (a run among many) only log.txt gets them.
+    """Shows a run's records. With GNEXP_QUIET set (a run among many) only the log gets them.
 
     Args:
-        log: log.txt, appended to.
+        directory: the run's, whose log is appended to.
         is_shown: false in all but the first of a run's processes, which say nothing.
     """
 
-    def __init__(self, log: Path, *, is_shown: bool = True) -> None:
-        self._log = log
+    def __init__(self, directory: RunDirectory, *, is_shown: bool = True) -> None:
+        self._directory = directory
         self._is_shown = is_shown
         self._is_quiet = bool(os.environ.get("GNEXP_QUIET"))
         self._bar: tqdm[None] | None = None
@@ -43,7 +43,7 @@ class Screen:
         """One line for the person and the log."""
         if not self._is_shown:
             return
-        with open(self._log, "a", encoding="utf-8", errors="backslashreplace") as file:
+        with open(self._directory.log, "a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
         if not self._is_quiet:
             tqdm.write(line, file=sys.stdout)
@@ -109,10 +109,10 @@ class Screen:
                 if key.startswith("val/") and self._is_shown_on_screen(key)
             )
             self.say(f"finished in {result.seconds:.0f} s: {scores}")
-        self.say(f"result: {self._log.parent / 'result.json'}")
+        self.say(f"result: {self._directory.result}")
 
     def _is_shown_on_screen(self, key: str) -> bool:
-        """Losses, and of many scores the first few: the rest is in metrics.jsonl."""
+        """Losses, and of many scores the first few: the rest is in the metrics."""
         name = key.removeprefix("val/")
         hidden = self._scores[_NUM_SHOWN:]
         return "/" in key and not any(name == score or name.startswith(f"{score}_") for score in hidden)

@@ -1,4 +1,4 @@
-"""torchrun as a child of the verb: `python -m gnexp.launch.torchrun PROCESSES spec.json` starts a run's processes.
+"""torchrun as a child of the verb: `python -m gnexp.launch.torchrun PROCESSES SPEC` starts a run's trainers.
 
 It watches them and ends all when one has failed. Its exit code is that of the process that ended first for a reason of
 its own.
@@ -15,18 +15,20 @@ import time
 from pathlib import Path
 from types import FrameType
 
-from gnexp.launch.trainer import EXIT_PEER_LOST, EXIT_USER_ERROR, STARTED_BY_US
+from gnexp.launch.trainer import STARTED_BY_US
+from gnexp.runs.directory import RunDirectory
 from gnexp.runs.status import PREEMPTED, RUNNING, read_message, read_status
-from gnexp.system.names import escape_unprintable
-from gnexp.system.signals import (
+from gnexp.system.exit_codes import (
+    EXIT_DONE,
+    EXIT_FAILED,
+    EXIT_PEER_LOST,
     EXIT_PREEMPTED,
-    TWICE_SECONDS,
-    Stopper,
-    StopRequest,
-    end_with_parent,
+    EXIT_USER_ERROR,
+    ended_by,
     exit_code_of,
-    stopping,
 )
+from gnexp.system.names import escape_unprintable
+from gnexp.system.signals import TWICE_SECONDS, Stopper, StopRequest, end_with_parent, stopping
 from gnexp.system.terminal import dropping_unprintable
 
 _STOPPED = "stopped; the same command goes on from the last checkpoint"
@@ -102,12 +104,13 @@ def _run(num: int, spec: Path) -> int:
         # torchrun has waited for the processes, unless a second Ctrl-C came.
         num_ended += _end_children()
         if num_ended:
-            said = _NOT_SAVED if read_status(spec.parent) == RUNNING else _STOPPED
+            said = _NOT_SAVED if read_status(RunDirectory(spec.parent)) == RUNNING else _STOPPED
             print(f"gnexp: {said}", file=sys.stderr, flush=True)
         return exit_code_of(error.sigval)
     except ChildFailedError as error:
-        return _cause({rank: failure.exitcode for rank, failure in error.failures.items()}, spec)
-    return 0
+        exit_codes = {rank: failure.exitcode for rank, failure in error.failures.items()}
+        return _cause(exit_codes, RunDirectory(spec.parent))
+    return EXIT_DONE
 
 
 def _end_children() -> int:
@@ -123,20 +126,18 @@ def _end_children() -> int:
     return len(left)
 
 
-def _cause(exit_codes: dict[int, int], spec: Path) -> int:
+def _cause(exit_codes: dict[int, int], directory: RunDirectory) -> int:
     """The exit code that a run is to end with; says what only the one who watches can know."""
     own = {rank: code for rank, code in exit_codes.items() if code not in (EXIT_PEER_LOST, -signal.SIGTERM)}
-    rank, code = next(iter(sorted(own.items())), (None, 1))
+    rank, code = next(iter(sorted(own.items())), (None, EXIT_FAILED))
     if code < 0:
-        name = signal.Signals(-code).name
-        hint = "; was memory short?" if name == "SIGKILL" else ""
-        print(f"gnexp: process {rank} of the run was ended by {name}{hint}", file=sys.stderr, flush=True)
-        return 1
+        print(f"gnexp: process {rank} of the run was {ended_by(-code)}", file=sys.stderr, flush=True)
+        return EXIT_FAILED
     if code == EXIT_USER_ERROR and exit_codes.get(0) != EXIT_USER_ERROR:
         # A mistake in what this process alone has read, such as an image: it left the word to the first.
-        print(f"gnexp: process {rank}: {read_message(spec.parent)}", file=sys.stderr, flush=True)
-    if code == EXIT_PREEMPTED and read_status(spec.parent) != PREEMPTED:
-        return 1
+        print(f"gnexp: process {rank}: {read_message(directory)}", file=sys.stderr, flush=True)
+    if code == EXIT_PREEMPTED and read_status(directory) != PREEMPTED:
+        return EXIT_FAILED
     return code
 
 

@@ -1,7 +1,6 @@
-"""The process that needs torch: `python -m gnexp.launch.trainer train spec.json`, or another job. Never imports hydra.
+"""The process that needs torch: `python -m gnexp.launch.trainer train SPEC`. Never imports hydra.
 
-Exit codes: 0 done (a diverged run too), 1 failed, 2 a user's mistake, 3 another process of the run has ended and tells
-why, 4 the run is another process's, 75 asked to stop and left in order, 130 the same by Ctrl-C.
+It trains, or does another job. Its exit codes are those of gnexp.system.exit_codes.
 """
 
 from __future__ import annotations
@@ -14,21 +13,24 @@ import time
 import traceback
 from pathlib import Path
 
-from gnexp.runs.lock import EXIT_BUSY, BusyError
+from gnexp.runs.directory import RunDirectory
+from gnexp.runs.lock import BusyError
 from gnexp.runs.status import FAILED, Status, has_failed_since
-from gnexp.system.names import escape_unprintable, shown
-from gnexp.system.signals import (
+from gnexp.system.exit_codes import (
+    EXIT_BUSY,
+    EXIT_DONE,
+    EXIT_FAILED,
     EXIT_INTERRUPTED,
+    EXIT_PEER_LOST,
     EXIT_PREEMPTED,
-    Stopper,
-    StopRequest,
-    end_with_parent,
+    EXIT_USER_ERROR,
     exit_code_of,
 )
+from gnexp.system.names import escape_unprintable, shown
+from gnexp.system.signals import Stopper, StopRequest, end_with_parent
 from gnexp.system.terminal import dropping_unprintable
 
-EXIT_USER_ERROR, EXIT_PEER_LOST = 2, 3
-STARTED_BY_US = "GNEXP_AGENT"  # set where gnexp.launch.torchrun watches, and not an outer torchrun or srun
+STARTED_BY_US = "GNEXP_TORCHRUN"  # set where gnexp.launch.torchrun watches, and not an outer torchrun or srun
 _GRACE_SECONDS = 3.0  # that a process which lost another gives it to be the first to have ended
 
 
@@ -43,7 +45,7 @@ def main() -> int:
 
 def _main(job: str, words: list[str]) -> int:
     # Another job's failure is none of the run's.
-    directory = Path(words[0]).parent if job == "train" else None
+    directory = RunDirectory(Path(words[0]).parent) if job == "train" else None
     stopper, begun_at = Stopper(), time.time()
     end_with_parent()
     stopper.install()
@@ -59,7 +61,7 @@ def _main(job: str, words: list[str]) -> int:
     return code
 
 
-def _tell(error: BaseException, directory: Path | None, begun_at: float) -> int:
+def _tell(error: BaseException, directory: RunDirectory | None, begun_at: float) -> int:
     """Says in one line what ended the job, and returns the exit code."""
     if isinstance(error, StopRequest):
         code = exit_code_of(error.number)
@@ -77,7 +79,7 @@ def _tell(error: BaseException, directory: Path | None, begun_at: float) -> int:
     if isinstance(error, BrokenPipeError) and directory is None:
         # `gnexp data check ... | head`: nobody reads on. Python would complain once more while it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return EXIT_DONE
     if isinstance(error, OSError):
         # A directory that cannot be written, a full disk. Errors of a flush do not name their file.
         place = shown(str(error.filename or directory or "a file"))
@@ -94,37 +96,37 @@ def _tell(error: BaseException, directory: Path | None, begun_at: float) -> int:
             return _say("another process of this run has ended, and says why", EXIT_PEER_LOST)
         return EXIT_PEER_LOST
     first_line = str(error).splitlines()[0] if str(error) else ""
-    return _fail(f"failed: {type(error).__name__}: {first_line}{log}", 1, directory)
+    return _fail(f"failed: {type(error).__name__}: {first_line}{log}", EXIT_FAILED, directory)
 
 
 # Imported late, so that a signal during torch's seconds of import ends in one line as well.
 
 
 def _train(path: Path, stopper: Stopper) -> int:
-    from gnexp.experiments.run import load_spec, set_threads, train_run
+    from gnexp.experiments.run import set_threads, train_run
+    from gnexp.runs.spec import load_spec
 
     spec = load_spec(path)
     set_threads(spec.run)
     train_run(spec, stopper)
-    return 0
+    return EXIT_DONE
 
 
 def _do(job: str, words: list[str]) -> int:
     return int(importlib.import_module(f"gnexp.launch.jobs.{job}").main(words))
 
 
-def _log_traceback(directory: Path | None) -> str:
+def _log_traceback(directory: RunDirectory | None) -> str:
     """Keeps the traceback in the run's log, or prints it where there is no run; returns where to look."""
     if directory is None:
         traceback.print_exc()
         return ""
-    log = directory / "log.txt"
-    with open(log, "a", encoding="utf-8", errors="backslashreplace") as file:
+    with open(directory.log, "a", encoding="utf-8", errors="backslashreplace") as file:
         traceback.print_exc(file=file)
-    return f" (see {log})"
+    return f" (see {directory.log})"
 
 
-def _fail(message: str, code: int, directory: Path | None) -> int:
+def _fail(message: str, code: int, directory: RunDirectory | None) -> int:
     if directory is not None:
         with contextlib.suppress(OSError):
             Status(directory).say(FAILED, message=message)
@@ -133,8 +135,8 @@ def _fail(message: str, code: int, directory: Path | None) -> int:
 
 def _say(message: str, code: int) -> int:
     rank = os.environ.get("RANK")
-    # Every process stops, and most mistakes are found by each: the first one tells, or else the agent. Under an outer
-    # torchrun there is no agent, and a mistake that one process alone finds would be told by nobody.
+    # Every process stops, and most mistakes are found by each: the first one tells, or else gnexp.launch.torchrun.
+    # Under an outer torchrun nobody else would tell of a mistake that one process alone finds.
     is_told = code in (EXIT_PREEMPTED, EXIT_INTERRUPTED) or (
         code == EXIT_USER_ERROR and STARTED_BY_US in os.environ
     )

@@ -30,7 +30,7 @@ class BatchRenormAct(WorkerNormAct):
         relu: whether ReLU follows.
     """
 
-    running_std: torch.Tensor  # (V, C): of the running deviation, as Algorithm 1 has it, eps inside the root
+    running_std: torch.Tensor  # (V, C): of the running std, as Algorithm 1 has it, eps inside the root
     done_epochs: torch.Tensor
 
     def __init__(
@@ -70,7 +70,7 @@ class BatchRenormAct(WorkerNormAct):
 
     def normalize_by_running_stats(self, x: torch.Tensor) -> torch.Tensor:
         mean, variance = self.running_mean[0], self.running_std[0].square()
-        eps = 0.0  # it is in the running deviation
+        eps = 0.0  # it is in the running std
         return F.batch_norm(x, mean, variance, self.weight, self.bias, False, 0.0, eps)
 
     def normalize_folded(self, x: torch.Tensor) -> torch.Tensor:
@@ -103,7 +103,7 @@ class BatchRenormAct(WorkerNormAct):
         return f"{super().extra_repr()}, r_max={self.r_max}, d_max={self.d_max}, ramp={self.ramp}"
 
     def _running(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Mean and deviation of the active workers, views."""
+        """Mean and std of the active workers, views."""
         return self.running_mean[self.active], self.running_std[self.active]
 
     def _track(self, batch_mean: torch.Tensor, batch_std: torch.Tensor) -> None:

@@ -140,7 +140,7 @@ def _centered_backward(
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """dx, dweight and dbias of contiguous x, from sums over deviations; mean and rstd are (N, G).
 
-    The mean was rounded when it was saved, to 3e-5 of a deviation at mean/std 1000: what is left of it is removed here.
+    The mean was rounded when it was saved, to 3e-5 of a std at mean/std 1000: what is left of it is removed here.
     """
     num_images, channels = x.shape[:2]
     values = math.prod(x.shape[2:])

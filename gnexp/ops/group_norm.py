@@ -25,7 +25,7 @@ def choose_impl(wanted: str, device_type: str) -> Impl:
         device_type: torch.device.type of the tensors to come.
 
     Raises:
-        ValueError: no such implementation, or fused was asked for and cannot be had.
+        ValueError: no such implementation, or fused was asked for and is unsupported.
     """
     if wanted not in ("auto", "fused", "composed"):
         raise ValueError(f"impl must be auto, fused or composed, got {wanted}")
@@ -39,7 +39,7 @@ def choose_impl(wanted: str, device_type: str) -> Impl:
         "no Triton installed" if device_type == "cuda" else f"Triton needs a GPU, and this is {device_type}"
     )
     if wanted == "fused":
-        raise ValueError(f"norm.impl=fused cannot be had here: {lack}; use norm.impl=auto")
+        raise ValueError(f"norm.impl=fused is unsupported here: {lack}; use norm.impl=auto")
     return Impl("composed", lack)
 
 
@@ -69,7 +69,7 @@ def group_norm(
         impl: auto, fused or composed.
 
     Raises:
-        ValueError: shapes, dtypes or devices that do not go together, or an implementation that cannot be had.
+        ValueError: shapes, dtypes or devices that do not go together, or an implementation that is unsupported.
     """
     _check(x, num_groups, weight, bias, residual)
     call = fused.group_norm if _is_fused(impl, x.device.type) else composed.group_norm

@@ -96,7 +96,7 @@ def batch_renorm(
         d_max: bound of the size of d, at least 0.
 
     Returns:
-        y like x, and the workers' means and deviations, both (V, C).
+        y like x, and the workers' means and stds, both (V, C).
     """
     y, means, stds = torch.empty_like(x), [], []
     axes = [0, *range(2, x.dim())]

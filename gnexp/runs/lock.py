@@ -7,11 +7,10 @@ import fcntl
 import os
 import socket
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TextIO
 
-EXIT_BUSY = 4  # of a training process that found the directory held
-_NAME = ".lock"
+from gnexp.runs.directory import RunDirectory
+
 _held: set[TextIO] = set()
 
 
@@ -29,10 +28,10 @@ class BusyError(ValueError):
     """Another process writes this run."""
 
 
-def is_locked(directory: Path) -> bool:
+def is_locked(directory: RunDirectory) -> bool:
     """Whether a process holds a run's directory now."""
     try:
-        with open(directory / _NAME, encoding="utf-8") as file:
+        with open(directory.lock, encoding="utf-8") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
@@ -42,14 +41,13 @@ def is_locked(directory: Path) -> bool:
 
 
 @contextlib.contextmanager
-def locked(directory: Path) -> Iterator[None]:
+def locked(directory: RunDirectory) -> Iterator[None]:
     """Holds a run's directory; the kernel lets go of it when the process ends, however it ends.
 
     Raises:
         BusyError: another process holds it; the message names its pid and host.
     """
-    path = directory / _NAME
-    with open(path, "a+", encoding="utf-8") as file:
+    with open(directory.lock, "a+", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -1,4 +1,4 @@
-"""The schema of images/pictures.json: what pictures of a finished run show, and the digest of each."""
+"""What pictures of a finished run show, and the digest of each."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from pathlib import Path
 
 from gnexp.system.files import write_json
 
-FOLDER, PICTURES = "images", "pictures.json"  # the folder in a run's directory, the file in that
-
 
 @dataclass(frozen=True, kw_only=True)
 class Pictures:
@@ -20,9 +18,8 @@ class Pictures:
     run_id: str
     eval_stats: str  # running statistics that evaluated the model
     least_score: float  # of the detections that are drawn, in [0, 1]
-    result: (
-        str | None
-    )  # sha256 of the run's result.json: of which training they are; None where there was none
+    # sha256 of the run's result: of which training they are; None where there was none
+    result: str | None
     commit: str  # of the code that drew
     dirty: bool | None
     sha256: dict[str, str]  # file name, which is the image's id, -> digest; in the order of val

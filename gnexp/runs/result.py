@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gnexp.runs.directory import RunDirectory
 from gnexp.system.files import write_json
 
 FORMAT = 1
-RESULT, WEIGHTS = "result.json", "weights.pt"  # in a run's directory
 FINISHED = "finished"
 DIVERGED = "diverged"
 
@@ -58,3 +58,26 @@ def load_result(path: Path) -> Result:
         raise ValueError(
             f"{path} is not a result of gnexp ({error}); delete it and run its cell again"
         ) from None
+
+
+def finished(directory: RunDirectory) -> Result | None:
+    """The result in a run's directory, or None while there is none.
+
+    Raises:
+        ValueError: the result is there but torn.
+    """
+    return load_result(directory.result) if directory.result.exists() else None
+
+
+def headline(result: Result) -> str:
+    """A result in a few words: "17.1 % error", or "diverged"."""
+    if result.status == DIVERGED:
+        return "diverged"
+    for key, words in (
+        ("val/top1_error", "% error"),
+        ("val/box_ap", "box AP"),
+        ("val/top1_accuracy", "% right"),
+    ):
+        if key in result.metrics:
+            return f"{result.metrics[key]:.1f} {words}"
+    return result.status

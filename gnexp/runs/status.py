@@ -1,4 +1,4 @@
-"""status.json: what has become of a run's last sitting, for whoever watches from outside."""
+"""What has become of a run's last segment, for whoever watches from outside."""
 
 from __future__ import annotations
 
@@ -6,23 +6,22 @@ import json
 import os
 import socket
 from datetime import UTC, datetime
-from pathlib import Path
 
-from gnexp.system.files import write_json
+from gnexp.runs.directory import RunDirectory
+from gnexp.system.files import write_json, write_text
 
-_NAME = "status.json"
 RUNNING, PREEMPTED, FAILED, DONE = "running", "preempted", "failed", "done"
 
 
 class Status:
-    """Writes a run's status.json, atomically.
+    """Writes a run's status, atomically.
 
     Args:
         directory: the run's.
     """
 
-    def __init__(self, directory: Path) -> None:
-        self._path = directory / _NAME
+    def __init__(self, directory: RunDirectory) -> None:
+        self._path = directory.status
 
     def say(self, status: str, **details: object) -> None:
         """Replaces the status: one of RUNNING, PREEMPTED, FAILED, DONE. One that stays RUNNING was killed."""
@@ -38,27 +37,37 @@ class Status:
         )
 
 
-def read_status(directory: Path) -> str | None:
-    """The status of a run's last sitting, or None where nothing says it."""
+def read_status(directory: RunDirectory) -> str | None:
+    """The status of a run's last segment, or None where nothing says it."""
     return _read(directory, "status")
 
 
-def read_message(directory: Path) -> str:
+def read_message(directory: RunDirectory) -> str:
     """What a run that failed said of it, or nothing."""
     return _read(directory, "message") or ""
 
 
-def has_failed_since(directory: Path, moment: float) -> bool:
+def has_failed_since(directory: RunDirectory, moment: float) -> bool:
     """Whether a process of the run has said since then, by the clock of files, that it failed."""
     try:
-        return (directory / _NAME).stat().st_mtime >= moment and read_status(directory) == FAILED
+        return directory.status.stat().st_mtime >= moment and read_status(directory) == FAILED
     except OSError:
         return False
 
 
-def _read(directory: Path, key: str) -> str | None:
+def write_error(directory: RunDirectory, message: str) -> None:
+    """Keeps the last words of a run that failed, for the sweep to list."""
+    write_text(directory.error, message + "\n")
+
+
+def read_error(directory: RunDirectory) -> str:
+    """The last words of a run that failed; empty where it did not."""
+    return directory.error.read_text(encoding="utf-8").strip() if directory.error.exists() else ""
+
+
+def _read(directory: RunDirectory, key: str) -> str | None:
     try:
-        found = json.loads((directory / _NAME).read_text(encoding="utf-8"))[key]
+        found = json.loads(directory.status.read_text(encoding="utf-8"))[key]
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return found if isinstance(found, str) else None

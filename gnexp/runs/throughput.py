@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gnexp.config import RunConfig, from_dict, science
+from gnexp.config import RunConfig, science
+from gnexp.runs.directory import run_dirs
 from gnexp.runs.result import load_result
+from gnexp.runs.spec import load_spec
 
 _NOT_SPEED = ("seed", "recipe", "init")  # what two runs may differ in and be as fast as each other
 _OF_IMAGES = ("image_size", "channels")
@@ -73,11 +75,12 @@ def _network(values: Mapping[str, Any]) -> Any:
 
 
 def _of_runs(runs_dir: Path) -> Iterator[Speed]:
-    for path in sorted(runs_dir.glob("*/timing.jsonl")):
+    for directory in run_dirs(runs_dir):
         try:
-            run = from_dict(json.loads((path.parent / "spec.json").read_text(encoding="utf-8"))["config"])
-            machine = json.loads((path.parent / "env.json").read_text(encoding="utf-8"))[-1]
-            lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+            timing = directory.timing.read_text(encoding="utf-8")
+            run = load_spec(directory.spec).run
+            machine = json.loads(directory.env.read_text(encoding="utf-8"))[-1]
+            lines = [json.loads(line) for line in timing.splitlines()]
             yield Speed(run.run_id, science(run), machine, _images_per_second(lines))
         except (OSError, ValueError, LookupError, TypeError, ZeroDivisionError):
             continue  # torn, or not an epoch done

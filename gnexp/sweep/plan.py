@@ -12,8 +12,8 @@ from pathlib import Path
 from gnexp.config import RunConfig
 from gnexp.config.experiment import AxisValue, Cell, Expansion, Parent
 from gnexp.config.spelling import spell
-from gnexp.launch.launch import ERROR_FILE, find_run_dir, finished
-from gnexp.runs.result import DIVERGED, RESULT, WEIGHTS, Result, load_result
+from gnexp.runs.directory import RunDirectory, find_run_dir
+from gnexp.runs.result import DIVERGED, Result, finished, load_result
 
 DONE, PENDING, BLOCKED = "done", "to do", "blocked"
 
@@ -24,7 +24,7 @@ class PlannedRun:
 
     cell: Cell
     run: RunConfig
-    run_dir: Path
+    run_dir: RunDirectory
     done_in: Path | None  # the result that makes it done
     seconds: float | None  # what that result took
     parent: PlannedRun | None = None  # whose final weights it starts from
@@ -45,7 +45,7 @@ class PlannedRun:
     @property
     def is_blocked(self) -> bool:
         """Whether the run it starts from has left no weights."""
-        return self.parent is not None and not (self.parent.run_dir / WEIGHTS).is_file()
+        return self.parent is not None and not self.parent.run_dir.weights.is_file()
 
     @property
     def state(self) -> str:
@@ -57,7 +57,7 @@ class PlannedRun:
     @property
     def command(self) -> str:
         """What makes this run alone."""
-        runs_dir = str(self.run_dir.parent)
+        runs_dir = str(self.run_dir.path.parent)
         places = [] if runs_dir == "runs" else [f"runs_dir={spell(runs_dir)}"]
         return self.cell.command(self.run.seed, *places)
 
@@ -92,7 +92,7 @@ def make_plan(expansions: Sequence[Expansion], runs_dir: Path, results_dir: Path
             parent=parent,
             experiment=expansion.experiment if len(expansions) > 1 else "",
         )
-    for run_id in parents.keys() & plan.keys():  # made as its own experiment makes it, with the data's place
+    for run_id in parents.keys() & plan.keys():  # run as its own experiment runs it, with the data's place
         own = plan.pop(run_id)
         parents[run_id] = dataclasses.replace(
             parents[run_id], cell=own.cell, run=own.run, experiment=own.experiment
@@ -100,10 +100,12 @@ def make_plan(expansions: Sequence[Expansion], runs_dir: Path, results_dir: Path
     return [*parents.values(), *plan.values()]
 
 
-def _find_result(run: RunConfig, run_dir: Path, results_dir: Path) -> tuple[Result | None, Path | None]:
+def _find_result(
+    run: RunConfig, run_dir: RunDirectory, results_dir: Path
+) -> tuple[Result | None, Path | None]:
     """A run's result, from its directory or as it was recorded, and where it is."""
     if result := readable_result(run_dir):
-        return result, run_dir / RESULT
+        return result, run_dir.result
     recorded = results_dir / "runs" / f"{run.run_id}.json"
     return (load_result(recorded), recorded) if recorded.exists() else (None, None)
 
@@ -111,8 +113,8 @@ def _find_result(run: RunConfig, run_dir: Path, results_dir: Path) -> tuple[Resu
 def _plan_parent(parent: Parent, runs_dir: Path, results_dir: Path) -> PlannedRun:
     run_dir = find_run_dir(runs_dir, parent.run)
     result, done_in = _find_result(parent.run, run_dir, results_dir)
-    if (run_dir / WEIGHTS).is_file():
-        done_in = run_dir / WEIGHTS
+    if run_dir.weights.is_file():
+        done_in = run_dir.weights
     elif result is None or result.status != DIVERGED:
         done_in = None
     unnamed = ("seed=", "scale=", "device=", "threads=")
@@ -129,12 +131,12 @@ def _plan_parent(parent: Parent, runs_dir: Path, results_dir: Path) -> PlannedRu
 
 
 def generations(todo: Sequence[PlannedRun]) -> list[list[PlannedRun]]:
-    """What is left, in the order in which it can be made: runs that others start from, then those others."""
+    """What is left, in the order in which it can be run: runs that others start from, then those others."""
     first = [item for item in todo if item.parent is None]
     return [first, [item for item in todo if item.parent is not None]]
 
 
-def readable_result(run_dir: Path) -> Result | None:
+def readable_result(run_dir: RunDirectory) -> Result | None:
     """A run's result; None where there is none or a torn one, which the run itself will complain about."""
     with contextlib.suppress(ValueError):
         return finished(run_dir)
@@ -182,9 +184,3 @@ def summary(plan: Sequence[PlannedRun]) -> str:
     num = Counter(item.state for item in plan)
     blocked = f", {num[BLOCKED]} blocked" if num[BLOCKED] else ""
     return f"{len(plan)} runs: {num[DONE]} done, {num[PENDING]} to do{blocked}"
-
-
-def read_error(run_dir: Path) -> str:
-    """What a run that failed has left to say; empty where it did not."""
-    path = run_dir / ERROR_FILE
-    return path.read_text(encoding="utf-8").strip() if path.exists() else ""

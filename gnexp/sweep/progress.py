@@ -7,22 +7,15 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from gnexp.launch.launch import headline
-from gnexp.sweep.plan import PENDING, PlannedRun, read_error, readable_result
+from gnexp.runs.result import headline
+from gnexp.runs.status import read_error
+from gnexp.sweep.plan import PENDING, PlannedRun, readable_result
 
 _POLL_SECONDS = 0.5
-
-
-def _epochs(run_dir: Path) -> int:
-    try:
-        return (run_dir / "metrics.jsonl").read_bytes().count(b"\n")
-    except OSError:
-        return 0
 
 
 class Progress(threading.Thread):
@@ -41,7 +34,7 @@ class Progress(threading.Thread):
         for item in plan:
             if item.seconds is not None:
                 self._took(item, item.seconds)
-        self._start_epochs = {item.run.run_id: _epochs(item.run_dir) for item in self._todo}
+        self._start_epochs = {item.run.run_id: item.run_dir.num_epochs for item in self._todo}
         self._begin = time.monotonic()
         self._over = threading.Event()
         total = sum(item.run.recipe.epochs for item in self._todo)
@@ -78,7 +71,7 @@ class Progress(threading.Thread):
                 self._say(f"{item.name}: failed, {error}")
         if self._bar is not None:
             self._bar.n = sum(
-                item.run.recipe.epochs if item.run.run_id in self._ended else _epochs(item.run_dir)
+                item.run.recipe.epochs if item.run.run_id in self._ended else item.run_dir.num_epochs
                 for item in self._todo
             )
             self._bar.set_postfix_str(f"{len(self._ended)}/{len(self._todo)} runs{self._left()}")
@@ -96,7 +89,7 @@ class Progress(threading.Thread):
         open_runs = [item for item in self._todo if item.run.run_id not in self._ended]
         if not open_runs:
             return ""
-        now = {item.run.run_id: _epochs(item.run_dir) for item in self._todo}
+        now = {item.run.run_id: item.run_dir.num_epochs for item in self._todo}
         moved = sum(
             (item.run.recipe.epochs if item.run.run_id in self._ended else now[item.run.run_id])
             - self._start_epochs[item.run.run_id]

@@ -6,12 +6,12 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from gnexp.launch.launch import ERROR_FILE, EXIT_DONE, unwritable
-from gnexp.runs.result import DIVERGED, RESULT
-from gnexp.sweep.plan import PlannedRun, read_error, readable_result, summary
+from gnexp.runs.directory import unwritable
+from gnexp.runs.result import DIVERGED
+from gnexp.runs.status import read_error
+from gnexp.sweep.plan import PlannedRun, readable_result, summary
 from gnexp.sweep.progress import Progress
-from gnexp.system.children import EXIT_FAILED
-from gnexp.system.signals import EXIT_INTERRUPTED
+from gnexp.system.exit_codes import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED
 
 
 def run_plan(
@@ -38,14 +38,14 @@ def run_plan(
     check_writable(runs_dir)
     for item in todo:
         # An old failure must not show up as this sweep's.
-        (item.run_dir / ERROR_FILE).unlink(missing_ok=True)
+        item.run_dir.error.unlink(missing_ok=True)
     progress = Progress(plan, side_by_side)
     progress.start()
     try:
         raised = launch()
     except KeyboardInterrupt:
         progress.stop()
-        done = sum((item.run_dir / RESULT).exists() for item in todo)
+        done = sum(item.run_dir.result.exists() for item in todo)
         print(
             f"gnexp: interrupted with {done} of {len(todo)} runs done; the same command goes on from there",
             file=sys.stderr,
@@ -67,12 +67,12 @@ def run_plan(
         if item.is_blocked and item.parent is not None:
             message = f"blocked: {item.parent.name}, which it starts from, {_fate(item.parent)}"
         print(
-            f"  {item.name}: {message}\n    log: {item.run_dir / 'log.txt'}\n    {item.command}",
+            f"  {item.name}: {message}\n    log: {item.run_dir.log}\n    {item.command}",
             file=sys.stderr,
         )
     if blocked:
         print(
-            f"\n{len(blocked)} of {len(todo)} runs cannot be made, since what they start from diverged:",
+            f"\n{len(blocked)} of {len(todo)} runs cannot start, since what they start from diverged:",
             file=sys.stderr,
         )
     for item in blocked:

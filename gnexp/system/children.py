@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
-from gnexp.system.signals import exit_code_of, leave, stopping
-
-EXIT_FAILED = 1
+from gnexp.system.exit_codes import EXIT_FAILED, ended_by, exit_code_of
+from gnexp.system.signals import leave, stopping
 
 # What a user says to OpenMP about threads that wait; with any of these said, we say nothing.
 # KMP_BLOCKTIME is none of them: torch's OpenMP, libgomp, does not read it, and one that does holds it above ours.
@@ -24,7 +23,7 @@ WAIT_SETTINGS = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
 
 @dataclass(frozen=True, kw_only=True)
 class Ended:
-    """How a training process ended: its exit code, what came through pipes, and a signal that we passed on."""
+    """How a child ended: its exit code, what came through pipes, and a signal that we passed on."""
 
     exit_code: int
     out: bytes = b""
@@ -138,6 +137,4 @@ def _killed_by(returncode: int) -> str:
     """A line on a child that a signal ended, Ctrl-C aside."""
     if returncode >= 0 or -returncode == signal.SIGINT:
         return ""
-    name = signal.Signals(-returncode).name
-    hint = "; was memory short?" if name == "SIGKILL" else ""
-    return f"the training process was ended by {name}{hint}"
+    return f"the trainer was {ended_by(-returncode)}"

@@ -16,7 +16,7 @@ class Group:
 
     starter: str  # torchrun | srun
     rank: int
-    size: int
+    world_size: int
     environment: dict[str, str]  # what torch.distributed is to be told, in torchrun's names
 
 

@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable, Iterator
 from types import FrameType, TracebackType
 
-EXIT_PREEMPTED = 75  # EX_TEMPFAIL of sysexits.h: nothing is wrong, the same command goes on
-EXIT_INTERRUPTED = 130  # Ctrl-C
+from gnexp.system.exit_codes import exit_code_of
+
 # What asks a run to stop: Ctrl-C, a scheduler's preemption (Slurm, submitit), a terminal that closes.
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 _PR_SET_PDEATHSIG = 1
@@ -38,11 +38,6 @@ class StopRequest(BaseException):
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
         self.number = number
-
-
-def exit_code_of(number: int | None) -> int:
-    """What a run exits with that was stopped in order: by Ctrl-C, or by any other signal."""
-    return EXIT_INTERRUPTED if number == signal.SIGINT else EXIT_PREEMPTED
 
 
 def leave(number: int, frame: FrameType | None) -> None:
@@ -111,11 +106,11 @@ def end_with_parent(number: signal.Signals = signal.SIGTERM) -> None:
             os.kill(os.getpid(), number)
 
 
-def become_loader(worker: int) -> None:
-    """Makes a process a run's loader process, which lives and ends with the run's process and has no word of its own.
+def become_loader(index: int) -> None:
+    """Makes a process a run's loader process, which ends with the run's process and says nothing of that.
 
     It leaves the run's process group: it would die of a signal to the group before the run could save. And where the
-    run's process is gone while it fetches the memory of a piece, which is how a killed run ends, there is no traceback.
+    run's process is gone while it fetches the memory of a chunk, which is how a killed run ends, there is no traceback.
     It is killed with its parent: one that waits for room in a pipe, whose other end its siblings hold, never looks.
     """
     os.setpgid(0, 0)

@@ -52,7 +52,7 @@ class Classification:
         return F.cross_entropy(logits, batch.labels), num_wrong(logits, batch.labels)
 
     @torch.no_grad()
-    def tally(self, model: nn.Module, batches: Iterator[Batch], dataset: Dataset) -> tuple[int, int]:
+    def measure(self, model: nn.Module, batches: Iterator[Batch], dataset: Dataset) -> tuple[int, int]:
         """How many images of the batches are wrong, and how many there are."""
         wrong, count = 0, 0
         for batch in batches:
@@ -60,7 +60,7 @@ class Classification:
             count += len(batch.labels)
         return wrong, count
 
-    def results(self, tallies: Sequence[Any]) -> Any:
+    def results(self, partials: Sequence[Any]) -> Any:
         """None: an error is all there is."""
         return None
 
@@ -68,10 +68,10 @@ class Classification:
         """Raises ValueError: there is nothing in the images to draw."""
         raise ValueError("save_images is for detection, this run classifies; leave it out")
 
-    def combine(self, tallies: Sequence[tuple[int, int]], dataset: Dataset) -> dict[str, float]:
+    def aggregate(self, partials: Sequence[tuple[int, int]], dataset: Dataset) -> dict[str, float]:
         """Top-1 error over all images, in percent."""
-        wrong = sum(wrong for wrong, _ in tallies)
-        return {"top1_error": 100 * wrong / sum(count for _, count in tallies)}
+        wrong = sum(wrong for wrong, _ in partials)
+        return {"top1_error": 100 * wrong / sum(count for _, count in partials)}
 
 
 def build_classifier(run: RunConfig, generator: torch.Generator) -> nn.Module:

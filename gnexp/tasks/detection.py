@@ -62,7 +62,7 @@ class Detection:
         return total, torch.zeros((), device=total.device)
 
     @torch.no_grad()
-    def tally(self, model: nn.Module, batches: Iterator[Batch], dataset: Dataset) -> list[Result] | str:
+    def measure(self, model: nn.Module, batches: Iterator[Batch], dataset: Dataset) -> list[Result] | str:
         """What is detected, as COCO writes results; in words why there are none where it is not finite."""
         assert isinstance(dataset, Coco), "checked by build_model's task"
         found: list[Result] = []
@@ -71,40 +71,40 @@ class Detection:
             try:
                 found += to_results(ids, model(batch.images), dataset.category_ids)
             except NotFiniteError as error:
-                return str(error)  # combine raises it, in every process
+                return str(error)  # aggregate raises it, in every process
         return found
 
-    def results(self, tallies: Sequence[list[Result] | str]) -> list[Result]:
+    def results(self, partials: Sequence[list[Result] | str]) -> list[Result]:
         """COCO's results file."""
-        return in_order(tallies)
+        return in_order(partials)
 
     @torch.no_grad()
     def draw(self, model: nn.Module, batch: Batch, dataset: Dataset) -> Iterator[tuple[str, bytes]]:
         """Each image with what is there and what is found, side by side."""
-        assert isinstance(dataset, Coco), "as in tally"
+        assert isinstance(dataset, Coco), "as in measure"
         for index, image, label, found in zip(
             batch.indices, batch.images, batch.labels, model(batch.images), strict=True
         ):
             truth = {**label, "masks": dataset.val_masks(int(index))} if dataset.has_masks else label
             yield f"{label['image_id']:012d}.png", draw_detections(image, truth, found, dataset.class_names)
 
-    def combine(self, tallies: Sequence[list[Result] | str], dataset: Dataset) -> dict[str, float]:
+    def aggregate(self, partials: Sequence[list[Result] | str], dataset: Dataset) -> dict[str, float]:
         """COCO's averages of boxes and masks, in percent; those of sizes that no object has are left out."""
-        assert isinstance(dataset, Coco), "as in tally"
+        assert isinstance(dataset, Coco), "as in measure"
         kinds = ("bbox", "segm") if dataset.has_masks else ("bbox",)
-        scores = evaluate_results(dataset.ground_truth(), in_order(tallies), kinds)
+        scores = evaluate_results(dataset.ground_truth(), in_order(partials), kinds)
         return {name: score for name, score in scores.items() if score is not None and not math.isnan(score)}
 
 
-def in_order(tallies: Sequence[list[Result] | str]) -> list[Result]:
+def in_order(partials: Sequence[list[Result] | str]) -> list[Result]:
     """Every process's detections, by image and from the surest: the same for any number of processes.
 
     Raises:
         NotFiniteError: some process's are not finite.
     """
     results: list[Result] = []
-    for tally in tallies:
-        if isinstance(tally, str):
-            raise NotFiniteError(tally)
-        results += tally
+    for partial in partials:
+        if isinstance(partial, str):
+            raise NotFiniteError(partial)
+        results += partial
     return sorted(results, key=lambda result: (result["image_id"], -result["score"]))

@@ -19,7 +19,7 @@ class NotFiniteError(ValueError):
 class Task(Protocol):
     """Model, loss and score of one kind of experiment."""
 
-    # what combine returns, as in `val/<score>`, the most important first; percent
+    # what aggregate returns, as in `val/<score>`, the most important first; percent
     scores: tuple[str, ...]
     train_score: str | None  # what step sums up, as in `train/<score>`; None where it has none
 
@@ -47,12 +47,12 @@ class Task(Protocol):
         """Mean loss over the batch (differentiable), and the sum of the score over its images, both scalars."""
         ...
 
-    def tally(self, model: nn.Module, batches: Iterator[Batch], dataset: Dataset) -> Any:
+    def measure(self, model: nn.Module, batches: Iterator[Batch], dataset: Dataset) -> Any:
         """What one process finds on its part of val: plain values that travel to the others."""
         ...
 
-    def results(self, tallies: Sequence[Any]) -> Any:
-        """The tallies in the field's own format, for others to score; None where there is none."""
+    def results(self, partials: Sequence[Any]) -> Any:
+        """The partials in the field's own format, for others to score; None where there is none."""
         ...
 
     def draw(self, model: nn.Module, batch: Batch, dataset: Dataset) -> Iterator[tuple[str, bytes]]:
@@ -63,10 +63,10 @@ class Task(Protocol):
         """
         ...
 
-    def combine(self, tallies: Sequence[Any], dataset: Dataset) -> dict[str, float]:
-        """The scores over the whole of a view of val, in percent, from every process's tally.
+    def aggregate(self, partials: Sequence[Any], dataset: Dataset) -> dict[str, float]:
+        """The scores over the whole of a view of val, in percent, from what each process has measured.
 
         Raises:
-            NotFiniteError: some process's tally says so; the same in every process, which have all tallies.
+            NotFiniteError: some process has measured such a thing; every process has all partials and raises it.
         """
         ...

@@ -67,7 +67,7 @@ class Video:
         return F.cross_entropy(logits, batch.labels), num_wrong(logits, batch.labels)
 
     @torch.no_grad()
-    def tally(self, model: nn.Module, batches: Iterator[Batch], dataset: Dataset) -> tuple[int, ...]:
+    def measure(self, model: nn.Module, batches: Iterator[Batch], dataset: Dataset) -> tuple[int, ...]:
         """How many videos there are and how many are wrong; in the test, how many are right at first and in five."""
         assert isinstance(dataset, Clips), "a view of views"
         count, wrong, first, among = 0, 0, 0, 0
@@ -85,7 +85,7 @@ class Video:
                 among += int((ranked == label).any())
         return (count, wrong) if dataset.is_monitored else (count, first, among)
 
-    def results(self, tallies: Sequence[Any]) -> Any:
+    def results(self, partials: Sequence[Any]) -> Any:
         """None: an accuracy is all there is."""
         return None
 
@@ -93,14 +93,14 @@ class Video:
         """Raises ValueError: there is nothing in the clips to draw."""
         raise ValueError("save_images is for detection, this run classifies videos; leave it out")
 
-    def combine(self, tallies: Sequence[tuple[int, ...]], dataset: Dataset) -> dict[str, float]:
+    def aggregate(self, partials: Sequence[tuple[int, ...]], dataset: Dataset) -> dict[str, float]:
         """The test's accuracies, or the error on one clip, in percent of the videos that could be read.
 
         Raises:
             ValueError: there is none.
         """
         assert isinstance(dataset, Clips), "a view of views"
-        count, *found = (sum(numbers) for numbers in zip(*tallies, strict=True))
+        count, *found = (sum(numbers) for numbers in zip(*partials, strict=True))
         if count == 0:
             raise ValueError(
                 "no video of val can be read, so there is no score; gnexp data check names the reasons"

@@ -94,7 +94,7 @@ class GnexpSweeper(Sweeper):
 
     def _share(self, runs: Sequence[RunConfig]) -> tuple[int, int | None]:
         """How many runs go side by side, and the threads of each; None leaves the threads to where the run starts."""
-        from gnexp.launch.launch import num_cores, will_use_cuda
+        from gnexp.system.hardware import num_cores, will_use_cuda
 
         assert self.config is not None
         launcher = self.config.hydra.launcher
@@ -118,7 +118,7 @@ class GnexpSweeper(Sweeper):
 
 
 def _failures(todo: Sequence[Any], returns: Sequence[JobReturn]) -> dict[str, str]:
-    """run_id -> what a job raised on its way, for those that never came as far as a training process."""
+    """run_id -> what a job raised on its way, for those that never came as far as a trainer."""
     failed: dict[str, str] = {}
     for item, job in zip(todo, returns, strict=False):
         if job.status is JobStatus.FAILED:

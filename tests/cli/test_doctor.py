@@ -9,6 +9,7 @@ import gnexp
 from gnexp.cli import main as cli
 from gnexp.cli.doctor import BROKEN, is_within
 from gnexp.launch import launch
+from gnexp.system import hardware
 
 
 def lines_of(out):
@@ -24,7 +25,7 @@ def test_it_says_what_is_here(tmp_path, monkeypatch, capfd):
     found = lines_of(out)
     assert found["torch"] == ("ok", torch.__version__.split("+")[0])
     assert found["embedded images"] == ("ok", "whole")
-    assert found["cores"][1].startswith(f"{launch.num_cores()} granted of ")
+    assert found["cores"][1].startswith(f"{hardware.num_cores()} granted of ")
     assert "GiB free of" in found["memory"][1]
     assert re.fullmatch(r"/dev/shm, \d+ MiB free of \d+", found["shared memory"][1])
     assert found["runs_dir"][1].startswith(f"{tmp_path / 'runs'}, not there yet, ")
@@ -36,7 +37,7 @@ def test_it_says_what_is_here(tmp_path, monkeypatch, capfd):
 
 def test_what_is_broken_makes_exit_code_1(tmp_path, monkeypatch, capfd):
     (tmp_path / "file").write_text("", encoding="utf-8")
-    monkeypatch.setattr(launch, "WORKER", ("/bin/sh", "-c", "echo gnexp: failed: boom >&2; exit 1"))
+    monkeypatch.setattr(launch, "TRAINER", ("/bin/sh", "-c", "echo gnexp: failed: boom >&2; exit 1"))
     assert cli.main(["doctor", f"runs_dir={tmp_path / 'file'}", f"results_dir={tmp_path}"]) == 1
     found = lines_of(capfd.readouterr().out)
     assert found["worker"] == (BROKEN, "gnexp: failed: boom")

@@ -22,7 +22,7 @@ from gnexp.config.keys import GROUPS, benchmark_names, group_options
 from gnexp.launch import launch
 
 ROOT = Path(__file__).parents[2]
-FAKE = str(Path(__file__).parents[1] / "fake_worker.py")
+FAKE = str(Path(__file__).parents[1] / "fake_trainer.py")
 ENV = os.environ | {"PYTHONPATH": str(ROOT)}
 
 
@@ -163,17 +163,17 @@ def test_train_starts_the_worker_and_says_when_it_is_done(tmp_path, monkeypatch,
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
-    monkeypatch.setattr(launch, "WORKER", (sys.executable, FAKE))
+    monkeypatch.setattr(launch, "TRAINER", (sys.executable, FAKE))
     words = ["train", "scale=smoke", "norm=bn", "batch=2", "runs_dir=some runs"]
     assert cli.main(words) == 0
-    assert capfd.readouterr().out == "hello from the worker\n"
+    assert capfd.readouterr().out == "hello from the trainer\n"
     (run_dir,) = (tmp_path / "some runs").iterdir()
     assert cli.main(words) == 0
     assert capfd.readouterr().out == f"already finished: 18.0 % error in some runs/{run_dir.name}\n"
-    monkeypatch.setenv("FAKE_WORKER", "fail")
+    monkeypatch.setenv("FAKE_TRAINER", "fail")
     assert cli.main([*words, "seed=1"]) == 2
     assert capfd.readouterr().err == "gnexp: error: the layer is odd\n"
-    monkeypatch.setenv("FAKE_WORKER", "crash")
+    monkeypatch.setenv("FAKE_TRAINER", "crash")
     assert cli.main([*words, "seed=1"]) == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["some runs"]
 
@@ -181,8 +181,8 @@ def test_train_starts_the_worker_and_says_when_it_is_done(tmp_path, monkeypatch,
 def test_eval_prints_the_workers_scores(tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    monkeypatch.setattr(launch, "WORKER", (sys.executable, FAKE))
-    run_dir = launch.launch(RunConfig(), Path("runs"), quiet=True).run_dir
+    monkeypatch.setattr(launch, "TRAINER", (sys.executable, FAKE))
+    run_dir = launch.launch(RunConfig(), Path("runs"), quiet=True).run_dir.path
     assert cli.main(["eval", f"run={run_dir.name[:6]}", "eval_stats=all"]) == 0
     assert capfd.readouterr().out.splitlines()[1:] == [
         "eval_stats  val/top1_error, %",

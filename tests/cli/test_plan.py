@@ -24,13 +24,13 @@ def _in_a_folder_of_its_own(tmp_path, monkeypatch):
 def here(monkeypatch):
     """The child's work done in this process, where torch is imported already."""
 
-    def start_worker(arguments, env, *, stdout):
+    def start_job(arguments, env, *, stdout):
         said = io.StringIO()
         with contextlib.redirect_stdout(said):
             code = job.main(arguments[1:])
         return Ended(exit_code=code, out=said.getvalue().encode())
 
-    monkeypatch.setattr(verb, "start_worker", start_worker)
+    monkeypatch.setattr(verb, "start_job", start_job)
 
 
 def rows_of(out):

@@ -18,7 +18,7 @@ def make_run(runs_dir, run=DONE, status=FINISHED):
     run_dir = runs_dir / f"{run.run_id}-{run.label}"
     run_dir.mkdir(parents=True)
     (run_dir / "spec.json").write_text(
-        json.dumps({"run_id": run.run_id, "config": to_dict(run)}), encoding="utf-8"
+        json.dumps({"format": 1, "run_id": run.run_id, "config": to_dict(run)}), encoding="utf-8"
     )
     (run_dir / "weights.pt").write_bytes(b"weights")
     if status:

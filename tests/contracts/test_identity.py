@@ -34,7 +34,7 @@ from gnexp.data.generated import store as made
 from gnexp.data.generated.fashion_mnist import load_fashion_mnist
 from gnexp.data.loader import train_batches, val_batches
 from gnexp.engine import state as state_module
-from gnexp.engine.evaluate import eval_model, take_tallies
+from gnexp.engine.evaluate import eval_model, measure_val
 from gnexp.engine.state import State, build
 from gnexp.engine.train import StepRecord, train
 
@@ -292,7 +292,7 @@ def images(state: State) -> Iterator[Any]:
 
 
 def findings(state: State) -> Iterator[Any]:
-    yield [tallies for _, tallies in take_tallies(state, "worker0", 0)]
+    yield [partials for _, partials in measure_val(state, "worker0", 0)]
     yield eval_model(state, "precise", 0).state_dict()
 
 

@@ -19,7 +19,7 @@ import torch
 from PIL import Image
 
 from gnexp.config import DataConfig
-from gnexp.data.chunks import Piece, load_pieces
+from gnexp.data.chunks import Chunk, load_chunks
 from gnexp.data.dataset import Indices
 from gnexp.data.images.imagefolder import ImageFolder
 from gnexp.data.remarks import FileWarning, file_warnings
@@ -28,16 +28,16 @@ from gnexp.system.signals import become_loader
 CPU = torch.device("cpu")
 
 
-class Failing(torch.utils.data.Dataset[Piece]):
-    """Makes a piece, unless its first index says how to fail."""
+class Failing(torch.utils.data.Dataset[Chunk]):
+    """Makes a chunk, unless its first index says how to fail."""
 
-    def __getitem__(self, indices: Indices) -> Piece:
+    def __getitem__(self, indices: Indices) -> Chunk:
         if indices[0] == 100:
             os.kill(os.getpid(), signal.SIGKILL)
         if indices[0] == 101:
             os.kill(os.getpid(), signal.SIGSTOP)  # as deaf as in a system call that does not return
         assert indices[0] != 102, "a defect"
-        return Piece(torch.zeros((len(indices), 3, 1, 1), dtype=torch.uint8), indices, {})
+        return Chunk(torch.zeros((len(indices), 3, 1, 1), dtype=torch.uint8), indices, {})
 
 
 @pytest.mark.parametrize(
@@ -49,23 +49,23 @@ class Failing(torch.utils.data.Dataset[Piece]):
 )
 def test_a_loader_process_that_dies_or_hangs_is_one_line(index, timeout, line):
     steps = [np.arange(3), np.arange(3), np.array([index]), *[np.arange(3)] * 20]
-    pieces = load_pieces(Failing(), steps, num_processes=2, timeout=timeout, is_pinned=False)
+    chunks = load_chunks(Failing(), steps, num_processes=2, timeout=timeout, is_pinned=False)
     start = time.monotonic()
     with pytest.raises(RuntimeError, match=line):
-        list(pieces)
+        list(chunks)
     assert time.monotonic() - start < 10
     assert not multiprocessing.active_children()
 
 
 def test_a_loader_process_that_stops_at_any_moment_is_noticed():
-    """Also one that has handed over a piece but not yet the memory that its pixels are in."""
+    """Also one that has handed over a chunk but not yet the memory that its pixels are in."""
     steps = [np.arange(32)] * 200
-    pieces = load_pieces(Failing(), steps, num_processes=1, timeout=1.0, is_pinned=False)
-    next(pieces)
+    chunks = load_chunks(Failing(), steps, num_processes=1, timeout=1.0, is_pinned=False)
+    next(chunks)
     (process,) = multiprocessing.active_children()
     os.kill(process.pid, signal.SIGSTOP)
     with pytest.raises(RuntimeError, match="no loader process answered for 1 s"):
-        list(pieces)
+        list(chunks)
     assert not process.is_alive()
 
 
@@ -73,7 +73,7 @@ def test_a_loader_process_that_stops_at_any_moment_is_noticed():
 def test_a_defect_of_ours_stays_one(num_processes):
     steps = [np.array([102])]
     with pytest.raises(AssertionError, match="a defect"):
-        list(load_pieces(Failing(), steps, num_processes=num_processes, timeout=60.0, is_pinned=False))
+        list(load_chunks(Failing(), steps, num_processes=num_processes, timeout=60.0, is_pinned=False))
 
 
 def _share_and_wait(is_ours, pipe):
@@ -112,10 +112,10 @@ def test_a_consumer_that_is_killed_while_it_fetches_leaves_no_traceback(is_ours)
 
 def test_a_step_is_cut_into_pieces_and_none_is_mixed():
     steps = [np.arange(70), np.arange(70, 72)]
-    found = list(load_pieces(Failing(), steps, num_processes=0, timeout=1.0, is_pinned=False))
-    assert [[len(piece.pixels) for piece in pieces] for pieces in found] == [[32, 32, 6], [2]]
-    for step, pieces in zip(steps, found, strict=True):
-        assert np.array_equal(np.concatenate([piece.labels for piece in pieces]), step)
+    found = list(load_chunks(Failing(), steps, num_processes=0, timeout=1.0, is_pinned=False))
+    assert [[len(chunk.pixels) for chunk in chunks] for chunks in found] == [[32, 32, 6], [2]]
+    for step, chunks in zip(steps, found, strict=True):
+        assert np.array_equal(np.concatenate([chunk.labels for chunk in chunks]), step)
 
 
 def _config(root, **changes):
@@ -233,12 +233,12 @@ class Remarking(torch.utils.data.Dataset):
 
 
 @pytest.mark.parametrize("num_processes", [0, 1])
-def test_remarks_come_with_the_pieces(num_processes):
+def test_remarks_come_with_the_chunks(num_processes):
     found = []
     with file_warnings(found.append):
         steps = [np.array([1, 2]), np.array([1])]
-        pieces = list(
-            load_pieces(Remarking(), steps, num_processes=num_processes, timeout=60.0, is_pinned=False)
+        chunks = list(
+            load_chunks(Remarking(), steps, num_processes=num_processes, timeout=60.0, is_pinned=False)
         )
-    assert pieces == [[[1, 2]], [[1]]]
+    assert chunks == [[[1, 2]], [[1]]]
     assert [str(warning) for warning in found] == ["/1.jpg: odd", "/2.jpg: odd", "/1.jpg: odd"]

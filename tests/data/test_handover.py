@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from gnexp.data.chunks import Piece, load_pieces
+from gnexp.data.chunks import Chunk, load_chunks
 from gnexp.data.dataset import Indices
 
 ROOT = Path(__file__).parents[2]
@@ -19,27 +19,27 @@ ROOT = Path(__file__).parents[2]
 PAPER = (3, 224, 224)
 
 
-class Numbered(torch.utils.data.Dataset[Piece]):
+class Numbered(torch.utils.data.Dataset[Chunk]):
     """Images that are full of their own index."""
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         self._shape = shape
 
-    def __getitem__(self, indices: Indices) -> Piece:
+    def __getitem__(self, indices: Indices) -> Chunk:
         column = torch.from_numpy(indices % 256).to(torch.uint8).view(-1, *[1] * len(self._shape))
-        return Piece(column.expand(-1, *self._shape).contiguous(), indices, {})
+        return Chunk(column.expand(-1, *self._shape).contiguous(), indices, {})
 
 
 def check_loading(shape: tuple[int, ...], num_images: int, num_steps: int, num_processes: int = 2) -> None:
     """Every image arrives as it was made."""
     steps = [np.arange(i, i + num_images) for i in range(num_steps)]
-    loaded = load_pieces(Numbered(shape), steps, num_processes=num_processes, timeout=30.0, is_pinned=False)
-    for step, pieces in zip(steps, loaded, strict=True):
-        pixels = torch.cat([piece.pixels for piece in pieces]).flatten(1)
+    loaded = load_chunks(Numbered(shape), steps, num_processes=num_processes, timeout=30.0, is_pinned=False)
+    for step, chunks in zip(steps, loaded, strict=True):
+        pixels = torch.cat([chunk.pixels for chunk in chunks]).flatten(1)
         expected = torch.from_numpy(step % 256).to(torch.uint8)
         assert torch.equal(pixels.amin(1), expected) and torch.equal(pixels.amax(1), expected)
-        assert np.array_equal(np.concatenate([piece.labels for piece in pieces]), step)
-        pieces[0].pixels.add_(1)  # it is ours to write
+        assert np.array_equal(np.concatenate([chunk.labels for chunk in chunks]), step)
+        chunks[0].pixels.add_(1)  # it is ours to write
 
 
 _IN_A_NAMESPACE = f"""

@@ -32,7 +32,7 @@ def run_in(folder: Path) -> RunConfig:
 
 def trained(folder: Path, processes: Processes) -> dict[str, Any]:
     """A checkpoint after some steps, their losses, and what evaluation then sees; every process gets it."""
-    run = dataclasses.replace(run_in(folder), processes=processes.size)
+    run = dataclasses.replace(run_in(folder), processes=processes.world_size)
     state = build(run, CPU, processes)
     load_initial_weights(state.model, run, CPU, first_worker=processes.rank * run.virtual_workers)
     start = {name: value.clone() for name, value in state.model_state().items()}

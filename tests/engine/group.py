@@ -79,7 +79,7 @@ def first_steps(state: State, num: int) -> Iterator[StepRecord]:
 
 def trained(norm: str, processes: Processes, dtype: torch.dtype, num: int, **changes: Any) -> dict[str, Any]:
     """What a run holds after some steps, and its scores; every process gets it."""
-    run = dataclasses.replace(RUN, norm=NORMS[norm], processes=processes.size, **changes)
+    run = dataclasses.replace(RUN, norm=NORMS[norm], processes=processes.world_size, **changes)
     state = build_as(run, processes, dtype)
     losses = [record.loss for record in first_steps(state, num)]
     scores = evaluate(state, EVAL_STATS, epoch=1)

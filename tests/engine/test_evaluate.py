@@ -32,8 +32,8 @@ def trained() -> State:
 
 def score(state: State, model: torch.nn.Module) -> dict[str, float]:
     with torch.no_grad():
-        return state.task.combine(
-            [state.task.tally(model, val_batches(state.dataset, size=7), state.dataset)], state.dataset
+        return state.task.aggregate(
+            [state.task.measure(model, val_batches(state.dataset, size=7), state.dataset)], state.dataset
         )
 
 

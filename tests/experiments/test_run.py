@@ -17,11 +17,13 @@ from gnexp.engine.train import EpochRecord
 from gnexp.experiments import finished as finished_runs
 from gnexp.experiments import run as run_module
 from gnexp.experiments.finished import evaluate_run, finished_state
-from gnexp.experiments.run import Spec, load_spec, train_run
+from gnexp.experiments.run import train_run
 from gnexp.experiments.screen import not_stated
 from gnexp.nn.statistics import EVAL_STATS
+from gnexp.runs.directory import RunDirectory
 from gnexp.runs.lock import locked
 from gnexp.runs.result import load_result
+from gnexp.runs.spec import Spec, load_spec
 from gnexp.system.names import read_reasons
 from gnexp.tasks.classification import Classification
 from tests.experiments.runs import SMOKE, write_spec
@@ -36,7 +38,7 @@ def train_spec(path: Path) -> Spec:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return train_spec(write_spec(tmp_path_factory.mktemp("runs"))).directory
+    return train_spec(write_spec(tmp_path_factory.mktemp("runs"))).directory.path
 
 
 def lines(path: Path) -> list[dict[str, float]]:
@@ -103,15 +105,15 @@ def test_an_interrupted_run_goes_on_and_ends_equal(
         with pytest.raises(KeyboardInterrupt):
             train_run(spec)
     # What a kill between the record and the checkpoint would leave: a line too many, and half a line.
-    with open(spec.directory / "metrics.jsonl", "a", encoding="utf-8") as file:
+    with open(spec.directory.metrics, "a", encoding="utf-8") as file:
         file.write('{"epoch": 9, "lr": 1}\n{"epoch": 10, "l')
     train_spec(path)
-    assert (spec.directory / "metrics.jsonl").read_bytes() == (finished / "metrics.jsonl").read_bytes()
+    assert (spec.directory.metrics).read_bytes() == (finished / "metrics.jsonl").read_bytes()
     expected = load_tensors(finished / "weights.pt", torch.device("cpu"))["model"]
-    found = load_tensors(spec.directory / "weights.pt", torch.device("cpu"))["model"]
+    found = load_tensors(spec.directory.weights, torch.device("cpu"))["model"]
     assert all(torch.equal(value, found[name]) for name, value in expected.items())
-    assert len(load_result(spec.directory / "result.json").env) == 2
-    assert f"goes on from the checkpoint of epoch {stop_after}" in (spec.directory / "log.txt").read_text(
+    assert len(load_result(spec.directory.result).env) == 2
+    assert f"goes on from the checkpoint of epoch {stop_after}" in (spec.directory.log).read_text(
         encoding="utf-8"
     )
 
@@ -120,19 +122,19 @@ def test_divergence_is_a_result(tmp_path: Path) -> None:
     spec = train_spec(
         write_spec(tmp_path, norm=NormConfig(kind="none"), recipe=RecipeConfig(epochs=4, base_lr=1e5))
     )
-    result = load_result(spec.directory / "result.json")
+    result = load_result(spec.directory.result)
     assert result.status == "diverged" and result.metrics == {} and len(result.series) < 4
-    assert not (spec.directory / "weights.pt").exists()
+    assert not (spec.directory.weights).exists()
     with pytest.raises(ValueError, match="diverged, so it has no final weights"):
         finished_state(spec)
-    log = (spec.directory / "log.txt").read_text(encoding="utf-8")
+    log = (spec.directory.log).read_text(encoding="utf-8")
     assert re.search(r"diverged: (the loss became|a gradient is not finite)", log)
 
 
 def test_evaluation_gives_the_reported_errors_again(finished: Path) -> None:
     series = lines(finished / "metrics.jsonl")
     state = finished_state(load_spec(finished / "spec.json"))
-    found = evaluate_run(state, ["worker0", "mean", "precise"], finished)
+    found = evaluate_run(state, ["worker0", "mean", "precise"], RunDirectory(finished))
     assert found["worker0"] == {"top1_error": series[-1]["val/top1_error"]}
     assert found["mean"] == {"top1_error": series[-1]["val/top1_error_mean"]}
     assert found["precise"] == {"top1_error": series[-1]["val/top1_error_precise"]}
@@ -144,11 +146,11 @@ def test_a_norm_without_running_statistics_is_evaluated_once(
     calls = []
     monkeypatch.setattr(finished_runs, "batch_norms", lambda model: [])
     monkeypatch.setattr(
-        finished_runs, "take_tallies", lambda state, stats, epoch: calls.append(stats) or [(None, [])]
+        finished_runs, "measure_val", lambda state, stats, epoch: calls.append(stats) or [(None, [])]
     )
-    monkeypatch.setattr(Classification, "combine", lambda *arguments: {"top1_error": 1.0})
+    monkeypatch.setattr(Classification, "aggregate", lambda *arguments: {"top1_error": 1.0})
     state = finished_state(load_spec(finished / "spec.json"))
-    found = evaluate_run(state, list(EVAL_STATS), finished)
+    found = evaluate_run(state, list(EVAL_STATS), RunDirectory(finished))
     assert found == {stats: {"top1_error": 1.0} for stats in EVAL_STATS}
     assert calls == ["worker0"]
 
@@ -160,7 +162,10 @@ def test_evaluation_of_an_unfinished_run(tmp_path: Path) -> None:
 
 def test_a_second_writer_is_refused(tmp_path: Path) -> None:
     path = write_spec(tmp_path)
-    with locked(path.parent), pytest.raises(ValueError, match=r"is being written by pid \d+ on"):
+    with (
+        locked(RunDirectory(path.parent)),
+        pytest.raises(ValueError, match=r"is being written by pid \d+ on"),
+    ):
         train_spec(path)
 
 
@@ -206,9 +211,9 @@ def test_images_that_others_stand_in_for_are_listed(tmp_path: Path) -> None:
         path.rename(folder / name).write_bytes(b"no image")
     data = dataclasses.replace(data, on_error="skip", loader_workers=0)
     spec = train_spec(write_spec(tmp_path / "runs", data=data))
-    listed = read_reasons(spec.directory / "skipped.jsonl")
+    listed = read_reasons(spec.directory.skipped)
     assert listed == {str(folder / name): "not an image that Pillow knows" for name in names}
-    log = (spec.directory / "log.txt").read_text(encoding="utf-8").split("\n")
+    log = (spec.directory.log).read_text(encoding="utf-8").split("\n")
     assert (
         sum(
             "warning: 6 file(s) or entries cannot be used as they are; others stand in" in line
@@ -216,7 +221,7 @@ def test_images_that_others_stand_in_for_are_listed(tmp_path: Path) -> None:
         )
         == 1
     )
-    result = load_result(spec.directory / "result.json")
+    result = load_result(spec.directory.result)
     assert (result.status, result.num_skipped) == ("finished", 6)
 
 

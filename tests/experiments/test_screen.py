@@ -9,6 +9,7 @@ from gnexp.config import NormConfig
 from gnexp.data.remarks import FileWarning
 from gnexp.engine.train import EpochRecord, StepRecord
 from gnexp.experiments.screen import Screen, not_stated
+from gnexp.runs.directory import RunDirectory
 from tests.experiments.runs import SMOKE
 
 RECORD = EpochRecord(
@@ -20,7 +21,7 @@ RECORD = EpochRecord(
 def test_an_epoch_is_a_line_on_the_screen_and_in_the_log(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    screen = Screen(tmp_path / "log.txt")
+    screen = Screen(RunDirectory(tmp_path))
     screen.show(StepRecord(epoch=1, step=1, num_steps=2, loss=2.0, is_due=False))
     screen.show(RECORD)
     out = capsys.readouterr().out
@@ -33,14 +34,14 @@ def test_a_slow_machine_is_no_standing_one(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], speed: float, said: str
 ) -> None:
     record = dataclasses.replace(RECORD, timing={**RECORD.timing, "images_per_second": speed})
-    Screen(tmp_path / "log.txt").show(record)
+    Screen(RunDirectory(tmp_path)).show(record)
     assert f"({said} images/s)" in capsys.readouterr().out
 
 
 def test_a_file_is_remarked_on_once_and_of_many_a_few(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    screen = Screen(tmp_path / "log.txt")
+    screen = Screen(RunDirectory(tmp_path))
     for i in (0, 0, *range(50), 1):
         screen.remark(FileWarning(f"/{i}.jpg", "Corrupt EXIF data"))
     lines = capsys.readouterr().out.splitlines()
@@ -52,7 +53,7 @@ def test_quiet_means_the_log_alone(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GNEXP_QUIET", "1")
-    Screen(tmp_path / "log.txt").show(RECORD)
+    Screen(RunDirectory(tmp_path)).show(RECORD)
     captured = capsys.readouterr()
     assert captured.out == "" and captured.err == ""
     assert "images/s" in (tmp_path / "log.txt").read_text(encoding="utf-8")

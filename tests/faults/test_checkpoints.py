@@ -16,7 +16,8 @@ import pytest
 import torch
 
 from gnexp.engine.checkpoint import Checkpoints
-from gnexp.experiments.run import load_spec, train_run
+from gnexp.experiments.run import train_run
+from gnexp.runs.spec import load_spec
 from tests.faults.started import checkpoints, in_child, position, worker
 from tests.faults.tiny import CPU, assert_equal, contents, train_until, train_whole, write_spec
 

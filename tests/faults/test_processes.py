@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from gnexp.engine.checkpoint import Checkpoints
+from gnexp.runs.directory import RunDirectory
 from gnexp.runs.status import read_status
 from tests.faults import tiny
 from tests.faults.started import (
@@ -52,7 +53,7 @@ COMMAND = (
         pytest.param(
             "agent",
             signal.SIGKILL,
-            "the training process was ended by SIGKILL; was memory short?",
+            "the trainer was ended by SIGKILL; was memory short?",
             marks=pytest.mark.slow,
         ),
         pytest.param(
@@ -99,7 +100,7 @@ def test_fault_06_a_process_of_the_real_command_ends(
         assert verb.returncode == (75 if is_in_order else 1)
     # A killed verb or agent is noticed by the processes themselves, which save and leave.
     saves = is_in_order or target in ("agent", "verb")
-    assert read_status(directory) == ("preempted" if saves else "running")
+    assert read_status(RunDirectory(directory)) == ("preempted" if saves else "running")
     assert steps_saved(directory) >= before > 0
     for path in checkpoints(directory):
         hashed = subprocess.run(
@@ -123,7 +124,7 @@ def test_fault_05_a_second_ctrl_c_ends_processes_that_do_not_answer(tmp_path: Pa
         os.kill(_process_of_rank(1, tmp_path), signal.SIGSTOP)
         verb.send_signal(signal.SIGINT)
         time.sleep(2.0)
-        assert verb.poll() is None and read_status(directory) == "running"
+        assert verb.poll() is None and read_status(RunDirectory(directory)) == "running"
         verb.send_signal(signal.SIGINT)
         wait_until(lambda: not processes_in(tmp_path), "an end of all processes", 10)
         _, errors = verb.communicate(timeout=10 * crowding())

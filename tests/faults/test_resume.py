@@ -12,7 +12,9 @@ import pytest
 import torch
 
 from gnexp.engine.checkpoint import Checkpoints
-from gnexp.experiments.run import load_spec, train_run
+from gnexp.experiments.run import train_run
+from gnexp.runs.directory import RunDirectory
+from gnexp.runs.spec import load_spec
 from gnexp.runs.status import read_status
 from tests.faults import tiny
 from tests.faults.started import in_child, pair, position, steps_saved, worker
@@ -98,7 +100,7 @@ def test_fault_01_two_processes_stopped_and_killed(
         (75, [f"gnexp: {line}"]),
         (75, []),  # the first tells for both
     ]
-    assert read_status(spec.parent) == "preempted"
+    assert read_status(RunDirectory(spec.parent)) == "preempted"
     half_way = shutil.copytree(spec.parent, tmp_path / "alone" / spec.parent.name)
     # The one that is left leaves the word to whoever watches both: see tests/faults/test_processes.py.
     assert _stop(spec, signal.SIGKILL, 0, 2) == [

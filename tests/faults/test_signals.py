@@ -13,6 +13,7 @@ import pytest
 from torch.distributed import TCPStore
 
 from gnexp.engine.checkpoint import Checkpoints
+from gnexp.runs.directory import RunDirectory
 from gnexp.runs.status import FAILED, Status
 from gnexp.system.signals import STOPPING
 from tests.faults import tiny
@@ -116,10 +117,10 @@ def test_fault_05_no_import_can_swallow_it() -> None:
 def waiting(tmp_path: Path) -> Iterator[Started]:
     """The first process of two, told as by our agent, that has joined: the second never comes."""
     spec = write_spec(tmp_path, processes=2)
-    Status(spec.parent).say(FAILED, message="of an earlier sitting")
+    Status(RunDirectory(spec.parent)).say(FAILED, message="of an earlier segment")
     store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
     told = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(store.port), "RANK": "0", "WORLD_SIZE": "2"}
-    told |= {"TORCHELASTIC_USE_AGENT_STORE": "True", "LOCAL_RANK": "0", "GNEXP_AGENT": "1"}
+    told |= {"TORCHELASTIC_USE_AGENT_STORE": "True", "LOCAL_RANK": "0", "GNEXP_TORCHRUN": "1"}
     with worker(spec, **told) as process:
         keys = ("gnexp/joins/0", "/worker/attempt_0/gnexp/joins/0")  # the latter in older torch
         wait_until(lambda: any(store.check([key]) for key in keys), "its joining", 30)
@@ -135,6 +136,6 @@ def test_fault_05_while_it_waits_for_another_that_never_comes(waiting: Started, 
 def test_fault_05_by_torchrun_since_another_has_failed(waiting: Started, tmp_path: Path) -> None:
     """It has nothing to say beside what the other says."""
     (directory,) = (path for path in tmp_path.iterdir() if path.is_dir())
-    Status(directory).say(FAILED, message="process 1 needs a GPU of its own")
+    Status(RunDirectory(directory)).say(FAILED, message="process 1 needs a GPU of its own")
     waiting.send(signal.SIGTERM)
     assert waiting.wait(5) == (75, [])

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from gnexp.runs.directory import RunDirectory
 from gnexp.runs.status import read_status
 from tests.faults.started import ROOT, position, processes_in, wait_until, worker
 from tests.faults.tiny import STEPS, TINY, assert_equal, contents, train_whole, write_spec
@@ -80,7 +81,7 @@ def test_fault_24_what_cannot_be_printed_is_dropped(what: str, tmp_path: Path, t
     assert_equal(contents(spec.parent), contents(whole.parent))
     for line in ("epoch 3/3: ", "finished in ", "result: "):
         assert line in (spec.parent / "log.txt").read_text(encoding="utf-8")
-    assert read_status(spec.parent) == "done"
+    assert read_status(RunDirectory(spec.parent)) == "done"
 
 
 @contextlib.contextmanager
@@ -144,7 +145,7 @@ def test_fault_24_nohup_holds(tmp_path: Path, terminal: Terminal) -> None:
         wait_until(lambda: position(directory)[0] >= epoch + 2, "epochs after it", 60)
         verb.send_signal(signal.SIGTERM)  # which nobody has asked to be ignored
         assert verb.wait(60) == 75
-    assert read_status(directory) == "preempted"
+    assert read_status(RunDirectory(directory)) == "preempted"
     assert "run " in (tmp_path / "nohup.out").read_text(encoding="utf-8")
 
 

@@ -13,7 +13,8 @@ from PIL import Image
 
 from gnexp.config import DataConfig, NormConfig, RecipeConfig, RunConfig, to_dict
 from gnexp.engine.checkpoint import load_tensors
-from gnexp.experiments.run import Spec, load_spec, train_run
+from gnexp.experiments.run import train_run
+from gnexp.runs.spec import Spec, load_spec
 from gnexp.system.signals import Stopper, StopRequest
 
 CPU = torch.device("cpu")

@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 
 from gnexp.config import DataConfig, NormConfig, RecipeConfig
-from gnexp.runs.lock import EXIT_BUSY, locked
+from gnexp.runs.directory import RunDirectory
+from gnexp.runs.lock import locked
 from gnexp.runs.status import read_message
+from gnexp.system.exit_codes import EXIT_BUSY
 from tests.experiments.runs import write_spec
 from tests.faults.started import is_alive, wait_until
 from tests.warm import Worker
@@ -137,7 +139,7 @@ def test_a_device_without_space_is_one_line(tmp_path: Path) -> None:
 
 def test_a_run_that_another_process_writes_is_refused(tmp_path: Path) -> None:
     spec = write_spec(tmp_path)
-    with locked(spec.parent):
+    with locked(RunDirectory(spec.parent)):
         code, _, err = finish(start(spec))
     assert code == EXIT_BUSY and len(err) == 1 and f"is being written by pid {os.getpid()} on" in err[0]
     assert not (spec.parent / "checkpoints").exists()
@@ -181,14 +183,14 @@ def test_a_mistake_that_a_later_process_finds_is_told_by_it_or_by_the_agent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_agent: bool
 ) -> None:
     monkeypatch.setenv("RANK", "1")
-    monkeypatch.delenv("GNEXP_AGENT", raising=False)
+    monkeypatch.delenv("GNEXP_TORCHRUN", raising=False)
     if has_agent:
-        monkeypatch.setenv("GNEXP_AGENT", "1")
+        monkeypatch.setenv("GNEXP_TORCHRUN", "1")
     spec = write_spec(tmp_path, norm=NormConfig(kind="gn", num_groups=5))
     code, _, err = finish(start(spec))
     message = "error: layer bn1: groups must divide its channels evenly"
     assert code == 2
     if has_agent:
-        assert err == [] and message in read_message(spec.parent)
+        assert err == [] and message in read_message(RunDirectory(spec.parent))
     else:
         assert len(err) == 1 and err[0].startswith(f"gnexp: process 1: {message}")

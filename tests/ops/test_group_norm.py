@@ -38,7 +38,7 @@ def test_the_choice_and_its_reason(
 
 def test_what_cannot_be_had_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TRITON_INTERPRET")
-    line = "norm.impl=fused cannot be had here: Triton needs a GPU, and this is cpu; use norm.impl=auto"
+    line = "norm.impl=fused is unsupported here: Triton needs a GPU, and this is cpu; use norm.impl=auto"
     with pytest.raises(ValueError, match=line):
         group_norm(torch.ones(1, 2, 2), 1, torch.ones(2), torch.ones(2), 1e-5, impl="fused")
     with pytest.raises(ValueError, match="impl must be auto, fused or composed, got fussed"):

@@ -5,8 +5,10 @@ import json
 
 import pytest
 
-from gnexp.config import NormConfig, science, to_dict
+from gnexp.config import NormConfig, science
+from gnexp.runs.directory import RunDirectory
 from gnexp.runs.result import FINISHED, Result
+from gnexp.runs.spec import write_spec
 from gnexp.runs.throughput import choose_speed, read_speeds
 from tests.experiments.runs import SMOKE
 
@@ -18,7 +20,7 @@ def begun(runs_dir, run, *, epochs=2, machine=HERE, train_seconds=4.0):
     """A run's directory after some epochs: 16 images in a second of training, a quarter as long in evaluation."""
     directory = runs_dir / f"{run.run_id}-{run.label}"
     directory.mkdir(parents=True)
-    (directory / "spec.json").write_text(json.dumps({"config": to_dict(run)}), encoding="utf-8")
+    write_spec(run, RunDirectory(directory))
     (directory / "env.json").write_text(json.dumps([{"device": "old"}, machine]), encoding="utf-8")
     line = {"train_seconds": train_seconds, "eval_seconds": train_seconds / 4}
     line["images_per_second"] = 64 / train_seconds

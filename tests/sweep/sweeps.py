@@ -12,13 +12,13 @@ from gnexp.config import science
 from gnexp.launch import launch
 from gnexp.runs.result import Result
 
-FAKE = str(Path(__file__).parents[1] / "fake_worker.py")
+FAKE = str(Path(__file__).parents[1] / "fake_trainer.py")
 
 
 @pytest.fixture(autouse=True)
 def in_a_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(launch, "WORKER", (sys.executable, FAKE))
+    monkeypatch.setattr(launch, "TRAINER", (sys.executable, FAKE))
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")  # set by the cli; restored after each test
     before = signal.getsignal(signal.SIGTERM)

@@ -69,12 +69,12 @@ def test_runs_that_others_start_from_are_made_first(capfd):
     ("what", "fate"), [("diverge bn-batch4", "diverged"), ("fail bn-batch4", "has failed")]
 )
 def test_a_run_whose_parent_left_no_weights_is_blocked(capfd, monkeypatch, what, fate):
-    monkeypatch.setenv("FAKE_WORKER", what)
+    monkeypatch.setenv("FAKE_TRAINER", what)
     assert run_sweep("experiment=null", "norm=bn,gn", "batch=2", "init='cell: batch=4'") == 1
     shown = capfd.readouterr().err
     assert f"  bn seed=0: blocked: bn batch=4 seed=0, which it starts from, {fate}\n" in shown
     is_hopeless = fate == "diverged"  # then there is nothing to run again, and no log
-    assert ("1 of 4 runs cannot be made, since what they start from diverged" in shown) == is_hopeless
+    assert ("1 of 4 runs cannot start, since what they start from diverged" in shown) == is_hopeless
     assert ("2 of 4 runs failed; the same command runs them again" in shown) != is_hopeless
     assert ("log.txt" in shown) != is_hopeless
     assert len(list(Path("runs").glob("*gn8*/result.json"))) == 2
@@ -85,7 +85,7 @@ def test_a_run_whose_parent_left_no_weights_is_blocked(capfd, monkeypatch, what,
 def test_a_diverged_parent_is_not_made_again_and_its_children_show_as_blocked(
     capfd, monkeypatch, is_recorded
 ):
-    monkeypatch.setenv("FAKE_WORKER", "diverge bn-batch4")
+    monkeypatch.setenv("FAKE_TRAINER", "diverge bn-batch4")
     assert run_sweep("experiment=null", "norm=bn", "batch=4") == 0
     ((parent, name),) = [(path, path.parent.name) for path in Path("runs").glob("*/result.json")]
     if is_recorded:  # on another machine: nothing of it is here

@@ -13,8 +13,10 @@ from omegaconf import OmegaConf
 from gnexp.cli import main as cli
 from gnexp.compose import composer as compose
 from gnexp.config import RunConfig
-from gnexp.launch import launch
+from gnexp.runs.directory import find_run_dir
+from gnexp.runs.result import finished
 from gnexp.sweep import run as run_of
+from gnexp.system import hardware
 from hydra_plugins.gnexp_sweeper.sweeper import GnexpSweeper
 from tests.sweep.sweeps import in_a_folder, order_of_runs, run_sweep
 
@@ -65,7 +67,7 @@ def test_recorded_results_count_as_done(capsys):
 
 
 def test_failures_are_listed_together_and_the_others_go_on(capfd, monkeypatch):
-    monkeypatch.setenv("FAKE_WORKER", "fail bn-batch4")
+    monkeypatch.setenv("FAKE_TRAINER", "fail bn-batch4")
     assert run_sweep() == 1
     shown = capfd.readouterr()
     assert len(list(Path("runs").glob("*/result.json"))) == 3
@@ -75,14 +77,14 @@ def test_failures_are_listed_together_and_the_others_go_on(capfd, monkeypatch):
         in shown.err
     )
     assert "/log.txt\n    gnexp train scale=smoke norm=bn batch=4 seed=0\n" in shown.err
-    monkeypatch.setenv("FAKE_WORKER", "finish")
+    monkeypatch.setenv("FAKE_TRAINER", "finish")
     assert run_sweep() == 0
     assert "4 runs: 3 done, 1 to do" in capfd.readouterr().out
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 75)])
 def test_a_stopped_sweep_starts_no_further_run(capfd, monkeypatch, number, code):
-    monkeypatch.setenv("FAKE_WORKER", "wait gn8-batch2")  # the first: it has the most steps
+    monkeypatch.setenv("FAKE_TRAINER", "wait gn8-batch2")  # the first: it has the most steps
 
     def send():
         deadline = time.monotonic() + 30
@@ -124,14 +126,14 @@ def test_a_mistake_that_hits_every_run_starts_nothing(capfd, words, message):
 
 def test_a_torn_result_is_listed_and_the_others_go_on(capfd):
     runs = [cell.runs[0] for cell in compose.expand("batch_size", "smoke").cells]
-    run_dir = launch.find_run_dir(Path("runs"), runs[0])
-    run_dir.mkdir(parents=True)
-    (run_dir / "result.json").write_text("{", encoding="utf-8")
+    run_dir = find_run_dir(Path("runs"), runs[0])
+    run_dir.path.mkdir(parents=True)
+    run_dir.result.write_text("{", encoding="utf-8")
     assert run_sweep() == 1
     err = capfd.readouterr().err
     assert "1 of 4 runs failed" in err
     assert f"{run_dir}/result.json is not a result of gnexp" in err
-    assert all(launch.finished(launch.find_run_dir(Path("runs"), run)) for run in runs[1:])
+    assert all(finished(find_run_dir(Path("runs"), run)) for run in runs[1:])
 
 
 def test_commands_lead_to_the_runs_directory_in_use(capfd):
@@ -179,7 +181,7 @@ def test_cores_are_shared_among_runs(monkeypatch, words, side_by_side, threads):
 
     monkeypatch.setattr(Plugins, "instantiate_launcher", instantiate)
     monkeypatch.setattr(run_of, "run_plan", run_plan)
-    monkeypatch.setattr(launch, "num_cores", lambda: 4)
+    monkeypatch.setattr(hardware, "num_cores", lambda: 4)
     device = [] if "device=cuda" in words else ["device=cpu"]
     assert cli.main(["sweep", "scale=smoke", "norm=gn", *device, *words]) == 0
     assert told["side_by_side"] == side_by_side
@@ -196,7 +198,7 @@ def test_cores_are_shared_among_runs(monkeypatch, words, side_by_side, threads):
 )
 def test_runs_of_several_processes_share_the_cores(monkeypatch, processes, n_jobs, shared):
     """Eight cores: how many runs go side by side, and the threads of each with all its processes."""
-    monkeypatch.setattr(launch, "num_cores", lambda: 8)
+    monkeypatch.setattr(hardware, "num_cores", lambda: 8)
     sweeper = GnexpSweeper()
     sweeper.config = OmegaConf.create(
         {

@@ -31,12 +31,12 @@ def test_alone_is_no_group() -> None:
 def test_torchruns_words_are_taken_as_they_are() -> None:
     group = outer_group({"RANK": "3", "WORLD_SIZE": "8", "LOCAL_RANK": "3"})
     assert group is not None
-    assert (group.starter, group.rank, group.size, group.environment) == ("torchrun", 3, 8, {})
+    assert (group.starter, group.rank, group.world_size, group.environment) == ("torchrun", 3, 8, {})
 
 
 def test_sruns_words_become_torchs() -> None:
     group = outer_group(SRUN)
-    assert group is not None and (group.starter, group.rank, group.size) == ("srun", 1, 2)
+    assert group is not None and (group.starter, group.rank, group.world_size) == ("srun", 1, 2)
     assert group.environment == {
         "RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1", "MASTER_ADDR": "localhost", "MASTER_PORT": "20077",
     }  # fmt: skip

@@ -38,7 +38,7 @@ def test_evaluate_weighs_images_and_not_batches() -> None:
         ]
     )
     task = Classification()
-    assert task.combine([task.tally(Fixed(), batches, None)], None) == {"top1_error": 50.0}
+    assert task.aggregate([task.measure(Fixed(), batches, None)], None) == {"top1_error": 50.0}
 
 
 def test_shapes_alone_go_through_the_model() -> None:

@@ -21,6 +21,7 @@ from gnexp.engine.state import State, build
 from gnexp.engine.train import DivergedError, EpochRecord, StepRecord, train
 from gnexp.experiments.screen import Screen
 from gnexp.nn.step import Step, step_listeners
+from gnexp.runs.directory import RunDirectory
 from gnexp.tasks.detection import Detection, in_order
 from gnexp.tasks.task import NotFiniteError
 
@@ -80,12 +81,12 @@ def test_ground_truth_detected_scores_100(trained: tuple[State, list[dict[str, f
             yield batch
 
     task = Detection()
-    tally = task.tally(oracle, told(val_batches(state.dataset, size=2)), state.dataset)
-    first = tally[0]["image_id"]
-    parts = [[r for r in tally if r["image_id"] != first], [r for r in tally if r["image_id"] == first]]
-    scores = task.combine(parts, state.dataset)
+    partial = task.measure(oracle, told(val_batches(state.dataset, size=2)), state.dataset)
+    first = partial[0]["image_id"]
+    parts = [[r for r in partial if r["image_id"] != first], [r for r in partial if r["image_id"] == first]]
+    scores = task.aggregate(parts, state.dataset)
     assert scores["box_ap"] == scores["mask_ap"] == pytest.approx(100.0)
-    assert in_order(parts) == in_order([tally])
+    assert in_order(parts) == in_order([partial])
 
 
 def test_the_loss_is_the_sum_of_the_detectors(root: Path) -> None:
@@ -123,13 +124,13 @@ class Diverged(torch.nn.Module):
 def test_detections_that_are_not_finite_are_a_diverged_run(
     trained: tuple[State, list[dict[str, float | int]]],
 ) -> None:
-    """Every process has every tally, so that all of them end alike."""
+    """Every process has what each has measured, so that all of them end alike."""
     state, _ = trained
     task = state.task
-    tally = task.tally(Diverged(), val_batches(state.dataset, size=2), state.dataset)
-    assert isinstance(tally, str) and "must be finite" in tally
+    partial = task.measure(Diverged(), val_batches(state.dataset, size=2), state.dataset)
+    assert isinstance(partial, str) and "must be finite" in partial
     with pytest.raises(NotFiniteError, match="must be finite"):
-        task.combine([[], tally], state.dataset)
+        task.aggregate([[], partial], state.dataset)
 
 
 def test_too_few_images_of_a_kind_are_counted_by_kind(root: Path) -> None:
@@ -142,13 +143,13 @@ def test_too_few_images_of_a_kind_are_counted_by_kind(root: Path) -> None:
 
 def test_an_epoch_is_said_in_the_steps_that_it_has(root: Path, tmp_path: Path) -> None:
     run = smoke(root, "recipe.epoch_steps=5", "data.num_train=8")
-    Screen(tmp_path / "log.txt", is_shown=True).start(run, build(run, CPU))
+    Screen(RunDirectory(tmp_path), is_shown=True).start(run, build(run, CPU))
     assert "epochs of 5 steps, taken from 8 images" in (tmp_path / "log.txt").read_text(encoding="utf-8")
 
 
 def test_such_a_run_ends_as_diverged(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        Detection, "tally", lambda self, model, batches, dataset: list(batches) and "no box is finite"
+        Detection, "measure", lambda self, model, batches, dataset: list(batches) and "no box is finite"
     )
     state = build(smoke(root), CPU)
     with pytest.raises(DivergedError, match=r"no box is finite \(after epoch 1\)"):

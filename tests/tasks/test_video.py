@@ -63,10 +63,10 @@ def test_the_test_averages_the_probabilities_of_a_videos_clips(state: State) -> 
                 ranked = model.predict(clips, 32).mean(0).argsort(descending=True).tolist()
                 first += ranked[0] == label
                 among += label in ranked[:5]
-    found = task.combine([task.tally(model, dataset.val_batches(steps), dataset)], dataset)
+    found = task.aggregate([task.measure(model, dataset.val_batches(steps), dataset)], dataset)
     assert found == {"top1_accuracy": 100 * first / 16, "top5_accuracy": 100 * among / 16}
-    parts = [task.tally(model, dataset.val_batches([step]), dataset) for step in steps]
-    assert task.combine(parts, dataset) == found, "the processes' parts add up"
+    parts = [task.measure(model, dataset.val_batches([step]), dataset) for step in steps]
+    assert task.aggregate(parts, dataset) == found, "the processes' parts add up"
 
 
 def test_it_is_the_mean_of_probabilities_and_neither_their_largest_nor_the_logits(
@@ -77,9 +77,9 @@ def test_it_is_the_mean_of_probabilities_and_neither_their_largest_nor_the_logit
     assert int(clips.amax(0).argmax()) == 0 and int(clips.log().mean(0).argmax()) == 2
     monkeypatch.setattr(state.model, "predict", lambda images, crop: clips)
     batch = Batch([torch.empty(3)] * 3, torch.tensor([0, 1, 2]), np.arange(3))
-    assert Video().tally(state.model, iter([batch]), state.dataset) == (3, 1, 3)
+    assert Video().measure(state.model, iter([batch]), state.dataset) == (3, 1, 3)
     batch = Batch([torch.empty(3)], torch.tensor([1]), np.arange(1))
-    assert Video().tally(state.model, iter([batch]), state.dataset) == (1, 1, 1)
+    assert Video().measure(state.model, iter([batch]), state.dataset) == (1, 1, 1)
 
 
 class Sure(torch.nn.Module):
@@ -96,7 +96,7 @@ def test_monitored_is_one_clip_of_each_video(state: State) -> None:
     (batch,) = view.val_batches([np.arange(16)])
     assert batch.images.shape == (16, 1, 16, 32, 32)
     wrong = int((batch.labels != 0).sum())
-    found = task.combine([task.tally(Sure(), view.val_batches([np.arange(16)]), view)], view)
+    found = task.aggregate([task.measure(Sure(), view.val_batches([np.arange(16)]), view)], view)
     assert found == {"clip_error": 100 * wrong / 16}
     (other,) = task.views(state.run, state.dataset, epoch=2, is_reported=False)
     (later,) = other.val_batches([np.arange(16)])
@@ -110,9 +110,9 @@ def test_the_test_belongs_to_what_is_reported(state: State) -> None:
 
 def test_no_video_no_score(state: State) -> None:
     empty = Batch([], torch.empty(0, dtype=torch.int64), np.empty(0, np.int64))
-    tally = Video().tally(state.model, iter([empty]), state.dataset)
+    partial = Video().measure(state.model, iter([empty]), state.dataset)
     with pytest.raises(ValueError, match="no video of val can be read"):
-        Video().combine([tally], state.dataset)
+        Video().aggregate([partial], state.dataset)
 
 
 def test_what_does_not_go_together(root: Path) -> None:

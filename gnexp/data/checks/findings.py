@@ -12,12 +12,12 @@ import numpy as np
 from PIL import Image
 from torch.utils.data import Dataset as TorchDataset
 
-from gnexp.data.chunks import PIECE_SIZE, load_pieces
+from gnexp.data.chunks import CHUNK_SIZE, load_chunks
 from gnexp.data.images.decode import UnreadableImageError, orientation, read_image
 from gnexp.data.remarks import file_warnings, remarks_heard
 
 SPLITS = ("train", "val")
-_SECONDS = 600.0  # for PIECE_SIZE files: a network's folder may be slow, no answer at all is an error
+_SECONDS = 600.0  # for CHUNK_SIZE files: a network's folder may be slow, no answer at all is an error
 
 
 class Finding(NamedTuple):
@@ -60,8 +60,8 @@ def inspect(listing: Listing, num_processes: int) -> Iterator[tuple[int, list[Fi
         RuntimeError: a loader process died or hangs.
     """
     order = np.arange(listing.files[0])
-    steps = [order[start : start + PIECE_SIZE] for start in range(0, len(order), PIECE_SIZE)]
-    loaded = load_pieces(
+    steps = [order[start : start + CHUNK_SIZE] for start in range(0, len(order), CHUNK_SIZE)]
+    loaded = load_chunks(
         listing.inspector, steps, num_processes=num_processes, timeout=_SECONDS, is_pinned=False
     )
     with contextlib.closing(loaded):

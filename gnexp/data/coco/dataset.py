@@ -17,7 +17,7 @@ import numpy.typing as npt
 import torch
 
 from gnexp.config import DataConfig
-from gnexp.data.chunks import DEFAULT_MAX_SKIPPED, load_pieces
+from gnexp.data.chunks import DEFAULT_MAX_SKIPPED, load_chunks
 from gnexp.data.class_files import find_root
 from gnexp.data.coco.annotations import Reading, read_annotations
 from gnexp.data.coco.categories import class_names, differing_categories
@@ -225,7 +225,7 @@ class Coco:
 
     def _load(self, split: str, key: tuple[int, int] | None, steps: Sequence[Indices]) -> Batches:
         images = None if self._images is None else self._images[split]
-        loaded = load_pieces(
+        loaded = load_chunks(
             CocoDecoder(self._files[split], key, self._config, images),
             steps,
             num_processes=self._config.loader_workers if images is None else 0,
@@ -234,8 +234,8 @@ class Coco:
         )
         # Ends the loader processes now, also where an error's traceback keeps us.
         with contextlib.closing(loaded):
-            for indices, pieces in zip(steps, loaded, strict=True):
-                samples = [sample for piece in pieces for sample in piece]
+            for indices, chunks in zip(steps, loaded, strict=True):
+                samples = [sample for chunk in chunks for sample in chunk]
                 for sample in samples:
                     if sample.error is not None:
                         raise ValueError(sample.error)

@@ -106,7 +106,7 @@ class CocoFiles:
         annotations = np.concatenate(
             [np.arange(self.starts[i], self.starts[i + 1]) for i in kept] or [np.arange(0)]
         )
-        pieces = [self.segmentations[self.ends[j] : self.ends[j + 1]] for j in annotations]
+        chunks = [self.segmentations[self.ends[j] : self.ends[j + 1]] for j in annotations]
         return dataclasses.replace(
             self,
             names=tuple(self.names[i] for i in kept),
@@ -116,8 +116,8 @@ class CocoFiles:
             annotation_ids=self.annotation_ids[annotations],
             boxes=self.boxes[annotations],
             labels=self.labels[annotations],
-            segmentations=b"".join(pieces),
-            ends=_ends(pieces),
+            segmentations=b"".join(chunks),
+            ends=_ends(chunks),
         )
 
 
@@ -139,7 +139,7 @@ def read_coco(
             used[entry["image_id"]].append(entry)
     lists = [used.get(image_id, []) for image_id in images]
     entries = [entry for own in lists for entry in own]
-    pieces = [
+    chunks = [
         json.dumps(entry["segmentation"], separators=(",", ":")).encode() for entry in entries if has_masks
     ]
     names = tuple(image["file_name"] for image in images.values())
@@ -161,8 +161,8 @@ def read_coco(
         _corners(entries, images),
         np.array([label_of[entry["category_id"]] for entry in entries], dtype=np.int64),
         has_masks,
-        b"".join(pieces),
-        _ends(pieces if has_masks else [b""] * len(entries)),
+        b"".join(chunks),
+        _ends(chunks if has_masks else [b""] * len(entries)),
         tuple(read.categories),
         tuple(read.categories.values()),
         digest.hexdigest(),
@@ -187,5 +187,5 @@ def _corners(entries: list[Entry], images: dict[int, Entry]) -> npt.NDArray[np.f
     return np.clip(boxes, 0, np.tile(limits, 2)).astype(np.float32)
 
 
-def _ends(pieces: list[bytes]) -> npt.NDArray[np.int64]:
-    return np.concatenate([[0], np.cumsum([len(piece) for piece in pieces])]).astype(np.int64)
+def _ends(chunks: list[bytes]) -> npt.NDArray[np.int64]:
+    return np.concatenate([[0], np.cumsum([len(chunk) for chunk in chunks])]).astype(np.int64)

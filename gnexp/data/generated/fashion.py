@@ -16,7 +16,7 @@ NUM_HELD_OUT = 5000  # training garments that val_source=train keeps for val
 
 
 def open_fashion(config: DataConfig, device: torch.device) -> InMemoryDataset:
-    """Loads the embedded file and, for kind fashion_scenes, makes the scenes.
+    """Loads the embedded file and, for kind fashion_scenes, generates the scenes.
 
     Raises:
         ValueError: a setting that this kind does not have, more images asked for than there are, or scenes that

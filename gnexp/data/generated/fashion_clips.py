@@ -1,7 +1,7 @@
-"""The embedded garments in motion, as videos in Kinetics' layout on disk: made on first use, opened as Kinetics is.
+"""The embedded garments in motion, as videos in Kinetics' layout: generated on first use, opened as Kinetics is.
 
 The class is the motion, and no single frame tells it (see motions.py). The files are mp4, H.264 without loss: what is
-decoded is what was made, whichever encoder made the file.
+decoded is what was generated, whichever encoder made the file.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from gnexp.data.video.clips import Clips, check_clip_settings
 from gnexp.data.video.kinetics import scan_splits
 from gnexp.system.files import write_json
 
-_VERSION = 1  # of what is made; part of the folder's name
+_VERSION = 1  # of what is generated; part of the folder's name
 _MANIFEST = "manifest.json"
 _RATE = 25  # frames per second
 _KEYFRAMES = 16  # frames from one to the next at most: without them a seek would lead nowhere
 
 
 def open_fashion_clips(config: DataConfig, device: torch.device) -> Clips:
-    """Opens the set of these settings, in a folder of its own in data.root; the first time, makes it.
+    """Opens the set of these settings, in a folder of its own in data.root; the first time, generates it.
 
-    The fingerprint is of the frames as they were made. The manifest that is written last holds it, and the sha256 of
+    The fingerprint is of the generated frames. The manifest that is written last holds it, and the sha256 of
     all files, which is checked whenever the set is opened.
 
     Raises:
@@ -49,7 +49,7 @@ def open_fashion_clips(config: DataConfig, device: torch.device) -> Clips:
         if _digest_files(train, val) != of_files:
             raise ValueError(f"{folder} must hold the videos of its {_MANIFEST}, it holds others; mend it")
     except ValueError as error:
-        raise ValueError(f"{error} (or remove {folder}, and it is made again)") from error
+        raise ValueError(f"{error} (or remove {folder}, and it is generated again)") from error
     check_made(config, fingerprint, folder, "videos")
     return Clips(config, device, train, val, fingerprint=fingerprint, notes=[])
 

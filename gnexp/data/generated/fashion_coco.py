@@ -1,4 +1,4 @@
-"""The embedded garments as a detection set in COCO's own layout on disk: made on first use, then opened as COCO is.
+"""The embedded garments as a detection set in COCO's layout on disk: generated on first use, then opened as COCO is.
 
 Masks are run lengths, which hold pixels exactly; polygons do not.
 """
@@ -34,11 +34,11 @@ CATEGORIES = (
     "Bag",
     "Ankle boot",
 )
-_VERSION = 1  # of what is made; part of the folder's name
+_VERSION = 1  # of what is generated; part of the folder's name
 
 
 def open_fashion_coco(config: DataConfig, device: torch.device) -> Coco:
-    """Opens the set of these settings, in a folder of its own in data.root; the first time, makes it.
+    """Opens the set of these settings, in a folder of its own in data.root; the first time, generates it.
 
     The images stay in memory, 8-bit, and the fingerprint is of their pixels: a PNG's bytes depend on who compressed it.
 
@@ -52,7 +52,7 @@ def open_fashion_coco(config: DataConfig, device: torch.device) -> Coco:
     try:
         dataset = _open_folder(config, device, folder)
     except ValueError as error:
-        raise ValueError(f"{error} (or remove {folder}, and it is made again)") from error
+        raise ValueError(f"{error} (or remove {folder}, and it is generated again)") from error
     check_made(config, dataset.fingerprint, folder, "images")
     return dataset
 

@@ -16,13 +16,13 @@ from gnexp.ops import keyed
 
 _SEED = 1803  # of the scenes; the runs' seeds never change the images
 _PIECE = 10  # pixels, side of a piece of clutter
-_CHUNK = 4096  # scenes made at once: bounds memory
+_CHUNK = 4096  # scenes generated at once: bounds memory
 _GAIN = (0.1, 1.0)
 _BACKGROUND = (0.0, 0.6)
 
 
 def make_scenes(garments: npt.NDArray[np.uint8], config: DataConfig, split: str) -> npt.NDArray[np.uint8]:
-    """Makes one scene of each garment.
+    """Generates one scene of each garment.
 
     Scene i is a function of garment i, the settings, and (for clutter) the other garments of its split alone.
     A pixel is background + (1 - background) * gain * garment, or 1 minus that where the polarity is reversed;

@@ -1,4 +1,4 @@
-"""Sets that are made from the embedded garments on first use, each in a folder of its own below data.root."""
+"""Sets that are generated from the embedded garments on first use, each in a folder of its own below data.root."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ Garments = tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]  # (N, 28, 28), a
 
 
 def made_folder(config: DataConfig, settings: object, fill: Callable[[Path], None]) -> Path:
-    """The folder of a set; the first time, has it made.
+    """The folder of a set; the first time, has it generated.
 
     Args:
         config: of the data set; root, num_train and num_val are given.
         settings: all that the set depends on beside its numbers; part of the folder's name.
-        fill: makes the set in a folder that is not there yet.
+        fill: generates the set in a folder that is not there yet.
 
     Raises:
         ValueError: a folder that cannot be written.
@@ -40,7 +40,7 @@ def made_folder(config: DataConfig, settings: object, fill: Callable[[Path], Non
     try:
         if not folder.is_dir():
             with locked_folder(folder.parent, _LOCK):
-                if not folder.is_dir():  # else another run has made it meanwhile
+                if not folder.is_dir():  # else another run has generated it meanwhile
                     _make(folder, fill)
     except OSError as error:
         raise ValueError(
@@ -51,8 +51,8 @@ def made_folder(config: DataConfig, settings: object, fill: Callable[[Path], Non
 
 
 def _make(folder: Path, fill: Callable[[Path], None]) -> None:
-    """Makes a set beside its place and renames it, so that nobody sees half of it."""
-    for leftover in folder.parent.glob(".*.tmp"):  # of a run that was killed; no other makes any now
+    """Generates a set beside its place and renames it, so that nobody sees half of it."""
+    for leftover in folder.parent.glob(".*.tmp"):  # of a run that was killed; no other generates any now
         shutil.rmtree(leftover)
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
     try:
@@ -63,14 +63,14 @@ def _make(folder: Path, fill: Callable[[Path], None]) -> None:
 
 
 def check_is_given(config: DataConfig) -> None:
-    """Raises ValueError where a made set lacks its numbers or its place."""
+    """Raises ValueError where a generated set lacks its numbers or its place."""
     for key in ("num_train", "num_val", "root"):
         if getattr(config, key) is None:
             raise ValueError(f"data.{key} must be given for kind {config.kind}, got none")
 
 
 def check_made(config: DataConfig, fingerprint: str, folder: Path, what: str) -> None:
-    """Raises ValueError where what was made is not what config.sha256 says; `what` it is, for the error."""
+    """Raises ValueError where what was generated is not what config.sha256 says; `what` it is, for the error."""
     if config.sha256 not in (None, fingerprint):
         raise ValueError(
             f"data={config.name} gave {what} with sha256 {fingerprint}, its config expects {config.sha256}; "
@@ -92,7 +92,7 @@ def split_garments(val_source: str | None) -> dict[str, Garments]:
 
 
 def with_progress(config: DataConfig, split: str, unit: str) -> Iterator[int]:
-    """The indices of a split that is being made, with a bar on a terminal."""
+    """The indices of a split that is being generated, with a bar on a terminal."""
     num = (config.num_train if split == "train" else config.num_val) or 0
     bar: Iterator[int] = tqdm(
         range(num), f"making {config.name}, {split}", unit=unit, leave=False, disable=not sys.stderr.isatty()

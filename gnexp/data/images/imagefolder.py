@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from gnexp.config import DataConfig
-from gnexp.data.chunks import Decoder, Draws, Piece, load_pieces, note_skipped
+from gnexp.data.chunks import Chunk, Decoder, Draws, load_chunks, note_skipped
 from gnexp.data.class_files import (
     ClassFiles,
     check_classes,
@@ -97,7 +97,7 @@ class ImageFolder:
     ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Each step's pixels, (N, 3, image_size, image_size) uint8, and labels, on the device."""
         config = self._config
-        loaded = load_pieces(
+        loaded = load_chunks(
             decoder,
             steps,
             num_processes=config.loader_workers,
@@ -106,16 +106,16 @@ class ImageFolder:
         )
         # Ends the loader processes now, also where an error's traceback keeps us.
         with contextlib.closing(loaded):
-            yield from to_device((self._join(pieces) for pieces in loaded), self._device)
+            yield from to_device((self._join(chunks) for chunks in loaded), self._device)
 
-    def _join(self, pieces: Sequence[Piece]) -> tuple[Sequence[torch.Tensor], torch.Tensor]:
+    def _join(self, chunks: Sequence[Chunk]) -> tuple[Sequence[torch.Tensor], torch.Tensor]:
         """A step's pixels in parts, and its labels; counts what was skipped."""
-        for piece in pieces:
-            note_skipped(piece.skipped, self.skipped, self._config, "training images")
-            if piece.error is not None:
-                raise ValueError(piece.error)
-        return [piece.pixels for piece in pieces], torch.from_numpy(
-            np.concatenate([piece.labels for piece in pieces])
+        for chunk in chunks:
+            note_skipped(chunk.skipped, self.skipped, self._config, "training images")
+            if chunk.error is not None:
+                raise ValueError(chunk.error)
+        return [chunk.pixels for chunk in chunks], torch.from_numpy(
+            np.concatenate([chunk.labels for chunk in chunks])
         )
 
     def _normalize(self, pixels: torch.Tensor) -> torch.Tensor:

@@ -13,15 +13,15 @@ import numpy as np
 import torch
 
 from gnexp.config import DataConfig
-from gnexp.data.chunks import Decoder, load_pieces, note_skipped
+from gnexp.data.chunks import Decoder, load_chunks, note_skipped
 from gnexp.data.class_files import ClassFiles
 from gnexp.data.dataset import Batch, Batches, Indices
 from gnexp.data.in_memory import SIZES, refuse_keys
 from gnexp.data.transfer import Loaded, to_device
 from gnexp.data.video.chunks import NUM_CLIP_DRAWS, RandomClips, ViewDecoder, Views
 
-_TRAIN_PIECE = 4  # clips that a loader process hands over at once: 19 MB of 32 frames of 224 x 224 pixels
-_VAL_PIECE = 1  # videos: 80 MB of 300 whole frames of 340 x 256 pixels
+_TRAIN_CHUNK = 4  # clips that a loader process hands over at once: 19 MB of 32 frames of 224 x 224 pixels
+_VAL_CHUNK = 1  # videos: 80 MB of 300 whole frames of 340 x 256 pixels
 
 
 class Clips:
@@ -107,18 +107,18 @@ class Clips:
             RuntimeError: a loader process died or hangs.
         """
         config = self._config
-        loaded = load_pieces(
+        loaded = load_chunks(
             ViewDecoder(self._val, config, self._monitor),
             steps,
             num_processes=config.loader_workers,
             timeout=config.loader_timeout,
             is_pinned=False,
-            piece_size=_VAL_PIECE if self._monitor is None else _TRAIN_PIECE,
+            chunk_size=_VAL_CHUNK if self._monitor is None else _TRAIN_CHUNK,
         )
         with contextlib.closing(loaded):
-            for pieces in loaded:
+            for chunks in loaded:
                 kept = []
-                for views in (views for piece in pieces for views in piece):
+                for views in (views for chunk in chunks for views in chunk):
                     note_skipped(views.skipped, self.skipped, config, "videos")
                     if views.error is not None:
                         raise ValueError(views.error)
@@ -135,23 +135,23 @@ class Clips:
 
     def _load_clips(self, decoder: Decoder, steps: Sequence[Indices]) -> Generator[Loaded, None, None]:
         """Each step's pixels in parts, and its labels."""
-        loaded = load_pieces(
+        loaded = load_chunks(
             decoder,
             steps,
             num_processes=self._config.loader_workers,
             timeout=self._config.loader_timeout,
             is_pinned=self._device.type == "cuda",
-            piece_size=_TRAIN_PIECE,
+            chunk_size=_TRAIN_CHUNK,
         )
         with contextlib.closing(loaded):
-            for pieces in loaded:
-                for piece in pieces:
-                    note_skipped(piece.skipped, self.skipped, self._config, "videos")
-                    if piece.error is not None:
-                        raise ValueError(piece.error)
+            for chunks in loaded:
+                for chunk in chunks:
+                    note_skipped(chunk.skipped, self.skipped, self._config, "videos")
+                    if chunk.error is not None:
+                        raise ValueError(chunk.error)
                 yield (
-                    [piece.pixels for piece in pieces],
-                    torch.from_numpy(np.concatenate([piece.labels for piece in pieces])),
+                    [chunk.pixels for chunk in chunks],
+                    torch.from_numpy(np.concatenate([chunk.labels for chunk in chunks])),
                 )
 
     def _look(self, views: Views) -> torch.Tensor:

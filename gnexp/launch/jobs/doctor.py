@@ -14,7 +14,7 @@ import torch.distributed as dist
 from gnexp.config import RunConfig
 from gnexp.data.generated.fashion_mnist import load_fashion_mnist
 from gnexp.engine.device import choose_device, describe
-from gnexp.experiments.run import commit
+from gnexp.system.commit import commit
 
 _DRIVER = Path("/proc/driver/nvidia/version")
 

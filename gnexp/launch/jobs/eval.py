@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from gnexp.experiments.finished import evaluate_run, finished_state, save_pictures
-from gnexp.experiments.run import load_spec, set_threads
+from gnexp.experiments.run import set_threads
 from gnexp.nn.statistics import EVAL_STATS
+from gnexp.runs.spec import load_spec
 
 
 def main(words: list[str]) -> int:

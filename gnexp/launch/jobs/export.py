@@ -12,7 +12,8 @@ import torch
 from gnexp.engine.evaluate import precise_model
 from gnexp.engine.export import export_weights, has_running_stats, torchvision_constructor
 from gnexp.experiments.finished import final_weights, finished_state
-from gnexp.experiments.run import CLASSES, Spec, load_spec, set_threads
+from gnexp.experiments.run import set_threads
+from gnexp.runs.spec import Spec, load_spec
 from gnexp.system.files import write_bytes, write_json
 
 
@@ -62,12 +63,12 @@ def _constructor(spec: Spec, file_format: str) -> str | None:
 
 
 def _classes(spec: Spec) -> dict[str, Any]:
-    """What the run's classes are called, as its own classes.json says; nothing of a run without one.
+    """What the run's classes are called, as its directory says; nothing of a run without one.
 
     Raises:
         ValueError: the file is torn.
     """
-    path = spec.directory / CLASSES
+    path = spec.directory.classes
     if not path.exists():
         return {}
     try:
@@ -79,7 +80,7 @@ def _classes(spec: Spec) -> dict[str, Any]:
 
 def _default_path(spec: Spec, file_format: str, eval_stats: str) -> Path:
     suffix = "safetensors" if file_format == "safetensors" else "pt"
-    return spec.directory / f"{'export' if eval_stats == 'none' else f'export-{eval_stats}'}.{suffix}"
+    return spec.directory.export(None if eval_stats == "none" else eval_stats, suffix)
 
 
 def _weights(spec: Spec, eval_stats: str) -> dict[str, torch.Tensor]:

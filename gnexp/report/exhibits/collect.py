@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gnexp.config import RunConfig, science
-from gnexp.runs.result import DIVERGED, FINISHED, RESULT, Result, load_result
+from gnexp.runs.directory import RESULT, RunDirectory, run_dirs
+from gnexp.runs.result import DIVERGED, FINISHED, Result, load_result
 from gnexp.system.files import write_atomic
 
 SCALES = ("small", "paper")  # what a report shows; smoke never
@@ -33,7 +34,7 @@ def find_fresh(
     unfinished: list[str] = []
     kept: list[str] = []
     for run_id, directories in sorted(run_directories(runs_dir, wanted).items()):
-        files = [directory / "result.json" for directory in directories]
+        files = [directory.result for directory in directories]
         whole: list[Path] = []
         for file in files:
             if not file.exists():
@@ -116,13 +117,12 @@ def read_result(path: Path, run: RunConfig) -> Result:
     return dataclasses.replace(result, env=[entry for entry in result.env or [] if isinstance(entry, dict)])
 
 
-def run_directories(runs_dir: Path, wanted: Mapping[str, RunConfig]) -> dict[str, list[Path]]:
+def run_directories(runs_dir: Path, wanted: Mapping[str, RunConfig]) -> dict[str, list[RunDirectory]]:
     """The directories of runs by id, more than one where a copy lies beside a run."""
-    found: dict[str, list[Path]] = {}
-    for directory in sorted(runs_dir.iterdir()) if runs_dir.is_dir() else []:
-        run_id = directory.name.partition("-")[0]
-        if directory.is_dir() and run_id in wanted:
-            found.setdefault(run_id, []).append(directory)
+    found: dict[str, list[RunDirectory]] = {}
+    for directory in run_dirs(runs_dir):
+        if directory.run_id in wanted:
+            found.setdefault(directory.run_id, []).append(directory)
     return found
 
 
@@ -131,8 +131,7 @@ def note_others(runs_dir: Path, wanted: Container[str], *, is_whole: bool = True
 
     is_whole: whether every exhibit was asked for.
     """
-    directories = sorted(runs_dir.iterdir()) if runs_dir.is_dir() else []
-    others = [d.name for d in directories if d.name.partition("-")[0] not in wanted and (d / RESULT).exists()]
+    others = [d.name for d in run_dirs(runs_dir) if d.run_id not in wanted and d.result.exists()]
     if not others:
         return []
     named = others if len(others) <= _MOST_NAMED else [*others[: _MOST_NAMED - 1], "others"]

@@ -19,8 +19,7 @@ from gnexp.report.exhibits.words import DASH, join
 from gnexp.report.kinds.ap_table import APS
 from gnexp.report.kinds.kind import Keeper, Kept, Kind, Shown
 from gnexp.report.render.blocks import Block, Commands, Gallery, Items, Picture, Text
-from gnexp.runs.pictures import FOLDER, load_pictures
-from gnexp.runs.pictures import PICTURES as ABOUT
+from gnexp.runs.pictures import load_pictures
 from gnexp.runs.result import DIVERGED
 from gnexp.system.files import write_bytes
 
@@ -43,7 +42,7 @@ def _collect(
     folder = results_dir / "figures" / exhibit.id
     runs = {run.run_id: run for run in _shown_runs(exhibit, small)}
     directories = run_directories(runs_dir, runs).items()
-    for run_id, source in ((i, d / FOLDER / ABOUT) for i, found in directories for d in found):
+    for run_id, source in ((i, d.pictures) for i, found in directories for d in found):
         if not source.exists():
             continue
         try:

@@ -17,7 +17,7 @@ def root(tmp_path):
     for split in ("train", "val"):
         for name in ("a", "b"):
             (tmp_path / split / name).mkdir(parents=True)
-            for index in range(40):  # more than one piece
+            for index in range(40):  # more than one chunk
                 Image.fromarray(pixels).save(tmp_path / split / name / f"{index:02d}.jpg")
     return tmp_path
 

@@ -81,7 +81,7 @@ def test_build_dataset_finds_it(root):
 
 
 def test_batches_have_their_steps_images_and_labels(root):
-    steps = _steps([41, 0, 14], [13, 28], list(range(42)))  # the last is more than one piece
+    steps = _steps([41, 0, 14], [13, 28], list(range(42)))  # the last is more than one chunk
     batches = list(ImageFolder(_config(root), CPU).train_batches(0, 0, steps))
     assert [tuple(b.images.shape) for b in batches] == [(len(step), 3, 32, 32) for step in steps]
     assert all(b.images.dtype == torch.float32 and b.labels.dtype == torch.int64 for b in batches)

@@ -114,7 +114,7 @@ def test_what_is_monitored_is_a_clip_of_val_as_in_training_under_draws_of_its_ow
 
 
 def test_loader_processes_change_no_bit(clean):
-    """More steps than one piece, and steps of more than one piece."""
+    """More steps than one chunk, and steps of more than one chunk."""
     steps = [np.array(step) for step in ([4, 1, 0, 5, 2, 3], [2], [3, 3])]
     found = []
     for loader_workers in (0, 2):

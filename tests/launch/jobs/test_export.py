@@ -16,10 +16,11 @@ from gnexp.data import build_dataset
 from gnexp.data.loader import train_batches
 from gnexp.engine.checkpoint import save_tensors
 from gnexp.engine.initial_weights import load_initial_weights
-from gnexp.experiments.run import load_spec, train_run
+from gnexp.experiments.run import train_run
 from gnexp.launch.jobs import export
 from gnexp.nn.statistics import with_eval_stats, with_precise_stats
 from gnexp.runs.result import DIVERGED, Result
+from gnexp.runs.spec import load_spec
 from gnexp.tasks import build_task
 from tests.data.annotations import annotations_path, write_coco
 from tests.experiments.runs import SMOKE

@@ -1,6 +1,6 @@
 """Stands in for gnexp.launch.trainer where a test is about the parent: reads the spec, does as told, needs no torch.
 
-FAKE_WORKER says what it does: "finish", "fail" (exit code 2 with a line), "crash", "kill", "wait" (for a signal);
+FAKE_TRAINER says what it does: "finish", "fail" (exit code 2 with a line), "crash", "kill", "wait" (for a signal);
 "fail bn" and the like fail for that label alone.
 """
 
@@ -18,7 +18,7 @@ spec_path = Path(sys.argv[2])
 spec = json.loads(spec_path.read_text(encoding="utf-8"))
 run = from_dict(spec["config"])
 folder = spec_path.parent
-what, _, only = os.environ.get("FAKE_WORKER", "finish").partition(" ")
+what, _, only = os.environ.get("FAKE_TRAINER", "finish").partition(" ")
 if only and only not in run.label:
     what = "finish"
 with (folder / "seen.jsonl").open("a", encoding="utf-8") as file:
@@ -30,7 +30,7 @@ with (folder / "seen.jsonl").open("a", encoding="utf-8") as file:
 if sys.argv[1] == "eval":
     print("worker0\ttop1_error\t12.3456\nmean\ttop1_error\t12.0000")
     sys.exit(0)
-print("hello from the worker")
+print("hello from the trainer")
 if what == "fail":
     print("gnexp: error: the layer is odd", file=sys.stderr)
     sys.exit(2)
