@@ -15,6 +15,16 @@ from gnexp.report.exhibits.measures import STATS, TRAIN_ERROR, Score
 from gnexp.report.kinds import KINDS
 from gnexp.report.kinds.kind import Kind
 
+_TEXTS = {
+    "beside",
+    "caption",
+    "columns_note",
+    "paper_regime",
+    "regime",
+    "target_aside",
+    "target_note",
+    "trust",
+}
 # Keys whose values are cells, or values along the axes.
 _OF_CELLS = {"paper", "paper_only", "reference", "only", "stands_for", "contrasts", "in_text"} | {
     *("eval_stats_cells", "cells"),
@@ -58,6 +68,11 @@ def _parse(values: Mapping[str, Any]) -> Exhibit:
         eval_stats_cells=_parse_keys(values, "eval_stats_cells", axes),
         cells=_parse_keys(values, "cells", axes),
     )
+    is_targeted = any(contrast.target for contrast in exhibit.contrasts)
+    require(
+        not is_targeted or bool(exhibit.target_aside and exhibit.target_note),
+        "contrasts with at_least or at_most need target_aside and target_note, which say what the targets were",
+    )
     unclear = [key for key in paper_only if exhibit.paper_key(exhibit.small_key(key)) != key]
     require(not unclear, f"paper_only names {unclear[:1]}, which is another cell's name at the small scale")
     return exhibit
@@ -85,6 +100,8 @@ def _check_keys(values: Mapping[str, Any]) -> Kind:
     require(is_ours or verified in VERIFIED, f"verified must be {', '.join(VERIFIED)}, got {verified}")
     stats = values.get("eval_stats", "worker0")
     require(stats in STATS, f"eval_stats must be {', '.join(STATS)}, got {stats}")
+    for key in _TEXTS & set(values):
+        require(isinstance(values[key], str), f"{key} must be a text, got {values[key]!r}")
     num_images = values.get("num_images", 0)
     require(
         type(num_images) is int and num_images >= 0,

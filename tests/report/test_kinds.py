@@ -13,7 +13,7 @@ from gnexp.report.kinds import KINDS
 from gnexp.report.kinds.kind import Kept, Kind
 from gnexp.report.parse import parse_exhibit
 from gnexp.report.render.blocks import Block, Items
-from tests.report.report_runs import expand, runs_of, write_runs
+from tests.report.report_runs import TABLE, expand, runs_of, write_runs
 
 GNEXP = Path(report.__file__).parents[1]
 FILES = {path.stem: path for path in (GNEXP / "report" / "kinds").glob("*.py")}
@@ -96,3 +96,28 @@ def test_nothing_asks_for_a_kind_by_its_name() -> None:
 )
 def test_a_question_for_a_kind_is_seen(code: str) -> None:
     assert any(map(_asks_for_a_kind, ast.walk(ast.parse(code))))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"target_note": ""}, "contrasts with at_least or at_most need target_aside and target_note"),
+        ({"regime": ["selected"]}, r"regime must be a text, got \['selected'\]"),
+        ({"score": "AP"}, "unknown key score"),
+    ],
+)
+def test_what_an_exhibit_must_say_in_words(change: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=f"exhibit table2: {words}"):
+        parse_exhibit({**TABLE, **change})
+
+
+def test_the_page_says_of_a_regime_what_its_yaml_says(tmp_path: Path) -> None:
+    write_runs(tmp_path / "runs", runs_of("sizes"))
+    results = tmp_path / "results"
+    told = {"trust": "Few images.", "regime": "Nothing was searched for", "target_aside": "one of many"}
+    report.render([{**TABLE, **told}], expand, runs_dir=tmp_path / "runs", results_dir=results)
+    readme = (results / "README.md").read_text(encoding="utf-8")
+    assert "- Few images.\n" in readme and "thin_resnet; one of many): BN at 2 loses" in readme
+    table = (results / "tables" / "table2.md").read_text(encoding="utf-8")
+    assert "Nothing was searched for, so only effects are compared with the paper's" in table
+    assert "selected" not in readme + table

@@ -89,7 +89,15 @@ class Exhibit:
     eval_stats_cells: tuple[Key, ...] = ()
     cells: tuple[Key, ...] = ()  # whose pictures are shown, as the small scale spells them
     num_images: int = 0  # of val, the first ones, in each cell
+    # What a reader has to know of the experiment, in the words of its YAML:
     beside: str = ""  # what another study found, with its source
+    caption: str = ""  # what a figure draws, in sentences
+    columns_note: str = ""  # what the values of the columns are, in sentences
+    paper_regime: str = ""  # the paper's data and network, short
+    regime: str = ""  # how the small scale's was chosen, a sentence or more without the last one's full stop
+    target_aside: str = ""  # where contrasts have targets, what the regime is: a regime selected to ..
+    target_note: str = ""  # and what a target was, after "each of these differences was"
+    trust: str = ""  # for the part on how far to trust the results, in sentences
     score: Score = ERRORS  # what its numbers are; its kind says so, not its YAML
 
     @property

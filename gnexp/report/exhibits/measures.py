@@ -6,6 +6,10 @@ from dataclasses import dataclass
 
 # Running statistics that evaluate the model -> what they add to a metric's key.
 STATS = {"worker0": "", "mean": "_mean", "precise": "_precise"}
+STATS_LEGEND = (
+    "Running statistics that evaluate the model: `worker0` those of the first worker (what users of "
+    "DistributedDataParallel get), `mean` averaged over workers, `precise` pooled over a pass of training images."
+)
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,6 @@ class Score:
     plural: str
     title: str  # over values that stand beside the paper's
     units: str  # what they are, which way is better; a sentence or two
-    regime: str  # how the small scale's was chosen; the beginning of a sentence
     measures: tuple[Measure, ...]  # in the order of the paper's columns; the first one speaks for all
     compared: tuple[Measure, ...]  # that contrasts are told of
     wording: Wording
@@ -55,7 +58,6 @@ ERRORS = Score(
     plural="errors",
     title="Top-1 validation error",
     units="Errors are top-1 validation errors in percent, differences in points.",
-    regime="This regime was selected to show the effect (every regime tried is in docs/log.md),",
     measures=(ERROR,),
     compared=(ERROR,),
     wording=Wording(

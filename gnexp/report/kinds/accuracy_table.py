@@ -14,10 +14,6 @@ ACCURACIES = Score(
         "Accuracies are of videos of val, top-1 and top-5, in percent, higher is better; of a video's clips the "
         "probabilities are averaged. Differences are in points."
     ),
-    regime=(
-        "One learning rate for every norm, chosen on held-out videos (docs/log.md); nothing was selected to show the "
-        "effect. It is another network, other data and a shorter schedule,"
-    ),
     measures=(_TOP1, Measure("val/top5_accuracy", "top-5 accuracy")),
     compared=(_TOP1,),
     wording=HIGHER_IS_BETTER,

@@ -16,10 +16,6 @@ APS = Score(
         "AP is average precision in percent, of boxes and of masks, higher is better: COCO's mean over IoU 0.50 to "
         "0.95, or at IoU 0.50 (AP50) or 0.75 (AP75) alone. Differences are in points."
     ),
-    regime=(
-        "One learning rate for every norm, the best for two of them on held-out images (docs/log.md); nothing was "
-        "selected to show the effect. It is another network, other data and a shorter schedule,"
-    ),
     measures=(*_BOX, *_MASK),
     compared=(_BOX[0], _MASK[0]),
     wording=HIGHER_IS_BETTER,

@@ -21,9 +21,9 @@ def _plot(exhibit: Exhibit, found: Findings) -> Plot:
     if found.paper.has_any:
         ours = _measured_lines(exhibit, found.paper, batches)
         whose = f"the paper (light); ours, {found.paper.seeds_text()}"
-        drawn.append(("ImageNet, ResNet-50", whose, paper_lines + ours))
+        drawn.append((exhibit.paper_regime, whose, paper_lines + ours))
     else:
-        drawn.append(("The paper", "ImageNet, ResNet-50", paper_lines))
+        drawn.append(("The paper", exhibit.paper_regime, paper_lines))
     for title, part in (("Ours, small scale", found.small), ("Control, small scale", found.control)):
         if part is not None:
             lines = _measured_lines(exhibit, part, batches)
@@ -108,8 +108,7 @@ def _batch_caption(exhibit: Exhibit, found: Findings, drawn: list[tuple[str, str
         )
         if any(line.gaps for _, _, lines in drawn for line in lines):
             words.append("Dashed: cells between the two ends are missing.")
-        words.append("The small regime was selected to show the effect.")
-        words += filter(None, [say_exposure(found.small.runs)])
+        words += filter(None, [exhibit.regime and f"{exhibit.regime}.", say_exposure(found.small.runs)])
     else:
         words.append("The small scale has not been run yet.")
     if found.control is not None and not found.control.has_any:
@@ -135,7 +134,7 @@ def _complete(exhibit: Exhibit) -> Exhibit:
 
 
 BATCH_FIGURE = Kind(
-    needs=frozenset({"lines", "reference"}),
+    needs=frozenset({"lines", "reference", "paper_regime"}),
     has_values=True,
     complete=_complete,
     plot=_plot,

@@ -6,10 +6,10 @@ from gnexp.report.exhibits.axes import axis_title
 from gnexp.report.exhibits.cells import Findings, Measurements
 from gnexp.report.exhibits.deviations import describe_regime, say_exposure
 from gnexp.report.exhibits.exhibit import Exhibit
-from gnexp.report.exhibits.measures import METRICS
+from gnexp.report.exhibits.measures import METRICS, STATS_LEGEND
 from gnexp.report.exhibits.statistics import estimate
 from gnexp.report.exhibits.words import BARS, signed
-from gnexp.report.kinds.eval_stats_table import SETS, EvalSets, require_whole_reference, split_sentence
+from gnexp.report.kinds.eval_stats_table import EvalSets, require_whole_reference, split_sentence
 from gnexp.report.kinds.kind import Kind
 from gnexp.report.render.plots import Line, Panel, Plot, line_of, span_of, widen
 
@@ -37,7 +37,7 @@ def _plot(exhibit: Exhibit, found: Findings) -> Plot | None:
         "At the end of each line: its change from the first point to the last, paired by seed.",
         *(split_sentence(exhibit, part) for part in (found.paper, found.small) if part.has_any),
         *filter(None, [say_exposure(found.small.runs)] if found.small.has_any else []),
-        SETS,
+        STATS_LEGEND,
     ]
     return Plot(
         exhibit.id,

@@ -8,7 +8,7 @@ from gnexp.report.exhibits.axes import Key, axis_title, cell_spelling
 from gnexp.report.exhibits.cells import Findings, Measured, Measurements
 from gnexp.report.exhibits.deviations import describe_regime, say_exposure
 from gnexp.report.exhibits.exhibit import Exhibit
-from gnexp.report.exhibits.measures import METRICS
+from gnexp.report.exhibits.measures import METRICS, STATS_LEGEND
 from gnexp.report.exhibits.origins import say_origins
 from gnexp.report.exhibits.statistics import Estimate, estimate, subtract
 from gnexp.report.exhibits.tidy import Derived
@@ -18,10 +18,6 @@ from gnexp.report.render.blocks import Block, Heading, Table, Text
 from gnexp.report.render.tables import fill_commands
 
 _WORKER0, _PRECISE = METRICS["worker0"], METRICS["precise"]
-SETS = (
-    "Running statistics that evaluate the model: `worker0` those of the first worker (what users of "
-    "DistributedDataParallel get), `mean` averaged over workers, `precise` pooled over a pass of training images."
-)
 
 
 class EvalSets:
@@ -102,7 +98,7 @@ def _document(exhibit: Exhibit, found: Findings, kept: Kept) -> list[Block]:
             *fill_commands(found.small),
             *blocks,
         ]
-    return [*blocks, Text(SETS), *([Text(exhibit.beside)] if exhibit.beside else [])]
+    return [*blocks, Text(STATS_LEGEND), *([Text(exhibit.beside)] if exhibit.beside else [])]
 
 
 def _derive(exhibit: Exhibit, found: Findings) -> list[Derived]:

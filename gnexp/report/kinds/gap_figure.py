@@ -7,7 +7,7 @@ from gnexp.report.exhibits.cells import Findings
 from gnexp.report.exhibits.exhibit import Exhibit
 from gnexp.report.exhibits.origins import say_origins
 from gnexp.report.exhibits.words import BARS, signed
-from gnexp.report.kinds.gap_table import Gaps, gap_sentences, model_of, property_text, require_gap_axes
+from gnexp.report.kinds.gap_table import Gaps, gap_sentences, model_of, require_gap_axes
 from gnexp.report.kinds.kind import Kind
 from gnexp.report.render.plots import Line, Panel, Plot, line_of, span_of, widen
 
@@ -35,7 +35,7 @@ def _plot(exhibit: Exhibit, found: Findings) -> Plot | None:
         "At the end of each line: its change from the first point to the last, paired by seed.",
         *(["Dashed: cells between two points are missing."] if any(line.gaps for line in lines) else []),
         *gap_sentences(exhibit, found.small),
-        property_text(exhibit),
+        exhibit.columns_note,
         say_origins(exhibit, found.small),
     ]
     told = [

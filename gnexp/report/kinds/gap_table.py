@@ -114,24 +114,12 @@ def _document(exhibit: Exhibit, found: Findings, kept: Kept) -> list[Block]:
     regime = f"{model_of(small)}, small scale; {small.seeds_text()} per cell; {INTERVALS}."
     return [
         *blocks,
-        Text(" ".join(filter(None, (regime, property_text(exhibit), say_origins(exhibit, small))))),
+        Text(" ".join(filter(None, (regime, exhibit.columns_note, say_origins(exhibit, small))))),
         Table(f"Gap in points: {gaps.title}, paired by seed", (*header, *growth), tuple(rows)),
         Items(tuple(gap_sentences(exhibit, small))),
         Table("Errors behind it, %", header, tuple(errors)),
         *fill_commands(small),
     ]
-
-
-def property_text(exhibit: Exhibit) -> str:
-    """What the ends of the axis are and what is kept; empty for an axis that says so itself."""
-    if exhibit.columns != "data.exposure":
-        return ""
-    return (
-        "At 1 each image has a gain and a background of its own and is, with probability 0.5, turned into its "
-        "photographic negative; in between the spread and this probability are that share of it; at 0 all share one "
-        "exposure, the garment on black. Garments, canvas, recipe and the mean and std that standardise the pixels are "
-        "the same."
-    )
 
 
 def model_of(found: Measurements) -> str:

@@ -28,8 +28,8 @@ def _plot(exhibit: Exhibit, found: Findings) -> Plot | None:
     parts = [part for part in (found.paper, found.small) if part.has_any]
     seeds = " and ".join(f"{part.seeds_text()} at {part.scale} scale" for part in parts)
     caption = [
-        "Percentiles of the last convolution's output before norm and ReLU, on 500 validation images in evaluation",
-        f"mode, at the end of each epoch. Mean over {seeds}; the band is the range of the seeds.",
+        *filter(None, [exhibit.caption]),
+        f"Mean over {seeds}; the band is the range of the seeds.",
         *([f"A y axis of its own, since its values spread far wider: {join(own)}."] if own else []),
         *(f"{part.missing_text}." for part in parts if part.missing_text),
         "The paper gives no numbers for it.",

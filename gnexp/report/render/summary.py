@@ -67,7 +67,7 @@ def answer(sections: Sequence[Section]) -> list[str]:
                 sentences += filter(None, [say_exposure(part.runs)])
             is_chosen = part is found.small and any(contrast.target for contrast in exhibit.contrasts)
             sentences += [_say_targets(exhibit)] if is_chosen else []
-            chosen = "; a regime selected to show the effect" if is_chosen else ""
+            chosen = f"; {exhibit.target_aside}" if is_chosen else ""
             told.append(f"{place} ({describe_regime(part.runs)}{chosen}): {' '.join(sentences)}")
     if found.control is not None and not found.control.has_any:
         told.append(f"The control ({describe_regime(found.control.runs)}) has not been run yet.")
@@ -78,10 +78,7 @@ def _say_targets(exhibit: Exhibit) -> str:
     number, of = sum(bool(contrast.target) for contrast in exhibit.contrasts), len(exhibit.contrasts)
     was = "was" if number == 1 else "were"
     which = "Each of these differences was" if number == of else f"Of these {of} differences {number} {was}"
-    return (
-        f"{which} a target of the search for this regime, which ran on other images and seeds: that they come out as "
-        "wanted says that such a regime exists, not how common it is."
-    )
+    return f"{which} {exhibit.target_note}."
 
 
 def other_findings(sections: Sequence[Section]) -> list[str]:
@@ -100,13 +97,7 @@ def other_findings(sections: Sequence[Section]) -> list[str]:
 def trust_blocks(sections: Sequence[Section], notes: Sequence[str]) -> list[Block]:
     """Seeds and spread, hardware and commits, deviations, notes."""
     results = unique_results(sections)
-    items = [
-        (
-            "The small scale's regime was selected to show the effect; every regime tried is in docs/log.md. How large "
-            "the loss of BN at 2 is depends on the learning rate and on the running statistics that evaluate it: the "
-            "log has the former, Table 2 the latter."
-        )
-    ]
+    items = list(dict.fromkeys(section.exhibit.trust for section in sections if section.exhibit.trust))
     exposed = (say_exposure(section.found.small.runs) for section in sections if section.exhibit.control)
     items += list(filter(None, exposed))[:1]
     small = next((section for section in sections if section.exhibit.control), None)

@@ -10,7 +10,7 @@ from gnexp.report.exhibits.axes import NORM_LEGENDS, norm_title
 from gnexp.report.exhibits.cells import Findings, Measurements
 from gnexp.report.exhibits.deviations import describe_regime, list_deviations, say_exposure
 from gnexp.report.exhibits.exhibit import VERIFIED, Exhibit
-from gnexp.report.exhibits.measures import STATS
+from gnexp.report.exhibits.measures import STATS, STATS_LEGEND
 from gnexp.report.exhibits.origins import say_origins
 from gnexp.report.exhibits.words import INTERVALS, join, say_interval, say_mean
 from gnexp.report.render.blocks import Block, Commands, Heading, Items, Table, Text
@@ -66,10 +66,7 @@ def small_blocks(exhibit: Exhibit, found: Findings) -> list[Block]:
         blocks.append(_eval_stats_table(exhibit, small))
         blocks.append(
             Text(
-                "Running statistics that evaluate the model: `worker0` those of the first worker (what users of "
-                "DistributedDataParallel get), `mean` averaged over workers, `precise` pooled over a pass of training "
-                "images. The paper does not say which it used; the tables above use "
-                f"`{exhibit.eval_stats}`."
+                f"{STATS_LEGEND} The paper does not say which it used; the tables above use `{exhibit.eval_stats}`."
             )
         )
     blocks.extend(fill_commands(small))
@@ -81,16 +78,15 @@ def small_blocks(exhibit: Exhibit, found: Findings) -> list[Block]:
 def small_caption(exhibit: Exhibit, found: Findings) -> str:
     """What the small scale is, and what it must not be taken for."""
     regime = describe_regime(found.small.runs)
-    only_effects = (
-        f"so only effects are compared with the paper's, never {exhibit.score.plural}."
-        if not exhibit.is_ours
-        else "so it says nothing of other regimes."
+    limit = (
+        "it says nothing of other regimes."
+        if exhibit.is_ours
+        else f"only effects are compared with the paper's, never {exhibit.score.plural}."
     )
     words = [
         f"{regime}; {found.small.seeds_text() or 'no seed'} per cell; {INTERVALS}.",
         say_exposure(found.small.runs),
-        exhibit.score.regime,
-        only_effects,
+        f"{exhibit.regime}, so {limit}" if exhibit.regime else f"{limit[0].upper()}{limit[1:]}",
         say_origins(exhibit, found.small),
     ]
     if found.control is not None:
