@@ -31,7 +31,7 @@ def load_exhibits(names: Sequence[str] | None = None) -> list[dict[str, Any]]:
 
 
 def load_stale() -> Any:
-    """The entries of conf/stale.yaml; their schema is report/stale.py's.
+    """The entries of conf/stale.yaml; their schema is report/exhibits/stale.py's.
 
     Raises:
         ValueError: the file cannot be read.

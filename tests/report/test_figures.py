@@ -47,6 +47,14 @@ def test_panels_span_the_same_points_from_the_same_reference(results: dict[str, 
     assert below == pytest.approx([below[0]] * 3) and above == pytest.approx([above[0]] * 3)
 
 
+def test_panels_are_aligned_on_the_cell_that_the_exhibit_names(results: dict[str, Result]) -> None:
+    exhibit = parse_exhibit({**FIGURE, "reference": {"norm": "gn", "batch": 2}})
+    paper, ours = BATCH_FIGURE.plot(exhibit, findings(results)).panels
+    assert (paper.reference, ours.reference) == (24.1, pytest.approx(17.4))
+    with pytest.raises(ValueError, match="reference of a batch_figure must name every axis, it lacks batch"):
+        parse_exhibit({**FIGURE, "reference": {"norm": "gn"}})
+
+
 def test_a_line_across_missing_cells_says_so() -> None:
     exhibit = parse_exhibit({**FIGURE, "paper": {"bn": {32: 1.0, 8: 1.0, 2: 2.0}}})
     plot = BATCH_FIGURE.plot(exhibit, findings({run.run_id: result_of(run) for run in runs_of("sizes")}))

@@ -15,7 +15,9 @@ from gnexp.report.render.plots import Line, Panel, Plot, line_of, span_of, widen
 def _plot(exhibit: Exhibit, found: Findings) -> Plot:
     """The paper's curve and ours, with what has not been run left out; its axes are norm and batch."""
     batches = [int(batch) for batch in axis_values([*exhibit.paper, *found.small.cells], 1)]
+    norm, batch = (exhibit.reference[axis] for axis in exhibit.axes)
     batches.sort(reverse=True)  # as the paper draws it: from 32 down to 2
+    place = float(batches.index(int(batch))) if batch in batches else -1.0  # beside all where none has run it
     paper_lines = _paper_lines(exhibit, batches, is_light=found.paper.has_any)
     drawn: list[tuple[str, str, list[Line]]] = []
     if found.paper.has_any:
@@ -34,7 +36,7 @@ def _plot(exhibit: Exhibit, found: Findings) -> Plot:
         title=exhibit.title,
         x_label="images per worker",
         x_ticks=tuple(str(batch) for batch in batches),
-        panels=_align(drawn, "validation error (%)"),
+        panels=_align(drawn, "validation error (%)", (str(norm), place)),
         caption=_batch_caption(exhibit, found, drawn),
         alt=f"{exhibit.title}. " + " ".join(_tell_batch(title, lines, batches) for title, _, lines in drawn),
     )
@@ -78,9 +80,24 @@ def _line(style: str, label: str, points: list[tuple[int, float]], *, is_light: 
     )
 
 
-def _align(drawn: list[tuple[str, str, list[Line]]], y_label: str) -> tuple[Panel, ...]:
-    """Gives every panel the same number of points, with BN at 32 at the same height: heights compare effects."""
-    starts = [[line.y[0] for line in lines if line.x[0] == 0 and line.style == "bn"] for _, _, lines in drawn]
+def _align(
+    drawn: list[tuple[str, str, list[Line]]], y_label: str, reference: tuple[str, float]
+) -> tuple[Panel, ...]:
+    """Gives every panel the same number of points, with the reference at the same height: heights compare effects.
+
+    reference: the style of its line and its place on the x axis.
+    """
+    style, place = reference
+    starts = [
+        [
+            y
+            for line in lines
+            if line.style == style
+            for x, y in zip(line.x, line.y, strict=True)
+            if x == place
+        ]
+        for _, _, lines in drawn
+    ]
     anchors = [
         start[0] if start else min(min(line.y) for line in lines)
         for start, (_, _, lines) in zip(starts, drawn, strict=True)
@@ -130,6 +147,8 @@ def _complete(exhibit: Exhibit) -> Exhibit:
         exhibit.axes == Exhibit.axes,
         f"a {exhibit.kind} has the axes norm and batch, got {', '.join(exhibit.axes)}",
     )
+    missing = sorted(set(exhibit.axes) - set(exhibit.reference))
+    require(not missing, f"reference of a {exhibit.kind} must name every axis, it lacks {', '.join(missing)}")
     return exhibit
 
 

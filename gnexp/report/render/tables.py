@@ -98,18 +98,14 @@ def small_caption(exhibit: Exhibit, found: Findings) -> str:
 
 
 def deviations(exhibit: Exhibit, found: Findings) -> list[str]:
-    """Differences in science between our cells and the paper's, per network from a cell of GN where there is one."""
+    """Differences in science between our cells and the paper's, per network of the cell that has most of them."""
     pairs: dict[str, list[tuple[RunConfig, RunConfig]]] = {}
     for key, cell in found.small.cells.items():
         ours, theirs = cell.cell.runs[0], found.paper.cells.get(exhibit.paper_key(key))
         if theirs is not None:
             pairs.setdefault(ours.model.name, []).append((ours, theirs.cell.runs[0]))
-    told = [
-        list_deviations(
-            *next((pair for pair in of_model if pair[0].norm.label.startswith("gn")), of_model[0])
-        )
-        for of_model in pairs.values()
-    ]
+    # The cells of a network differ in their norms, of which one may add a difference of its own: the groups of GN.
+    told = [max((list_deviations(*pair) for pair in of_model), key=len) for of_model in pairs.values()]
     # In turns, so that what differs between two networks stands together.
     sentences = dict.fromkeys(words for turn in zip_longest(*told) for words in turn if words)
     return list(sentences) if pairs else ["The two scales share no cell."]
