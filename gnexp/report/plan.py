@@ -22,7 +22,7 @@ from gnexp.report.render.figures import draw_png, draw_svg
 from gnexp.report.render.gpu import GPU_TABLE, Measured, gpu_blocks, load_gpu
 from gnexp.report.render.page import make_page
 from gnexp.report.render.readme import make_readme
-from gnexp.report.render.summary import Section
+from gnexp.report.render.section import Section
 from gnexp.report.render.tables import exhibit_document
 from gnexp.runs.result import Result
 

@@ -11,9 +11,9 @@ from gnexp.runs.result import Result
 from tests.report import report_runs
 from tests.report.report_grids import find, runs_of
 from tests.report.report_runs import TABLE, result_of
-from tests.report.test_plot_gap import EXHIBIT, expand, findings
-from tests.report.test_plot_gap import TABLE as WHY
-from tests.report.test_plot_gap import result as gap_result
+from tests.report.test_gap import EXHIBIT, expand, findings
+from tests.report.test_gap import TABLE as WHY
+from tests.report.test_gap import result as gap_result
 
 OLD, NEW = (
     {"commit": "a" * 16, "processor": "Old", "python": "3.11", "torch": "2.9"},

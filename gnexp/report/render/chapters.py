@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gnexp.report.render.blocks import Commands
-from gnexp.report.render.summary import Section, seeds_and_planned
+from gnexp.report.render.section import Section, seeds_and_planned
 
 
 @dataclass(frozen=True)

@@ -24,15 +24,10 @@ from gnexp.report.render.blocks import (
 )
 from gnexp.report.render.chapters import make_chapters
 from gnexp.report.render.figures import GRID, HUES, INK, MUTED, PAPER
-from gnexp.report.render.summary import (
-    Section,
-    answer,
-    other_findings,
-    questions,
-    run_blocks,
-    trust_blocks,
-)
+from gnexp.report.render.section import Section
+from gnexp.report.render.summary import answer, other_findings, questions, run_blocks
 from gnexp.report.render.tables import source_text
+from gnexp.report.render.trust import trust_blocks
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _BLOCKS = (Heading, Text, Items, Table, Commands, Gallery)  # that the template shows

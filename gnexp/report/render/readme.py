@@ -6,15 +6,9 @@ from collections.abc import Sequence
 
 from gnexp.report.render.blocks import Block, Heading, Items, Table, Text, to_markdown
 from gnexp.report.render.grids import effect_grids
-from gnexp.report.render.summary import (
-    Section,
-    answer,
-    other_findings,
-    questions,
-    run_blocks,
-    seeds_and_planned,
-    trust_blocks,
-)
+from gnexp.report.render.section import Section, seeds_and_planned
+from gnexp.report.render.summary import answer, other_findings, questions, run_blocks
+from gnexp.report.render.trust import trust_blocks
 
 
 def make_readme(sections: Sequence[Section], notes: Sequence[str], gpu: Sequence[Block]) -> str:
