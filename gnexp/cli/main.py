@@ -25,7 +25,27 @@ if TYPE_CHECKING:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a verb and returns the exit code: 0 done, 1 failed, 2 a user's mistake, 130 Ctrl-C."""
     escape_unprintable()
-    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        code = _do(list(sys.argv[1:] if argv is None else argv))
+        if sys.stdout is not None:
+            sys.stdout.flush()  # here, and not at Python's exit, an error is one line
+        return code
+    except KeyboardInterrupt:
+        print("gnexp: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        _close_stdout()  # `gnexp ... | head`: nobody reads on
+        return 0
+    except (ValueError, OSError) as error:
+        if os.environ.get("GNEXP_DEBUG"):
+            raise
+        if _is_of_stdout(error):
+            _close_stdout()
+        _complain(error)
+        return 2
+
+
+def _do(words: list[str]) -> int:
     if not words or words[0] in ("-h", "--help", "help"):
         print(HELP, end="")
         return 0 if words else 2
@@ -33,34 +53,29 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"gnexp {__version__}")
         return 0
     verb, rest = words[0], words[1:]
-    try:
-        if verb not in VERB_HELP:
-            from gnexp.config.keys import did_you_mean
+    if verb not in VERB_HELP:
+        from gnexp.config.keys import did_you_mean
 
-            verbs = list(VERB_HELP)
-            raise ValueError(
-                f"unknown verb {verb!r}: choose from {', '.join(verbs)}{did_you_mean(verb, verbs)}"
-            )
-        # A benchmark has options, and so a --help, of its own.
-        if rest[:1] in (["-h"], ["--help"]) or (verb != "bench" and {"-h", "--help"} & set(rest)):
-            print(VERB_HELP[verb], end="")
-            return 0
-        if verb in ("train", "sweep"):
-            return _hydra(verb, rest)
-        # One module a verb, imported when asked for, so that each command pays for itself alone.
-        return int(importlib.import_module(f"gnexp.cli.{verb}").main(rest))
-    except KeyboardInterrupt:
-        print("gnexp: interrupted", file=sys.stderr)
-        return 130
-    except BrokenPipeError:
-        # `gnexp ... | head`: nobody reads on. Python would complain once more while it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        verbs = list(VERB_HELP)
+        raise ValueError(f"unknown verb {verb!r}: choose from {', '.join(verbs)}{did_you_mean(verb, verbs)}")
+    # A benchmark has options, and so a --help, of its own.
+    if rest[:1] in (["-h"], ["--help"]) or (verb != "bench" and {"-h", "--help"} & set(rest)):
+        print(VERB_HELP[verb], end="")
         return 0
-    except (ValueError, OSError) as error:
-        if os.environ.get("GNEXP_DEBUG"):
-            raise
-        _complain(error)
-        return 2
+    if verb in ("train", "sweep"):
+        return _hydra(verb, rest)
+    # One module a verb, imported when asked for, so that each command pays for itself alone.
+    return int(importlib.import_module(f"gnexp.cli.{verb}").main(rest))
+
+
+def _is_of_stdout(error: Exception) -> bool:
+    """Whether what is printed is not taken (`> /dev/full`); errors of files name them."""
+    return isinstance(error, OSError) and error.errno is not None and error.filename is None
+
+
+def _close_stdout() -> None:
+    """Has Python not complain once more while it flushes at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _complain(error: Exception) -> None:
@@ -70,7 +85,10 @@ def _complain(error: Exception) -> None:
     with contextlib.suppress(ValueError):
         if (outer := outer_group()) is not None and outer.rank:
             return
-    print(f"gnexp: error: {shown(str(error))}", file=sys.stderr)
+    message = str(error)
+    if _is_of_stdout(error):
+        message = f"cannot print: {message}"
+    print(f"gnexp: error: {shown(message)}", file=sys.stderr)
 
 
 def _hydra(verb: str, words: list[str]) -> int:

@@ -1,5 +1,6 @@
 """The command itself: help, errors, exit codes, what it imports, and completion in a real bash."""
 
+import functools
 import json
 import os
 import re
@@ -61,6 +62,24 @@ def test_no_verb_is_a_mistake(capsys):
 def test_version(capsys):
     assert cli.main(["--version"]) == 0
     assert capsys.readouterr().out == f"gnexp {gnexp.__version__}\n"
+
+
+@pytest.mark.parametrize("words", [["--version"], ["--help"], ["train", "--help"], ["completion"]])
+@pytest.mark.parametrize("buffering", ["", "1"])
+def test_what_cannot_be_printed_is_one_line(words, buffering):
+    """Before a verb is known too, whether Python notices at once or when it flushes."""
+    run = functools.partial(
+        subprocess.Popen, [sys.executable, "-m", "gnexp", *words], cwd=ROOT, stderr=subprocess.PIPE, text=True
+    )
+    env = ENV | {"PYTHONUNBUFFERED": buffering}
+    with open("/dev/full", "w", encoding="utf-8") as full, run(stdout=full, env=env) as process:
+        assert process.communicate()[1] == "gnexp: error: cannot print: [Errno 28] No space left on device\n"
+    assert process.returncode == 2
+    reading, writing = os.pipe()
+    os.close(reading)  # `| true`
+    with os.fdopen(writing, "w", encoding="utf-8") as pipe, run(stdout=pipe, env=env) as process:
+        assert process.communicate()[1] == ""
+    assert process.returncode == 0
 
 
 def test_help_imports_next_to_nothing():
