@@ -2,39 +2,26 @@
 
 from __future__ import annotations
 
-from gnexp.cli.help import VERB_HELP
+from collections.abc import Iterator
+
 from gnexp.cli.settings import settings_of
+from gnexp.cli.verbs import FILE, FOLDER, VERBS, Verb
 from gnexp.config.keys import (
     ALL_EXPERIMENTS,
-    COMMAND_KEYS,
     GROUPS,
+    PATH_KEYS,
+    SWEEP_KEYS,
     benchmark_names,
+    choices_of_fields,
     group_options,
     known_keys,
 )
 
-_FLAGS = "--help --cfg --info --config-dir --hydra-help"
-_VALUES = {
-    "dry_run": "true false",
-    "overwrite": "true false",
-    "device": "auto cpu cuda",
-    "precision": "fp32 tf32 bf16 fp16",
-    "compile": "true false",
-    "data.on_error": "fail skip",
-    "data.test_crop": "full three center",
-    "memory_format": "auto contiguous channels_last",
-    "eval_stats": "worker0 mean precise all",
-    "format": "torchvision safetensors",
-    "hydra/launcher": "joblib basic",
-}
-
 _SCRIPT = """\
 # bash completion of gnexp; written by `gnexp completion`. Run that again after adding files to conf/.
 _gnexp_values() {
-    case "$1" in
+    case "$verb $1" in
 @VALUES@
-        runs_dir|results_dir|data.root) compgen -d -- "$2" ;;
-        init|init_path|output) compgen -f -- "$2" ;;
     esac
 }
 
@@ -63,16 +50,7 @@ _gnexp() {
         return
     fi
     case "$verb" in
-        train) found="@TRAIN@" ;;
-        sweep) found="@SWEEP@" ;;
-        plan) found="@PLAN@" ;;
-        report) found="--check --help exhibit= overwrite= runs_dir= results_dir=" ;;
-        eval) found="--help run= eval_stats= save_images= runs_dir=" ;;
-        export) found="--help run= format= eval_stats= output= runs_dir=" ;;
-        doctor) found="--help runs_dir= results_dir=" ;;
-        data) found="check --help data.root= data= data.name= data.num_classes= processes=" ;;
-        bench) found="@BENCHMARKS@ --help" ;;
-        completion) found="--help" ;;
+@WORDS@
     esac
     [[ ${words[${#words[@]}-1]} == --cfg && -z $word ]] && found="job hydra all"
     COMPREPLY=($(compgen -W "$found" -- "$word"))
@@ -85,28 +63,49 @@ complete -F _gnexp gnexp
 
 def script() -> str:
     """The script, with the verbs, flags, keys and options of this installation."""
-    options = {group: " ".join(group_options(group)) for group in (*GROUPS, "exhibit")} | _VALUES
-    options["experiment"] += f" $([[ $verb == train ]] || echo {ALL_EXPERIMENTS})"
-    cases = "\n".join(f'        {key}) echo "{values}" ;;' for key, values in options.items())
-    keys = [f"{key}=" for key in known_keys()]
-    train = " ".join([*(k for k in keys if k[:-1] not in COMMAND_KEYS), "runs_dir=", _FLAGS])
-    sweep = " ".join([*keys, "hydra/launcher=", "hydra.launcher.n_jobs=", _FLAGS])
-    words = {
-        "VALUES": cases,
-        "VERBS": " ".join(VERB_HELP),
-        "TRAIN": train,
-        "SWEEP": sweep,
-        "PLAN": " ".join([*keys, "images_per_second=", "--config-dir", "--help"]),
-        "BENCHMARKS": " ".join(benchmark_names()),
-    }
+    lines = {"VERBS": " ".join(VERBS), "VALUES": "\n".join(_values()), "WORDS": "\n".join(_words())}
     text = _SCRIPT
-    for name, value in words.items():
+    for name, value in lines.items():
         text = text.replace(f"@{name}@", value)
     return text
 
 
+def _values() -> Iterator[str]:
+    """What follows "KEY=", a verb's own keys first."""
+    places = {key: FILE if key.startswith("init") else FOLDER for key in PATH_KEYS}
+    for verb in VERBS.values():
+        for setting in verb.own.values():
+            if setting.choices:
+                yield f'        "{verb.name} {setting.key}") echo "{" ".join(setting.choices)}" ;;'
+            elif setting.place:
+                places[setting.key] = setting.place
+    for group in (*GROUPS, "exhibit"):
+        options = " ".join(group_options(group))
+        every = f" $([[ $verb == train ]] || echo {ALL_EXPERIMENTS})" if group == "experiment" else ""
+        yield f'        *" {group}") echo "{options}{every}" ;;'
+    for key, choices in {**choices_of_fields(), "hydra/launcher": ("joblib", "basic")}.items():
+        yield f'        *" {key}") echo "{" ".join(choices)}" ;;'
+    for key, place in places.items():
+        yield f'        *" {key}") compgen -{"f" if place == FILE else "d"} -- "$2" ;;'
+
+
+def _words() -> Iterator[str]:
+    """What may stand for a word of a verb."""
+    for verb in VERBS.values():
+        keys = [*(f"{key}=" for key in (*_run_keys(verb), *verb.own)), *verb.words]
+        names = benchmark_names() if verb.own_help else []
+        yield f'        {verb.name}) found="{" ".join([*names, *keys, "--help"])}" ;;'
+
+
+def _run_keys(verb: Verb) -> list[str]:
+    """The keys of a run, and for several runs those of a sweep."""
+    if not verb.takes_run_keys:
+        return []
+    return [key for key in known_keys() if verb.name != "train" or key not in SWEEP_KEYS]
+
+
 def main(words: list[str]) -> int:
     """Prints it."""
-    settings_of(words, {})
+    settings_of("completion", words)
     print(script(), end="")
     return 0

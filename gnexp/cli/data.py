@@ -7,6 +7,7 @@ import os
 from typing import Any
 
 from gnexp.cli.settings import settings_of
+from gnexp.cli.verbs import VERBS
 from gnexp.config.keys import check_choice, group_options
 from gnexp.config.spelling import spell
 from gnexp.launch.launch import start_job
@@ -18,23 +19,12 @@ def main(words: list[str]) -> int:
     if not words or words[0] != "check":
         raise ValueError(f"gnexp data check ROOT is all there is, got {' '.join(['gnexp data', *words[:1]])}")
     rest = words[1:]
-    defaults = {
-        "data.root": "",
-        "data": "",
-        "data.name": "",
-        "data.num_classes": "",
-        "processes": str(num_cores()),
-    }
-    if rest and rest[0].partition("=")[0] not in defaults and ("=" not in rest[0] or "/" in rest[0]):
+    keys = VERBS["data"].own
+    if rest and rest[0].partition("=")[0] not in keys and ("=" not in rest[0] or "/" in rest[0]):
         rest = [f"data.root={spell(rest[0])}", *rest[1:]]  # a path as the shell has it, with an "=" perhaps
-    settings = settings_of(rest, defaults)
-    if not settings["data.root"]:
-        raise ValueError("which folder? gnexp data check ROOT, the one that holds train/ and val/")
-    if not settings["processes"].isdigit():
-        raise ValueError(
-            f"processes must be a number, 0 for none beside this one, got {settings['processes']}"
-        )
-    job = {"root": settings["data.root"], "processes": int(settings["processes"]), **_expected(settings)}
+    settings = settings_of("data", rest)
+    processes = int(settings["processes"] or num_cores())
+    job = {"root": settings["data.root"], "processes": processes, **_expected(settings)}
     return start_job(["check_data", json.dumps(job)], dict(os.environ)).exit_code
 
 

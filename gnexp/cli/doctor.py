@@ -43,7 +43,7 @@ class Finding(NamedTuple):
 
 def main(words: list[str]) -> int:
     """Prints the findings; returns 1 if one is broken."""
-    settings = settings_of(words, {"runs_dir": "runs", "results_dir": "results"})
+    settings = settings_of("doctor", words)
     findings = [*_versions()]
     ended = start_job(["doctor"], dict(os.environ), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     if ended.exit_code == 0:

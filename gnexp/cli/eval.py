@@ -8,21 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from gnexp.cli.settings import settings_of
-from gnexp.config.keys import check_choice
 from gnexp.launch.launch import start_job
 from gnexp.runs.directory import named_run_dir
 
 
 def main(words: list[str]) -> int:
     """Scores the final weights in a child; returns the exit code."""
-    settings = settings_of(
-        words, {"run": "", "eval_stats": "worker0", "save_images": "0", "runs_dir": "runs"}
-    )
-    check_choice("eval_stats", settings["eval_stats"], ("worker0", "mean", "precise", "all"))
-    if not settings["run"]:
-        raise ValueError("which run? gnexp eval run=RUN_ID (or the start of it, or its directory)")
-    if not settings["save_images"].isdecimal():
-        raise ValueError(f"save_images must be a number of images, got {settings['save_images']}")
+    settings = settings_of("eval", words)
     run_dir = named_run_dir(settings["run"], Path(settings["runs_dir"]))
     arguments = ["eval", str(run_dir.spec), settings["eval_stats"], settings["save_images"]]
     ended = start_job(arguments, dict(os.environ), stdout=subprocess.PIPE)

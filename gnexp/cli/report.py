@@ -7,6 +7,7 @@ from pathlib import Path
 
 from gnexp import report
 from gnexp.cli.settings import settings_of
+from gnexp.cli.verbs import VERBS
 from gnexp.compose import composer as compose
 from gnexp.compose import exhibits
 from gnexp.config.spelling import spell
@@ -15,10 +16,7 @@ from gnexp.config.spelling import spell
 def main(words: list[str]) -> int:
     """Renders or checks; returns the exit code."""
     is_check = "--check" in words
-    defaults = {"exhibit": "", "overwrite": "false", "runs_dir": "runs", "results_dir": "results"}
-    settings = settings_of([word for word in words if word != "--check"], defaults, lists=("exhibit",))
-    if settings["overwrite"].lower() not in ("true", "false"):
-        raise ValueError(f"overwrite must be true or false, got {settings['overwrite']}")
+    settings = settings_of("report", [word for word in words if word != "--check"])
     names = [name for name in settings["exhibit"].split(",") if name] or None
     shown, stale = exhibits.load_exhibits(names), exhibits.load_stale()
     runs_dir, results_dir = Path(settings["runs_dir"]), Path(settings["results_dir"])
@@ -26,7 +24,7 @@ def main(words: list[str]) -> int:
     places = [
         f"{key}={spell(settings[key])}"
         for key in ("runs_dir", "results_dir")
-        if settings[key] != defaults[key]
+        if settings[key] != VERBS["report"].own[key].default
     ]
     if is_check:
         problems = report.check(
@@ -41,7 +39,7 @@ def main(words: list[str]) -> int:
             print(problem, file=sys.stderr)
         print(f"{results_dir}: {len(problems)} problem(s)" if problems else f"{results_dir} is as rendered")
         return 1 if problems else 0
-    overwrite = settings["overwrite"].lower() == "true"
+    overwrite = settings["overwrite"] == "true"
     rendered = report.render(
         shown,
         compose.expand,

@@ -86,6 +86,19 @@ def _fields(cls: type, prefix: str) -> dict[str, tuple[str, Any]]:
     return keys
 
 
+def choices_of_fields() -> dict[str, tuple[str, ...]]:
+    """Key -> its values, of the keys that have few; what completion offers."""
+    booleans = [key for key, (_, hint) in _fields(RunConfig, "").items() if hint in (bool, bool | None)]
+    found = dict.fromkeys([*booleans, "dry_run"], ("true", "false"))
+    return found | {
+        "device": ("auto", "cpu", "cuda"),
+        "precision": ("fp32", "tf32", "bf16", "fp16"),
+        "data.on_error": ("fail", "skip"),
+        "data.test_crop": ("full", "three", "center"),
+        "memory_format": ("auto", "contiguous", "channels_last"),
+    }
+
+
 def did_you_mean(word: str, known: Sequence[str]) -> str:
     """The end of an error about an unknown word: "; did you mean batch?", or nothing where nothing is near."""
     # num_groups means norm.num_groups: the last part of a key counts as a name of it.

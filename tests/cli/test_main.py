@@ -1,6 +1,7 @@
 """The command itself: help, errors, exit codes, what it imports, and completion in a real bash."""
 
 import functools
+import importlib
 import json
 import os
 import re
@@ -10,14 +11,17 @@ import sys
 from pathlib import Path
 
 import pytest
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 
 import gnexp
 from gnexp.cli import bench as bench_verb
 from gnexp.cli import eval as eval_verb
 from gnexp.cli import main as cli
 from gnexp.cli import report as report_verb
+from gnexp.cli import train as train_verb
 from gnexp.cli.completion import script
-from gnexp.cli.help import VERB_HELP
+from gnexp.cli.help import help_of
+from gnexp.cli.verbs import VERBS
 from gnexp.config import RunConfig
 from gnexp.config.keys import GROUPS, benchmark_names, group_options
 from gnexp.launch import launch
@@ -36,11 +40,11 @@ def gnexp_process(*words, cwd):
 def test_help_lists_every_verb(capsys):
     assert cli.main(["--help"]) == 0
     shown = capsys.readouterr().out
-    for verb in VERB_HELP:
+    for verb in VERBS:
         assert f"gnexp {verb}" in shown
 
 
-@pytest.mark.parametrize("verb", list(VERB_HELP))
+@pytest.mark.parametrize("verb", list(VERBS))
 def test_every_verb_has_help_that_fits_a_screen(capsys, verb):
     assert cli.main([verb, "--help"]) == 0
     shown = capsys.readouterr().out
@@ -50,8 +54,22 @@ def test_every_verb_has_help_that_fits_a_screen(capsys, verb):
 
 
 def test_help_names_every_norm():
-    named = re.search(r"^  norm=(\S+)  ", VERB_HELP["train"], re.MULTILINE)
+    named = re.search(r"^  norm=(\S+)  ", help_of(VERBS["train"]), re.MULTILINE)
     assert sorted(named[1].split("|")) == group_options("norm")
+
+
+@pytest.mark.parametrize("verb", VERBS.values(), ids=list(VERBS))
+def test_the_table_of_verbs_is_what_help_completion_and_reading_say(verb):
+    """One row of it, and nothing beside it, makes a setting known to all three."""
+    shown = help_of(verb)
+    for key, setting in verb.own.items():
+        assert f"  {key}=" in shown
+        assert f"{key}=" in complete(f"gnexp {verb.name} {key}")
+        if setting.choices and setting.default:
+            assert setting.default in setting.choices
+        assert complete(f"gnexp {verb.name} {key}=") or not setting.choices
+    module = importlib.import_module(f"gnexp.cli.{verb.name}")
+    assert callable(module.main)
 
 
 def test_no_verb_is_a_mistake(capsys):
@@ -110,7 +128,7 @@ def test_cfg_job_prints_the_config_without_torch_and_leaves_no_files(tmp_path):
     [
         (
             "trian",
-            f"unknown verb 'trian': choose from {', '.join(VERB_HELP)}; did you mean train?",
+            f"unknown verb 'trian': choose from {', '.join(VERBS)}; did you mean train?",
         ),
         ("train batc=2", "unknown key batc; did you mean batch?"),
         (
@@ -137,7 +155,7 @@ def test_cfg_job_prints_the_config_without_torch_and_leaves_no_files(tmp_path):
             "unknown key exhbit: known are exhibit, overwrite, runs_dir, results_dir; did you",
         ),
         ("report exhibit=tabel2", "unknown exhibit 'tabel2'"),
-        ("report overwrite=maybe", "overwrite must be true or false, got maybe"),
+        ("report overwrite=maybe", "unknown overwrite 'maybe': choose from true, false"),
         ("report --chekc", "unknown word --chekc"),
         ("plan experiment=batchsize", "did you mean batch_size?"),
         ("plan batc=2", "unknown key batc; did you mean batch?"),
@@ -197,6 +215,24 @@ def test_train_starts_the_worker_and_says_when_it_is_done(tmp_path, monkeypatch,
     assert sorted(path.name for path in tmp_path.iterdir()) == ["some runs"]
 
 
+def test_train_composes_once(tmp_path, monkeypatch):
+    """The run that is checked is the run that trains: Hydra reads the scale's files once, and no app of it starts."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setattr(launch, "WORKER", (sys.executable, FAKE))
+    wholes, real = [], ConfigLoaderImpl.load_configuration
+
+    def counted(*arguments, **keywords):
+        wholes.append(arguments)
+        return real(*arguments, **keywords)
+
+    monkeypatch.setattr(ConfigLoaderImpl, "load_configuration", counted)
+    monkeypatch.setattr(train_verb, "run_app", None)
+    assert cli.main(["train", "experiment=norms", "scale=smoke", "norm=bn", "init=null"]) == 0
+    assert len(wholes) == 1
+    assert len(list(Path("runs").iterdir())) == 1
+
+
 def test_eval_prints_the_workers_scores(tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
@@ -226,13 +262,14 @@ def test_report_renders_and_checks(tmp_path, monkeypatch, capfd):
 
 
 @pytest.mark.parametrize(
-    ("verb", "place"), [("train", cli), ("report", report_verb), ("eval", eval_verb), ("bench", bench_verb)]
+    ("verb", "place"),
+    [("train", train_verb), ("report", report_verb), ("eval", eval_verb), ("bench", bench_verb)],
 )
 def test_ctrl_c_is_one_line_and_130(monkeypatch, capsys, verb, place):
     def interrupt(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(place, "_hydra" if place is cli else "main", interrupt)
+    monkeypatch.setattr(place, "main", interrupt)
     assert cli.main([verb]) == 130
     assert capsys.readouterr().err == "gnexp: interrupted\n"
 
@@ -275,6 +312,14 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
             [f"table{name}" for name in ("1", "2", "3_channels", "3_groups", "4", "5", "6", "7", "8")],
         ),
         ("gnexp eval eval_stats=p", ["precise"]),
+        ("gnexp eval eval_stats=a", ["all"]),
+        ("gnexp export eval_stats=a", []),
+        ("gnexp report overwrite=t", ["true"]),
+        ("gnexp train recipe.nest", ["recipe.nesterov="]),
+        ("gnexp train recipe.nesterov=f", ["false"]),
+        ("gnexp train precision=b", ["bf16"]),
+        ("gnexp data che", ["check"]),
+        ("gnexp sweep hydra/launcher=j", ["joblib"]),
         ("gnexp eval nor", []),
         ("gnexp do", ["doctor"]),
         ("gnexp plan images", ["images_per_second="]),

@@ -148,14 +148,10 @@ def test_a_printed_command_makes_the_same_run(composer, name):
 
 @pytest.mark.parametrize("name", [*NUMBERLIKE, *HARD])
 def test_the_other_verbs_read_what_train_reads(name):
-    defaults = {"run": "", "output": "", "runs_dir": "runs"}
     (word,) = shlex.split(quoting("runs_dir", name))
-    assert settings_of([word, f"run={spell(name)}"], defaults) == {
-        "run": name,
-        "output": "",
-        "runs_dir": name,
-    }
-    assert settings_of(["runs_dir='/x'"], defaults)["runs_dir"] == "/x"  # as an older gnexp has printed it
+    found = settings_of("export", [word, f"run={spell(name)}"])
+    assert (found["run"], found["runs_dir"], found["output"]) == (name, name, "")
+    assert settings_of("doctor", ["runs_dir='/x'"])["runs_dir"] == "/x"  # as an older gnexp has printed it
 
 
 def test_a_home_is_found_behind_an_equals_sign(composer, monkeypatch):
@@ -163,7 +159,7 @@ def test_a_home_is_found_behind_an_equals_sign(composer, monkeypatch):
     assert overrides.respell(["runs_dir=~/runs", "data.root='~'", "init=~/a.pt", "data.name=~"]) == [
         *("runs_dir=/home/me/runs", "data.root=/home/me", "init=/home/me/a.pt", 'data.name="~"')
     ]
-    assert settings_of(["output=~/a.pt"], {"output": ""}) == {"output": "/home/me/a.pt"}
+    assert settings_of("export", ["run=a", "output=~/a.pt"])["output"] == "/home/me/a.pt"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,122 @@
+"""Training and sweeping: how their words are read, and the Hydra app that launchers and Hydra's own flags need."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra._internal.utils import get_args_parser
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from gnexp.cli.complaint import complain
+from gnexp.compose.composer import to_run
+from gnexp.compose.conf_files import CONFIG_NAME
+from gnexp.compose.overrides import explain, parse, values_of
+from gnexp.config import RunConfig
+from gnexp.config.keys import conf_dir
+from gnexp.launch.launch import launch
+from gnexp.system import children
+from gnexp.system.exit_codes import exit_code_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """What stands behind `gnexp train` or `gnexp sweep`."""
+
+    overrides: list[str]
+    flags: list[str]  # Hydra's
+    directories: list[str]  # the user's own conf/
+    shows_only: bool  # a config or Hydra itself; nothing runs
+
+
+def read(verb: str, words: Sequence[str]) -> Command:
+    """Reads a command line, by Hydra's own grammar.
+
+    Raises:
+        ValueError: a flag that is unknown or not for gnexp, or a word that is no override.
+    """
+    parser = get_args_parser()
+    parser.error = _refuse  # type: ignore[method-assign]  # argparse prints a long usage
+    known = parser.parse_intermixed_args(list(words))
+    if known.multirun or known.run:
+        raise ValueError("gnexp train makes one run and gnexp sweep several: leave out --run and --multirun")
+    for flag in ("config_path", "config_name", "experimental_rerun", "shell_completion"):
+        if getattr(known, flag):
+            raise ValueError(f"--{flag.replace('_', '-')} is not for gnexp; see `gnexp {verb} --help`")
+    directories = [known.config_dir] if known.config_dir else []
+    for override in parse(known.overrides):
+        if override.key_or_group == "hydra.searchpath":
+            directories += [str(place) for place in values_of(override)[0]]
+    return Command(
+        overrides=known.overrides,
+        flags=[word for word in words if word not in known.overrides],
+        directories=directories,
+        shows_only=bool(known.cfg or known.info or known.hydra_help),
+    )
+
+
+def _refuse(message: str) -> Any:
+    raise ValueError(message)
+
+
+def run_app(arguments: Sequence[str]) -> int:
+    """Runs Hydra's app with these arguments; returns the exit code.
+
+    Raises:
+        ValueError: what Hydra refuses.
+    """
+    # Hydra then raises instead of printing a stack trace of its own and a hint to set this variable.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    before, sys.argv = sys.argv, ["gnexp", *arguments]
+    app = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=CONFIG_NAME)
+    try:
+        with children.inheriting():
+            app(run_task)()
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 0
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ValueError(explain(error)) from None
+    finally:
+        sys.argv = before
+    return 0
+
+
+def run_task(config: DictConfig) -> int:
+    """What Hydra runs, in this process or in one of its launcher's: a child that trains.
+
+    Raises:
+        SystemExit: outside a sweep, with the child's exit code.
+        KeyboardInterrupt: in a sweep, when Ctrl-C stopped the child, so that no further run is started.
+    """
+    if HydraConfig.get().mode != RunMode.MULTIRUN:
+        try:
+            code = train(to_run(config), Path(config.runs_dir))
+        except (ValueError, OSError) as error:
+            complain(error)  # not raised: Hydra would print a line of its own first
+            code = 2
+        raise SystemExit(code)
+    # What it raises the sweeper lists beside the others.
+    outcome = launch(to_run(config), Path(config.runs_dir), quiet=True)
+    if outcome.stopped_by == signal.SIGINT:
+        raise KeyboardInterrupt
+    if outcome.stopped_by is not None:
+        raise SystemExit(exit_code_of(outcome.stopped_by))
+    return outcome.exit_code
+
+
+def train(run: RunConfig, runs_dir: Path) -> int:
+    """Trains one run in a child, and says how it ended; returns the exit code."""
+    outcome = launch(run, runs_dir, quiet=False)
+    if outcome.message:
+        print(outcome.message)
+    return outcome.exit_code

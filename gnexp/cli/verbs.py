@@ -1,0 +1,342 @@
+"""The verbs of `gnexp`, one table: their help, what completion offers and how their settings are read come from it.
+
+No dataclasses: `gnexp --help` imports next to nothing.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+FILE, FOLDER = "file", "folder"
+BOOLEAN = ("true", "false")
+STATS = ("worker0", "mean", "precise")
+
+
+class Setting(NamedTuple):
+    """A key=value of a verb, beside the keys of a run."""
+
+    key: str
+    shown: str  # in the help: the key with its default or with what to put there
+    text: str  # its lines, each behind the keys
+    default: str = ""
+    choices: tuple[str, ...] = ()
+    place: str = ""  # FILE | FOLDER: what its value names
+    is_count: bool = False  # a whole number
+    is_list: bool = False  # several values, with commas between
+    missing: str = ""  # what is asked where it is not given, and has to be
+
+
+class Row(NamedTuple):
+    """A line of help about keys of a run, which have their choices and defaults in conf/."""
+
+    shown: str
+    text: str = ""
+
+
+class Verb(NamedTuple):
+    """A verb; the module of its name in gnexp.cli has main(words)."""
+
+    name: str
+    example: str  # in the list of all verbs, with the line about it
+    line: str
+    usage: str
+    what: str
+    examples: tuple[tuple[str, str], ...]
+    settings: tuple[Setting | Row, ...] = ()
+    notes: str = ""
+    words: tuple[str, ...] = ()  # what else it takes, for completion
+    takes_run_keys: bool = False  # those of a run, read by Hydra's grammar
+    trains: bool = False  # it starts what goes on for hours
+    own_help: bool = False  # --help behind its first word is not gnexp's
+
+    @property
+    def own(self) -> dict[str, Setting]:
+        """Its settings by key."""
+        return {setting.key: setting for setting in self.settings if isinstance(setting, Setting)}
+
+
+_RUNS = Setting("runs_dir", "runs_dir=runs", "where run directories lie", "runs", place=FOLDER)
+_RUN = Setting(
+    "run",
+    "run=RUN",
+    "a run's id, the start of it, or its directory",
+    place=FILE,
+    missing="which run? gnexp {verb} run=RUN_ID (or the start of it, or its directory)",
+)
+_RUN_ROWS = (
+    Row(
+        "norm=gn|bn|ln|in|brn|frozen_bn|none  the normalization;  norm.num_groups=8 or norm.channels_per_group=4 for gn"
+    ),
+    Row("batch=32  workers=8", "images per worker, and how many workers share a step"),
+    Row(
+        "scale=small|paper|smoke",
+        "minutes on a laptop; the paper's own setting (data.root=/data/imagenet); seconds",
+    ),
+    Row("model= data= recipe=", "other files of conf/;  any field of them: recipe.epochs=4"),
+    Row("init=PATH|RUN_ID", "weights to start from: a finished run's, or a file's, torchvision's too"),
+    Row("processes=1", "that share the workers, by torchrun; with srun or torchrun outside they are theirs"),
+    Row("workers_per_pass=", "of a process's workers at once, to fit memory; all unless told otherwise"),
+    Row(
+        "precision=fp32",
+        "tf32, bf16 or fp16: part of the science;  compile=true, memory_format=channels_last",
+    ),
+    Row("norm.impl=auto", "of gn: fused (Triton, on a GPU) or composed (torch's operators)"),
+    Row("device=auto  threads=", "cpu, cuda or cuda:1; threads of one training process"),
+    Row("checkpoint_minutes=10", "between two checkpoints within an epoch"),
+    Row("runs_dir=runs", "where run directories lie"),
+)
+_HYDRAS = """\
+Hydra's: --cfg job (print the config and stop), --info, --config-dir DIR (your own conf/), --hydra-help
+"""
+_HYDRA_WORDS = ("--cfg", "--info", "--config-dir", "--hydra-help")
+
+_TRAIN = Verb(
+    "train",
+    "norm=gn batch=2",
+    "one run (small scale, embedded real data, unless told otherwise)",
+    "KEY=VALUE...",
+    "trains one run, or goes on with it from its last checkpoint.",
+    (
+        ("norm=gn batch=2", ""),
+        ("experiment=norms norm=ln seed=1", ""),
+        ("scale=paper norm=gn batch=2 data.root=/data/imagenet", ""),
+    ),
+    (
+        *_RUN_ROWS,
+        Row("seed=0", "everything random follows from it"),
+        Row("experiment=NAME", "take an experiment's fixed choices"),
+    ),
+    f"""\
+A finished run is not run again. Its files are in runs/<run_id>-<label>/, result.json last.
+{_HYDRAS}""",
+    words=_HYDRA_WORDS,
+    takes_run_keys=True,
+    trains=True,
+)
+_SWEEP = Verb(
+    "sweep",
+    "experiment=batch_size",
+    "every run of one question: resumable, side by side",
+    "KEY=VALUE...",
+    "every run of an experiment that has no result yet.",
+    (
+        ("", "experiment=batch_size at scale=small"),
+        ("dry_run=true", "print the plan and stop"),
+        ("experiment=norms seeds=5", "seeds 0 to 4 in every cell"),
+        ("experiment=all", "every experiment that the scale has, each run once"),
+        ("norm=gn,bn batch=2", "values for an axis of the grid replace it, for another key add one"),
+        ("experiment=null norm=gn norm.num_groups=1,2,4,8", ""),
+    ),
+    (
+        *_RUN_ROWS,
+        Row("results_dir=results", "runs recorded there count as done"),
+        Row("seeds=N", "seeds 0 to N-1;  seed=3,4 names them"),
+        Row(
+            "hydra/launcher=joblib",
+            "runs side by side, one per core;  basic: one after another, all cores each",
+        ),
+        Row(
+            "hydra.launcher.n_jobs=2",
+            "how many side by side (with a GPU one at a time, unless told otherwise)",
+        ),
+    ),
+    f"""\
+All cells get their first seed before any gets its second. Failed runs are listed at the end (exit code 1);
+the same command goes on where a stopped sweep ended.
+{_HYDRAS}""",
+    words=(*_HYDRA_WORDS, "hydra/launcher=", "hydra.launcher.n_jobs="),
+    takes_run_keys=True,
+    trains=True,
+)
+_REPORT = Verb(
+    "report",
+    "",
+    "tables and figures in results/, the paper's values beside the measured",
+    "[--check] KEY=VALUE...",
+    "collects finished runs into results/ and renders tables and figures.",
+    (
+        ("", ""),
+        ("exhibit=table2,figure1", ""),
+        ("--check", "render again and compare; exit code 1 if anything differs"),
+    ),
+    (
+        Setting("exhibit", "exhibit=NAME,...", "some exhibits alone (default: all)", is_list=True),
+        Setting(
+            "overwrite",
+            "overwrite=false",
+            "true: a finished run replaces the one recorded under its id",
+            "false",
+            BOOLEAN,
+        ),
+        _RUNS,
+        Setting("results_dir", "results_dir=results", "where the report goes", "results", place=FOLDER),
+    ),
+    words=("--check",),
+)
+_PLAN = Verb(
+    "plan",
+    "scale=paper",
+    "what a sweep would cost; starts nothing",
+    "KEY=VALUE...",
+    "what a sweep would cost, a row a cell; starts nothing and needs no data.",
+    (
+        ("experiment=batch_size scale=paper", ""),
+        ("experiment=norms scale=paper images_per_second=2500", ""),
+        ("experiment=all scale=paper", ""),
+    ),
+    (
+        Row("experiment= scale= norm=gn,bn seeds= ...   as `gnexp sweep` takes them"),
+        Setting(
+            "images_per_second",
+            "images_per_second=N",
+            "of training here; else measured from this machine's runs where there are any",
+        ),
+        Row("data.expected_train=N", "training images of a folder that is not here (imagenet: known)"),
+        Row("runs_dir=runs  results_dir=results         where finished and begun runs lie"),
+        Row("--config-dir DIR", "your own conf/"),
+    ),
+    """\
+Operations are those of convolutions and linear layers; training is taken as three forward passes.
+""",
+    words=("--config-dir",),
+    takes_run_keys=True,
+)
+_EVAL = Verb(
+    "eval",
+    "run=RUN_ID",
+    "the error of a finished run under other running statistics",
+    "run=RUN",
+    "scores a finished run's final weights on val under the named running statistics.",
+    (("run=3f2a eval_stats=all", ""),),
+    (
+        _RUN,
+        Setting(
+            "eval_stats",
+            "eval_stats=worker0",
+            "worker0 (what users of DistributedDataParallel get), mean, precise or all",
+            "worker0",
+            (*STATS, "all"),
+        ),
+        Setting(
+            "save_images",
+            "save_images=8",
+            "of detection: the first images of val with boxes and masks, into the run's images/",
+            "0",
+            is_count=True,
+        ),
+        _RUNS,
+    ),
+    """\
+Of detection it leaves detections-STATS.json in the run's directory, COCO's results file.
+""",
+)
+_EXPORT = Verb(
+    "export",
+    "run=RUN_ID",
+    "its weights, for torchvision and others",
+    "run=RUN",
+    "writes a finished run's weights and prints the Python that loads them.",
+    (("run=3f2a", ""), ("run=3f2a format=safetensors eval_stats=mean output=weights.safetensors", "")),
+    (
+        _RUN,
+        Setting(
+            "format",
+            "format=torchvision",
+            "a state_dict that torchvision's constructors (and timm's resnet50_gn) load strictly;\n"
+            "safetensors: the same names, for any network",
+            "torchvision",
+            ("torchvision", "safetensors"),
+        ),
+        Setting(
+            "eval_stats",
+            "eval_stats=worker0",
+            "which running statistics become the one set: worker0, mean or precise",
+            "worker0",
+            STATS,
+        ),
+        Setting("output", "output=PATH", "(default: in the run's directory)", place=FILE),
+        _RUNS,
+    ),
+)
+_DOCTOR = Verb(
+    "doctor",
+    "",
+    "what is installed, granted and free here",
+    "",
+    "versions, cores, memory, GPUs, data folders, free disk; exit code 1 if something is broken.",
+    (),
+    (
+        Setting("runs_dir", "runs_dir=runs", "where runs would be written", "runs", place=FOLDER),
+        Setting(
+            "results_dir", "results_dir=results", "where results would be written", "results", place=FOLDER
+        ),
+    ),
+)
+_DATA = Verb(
+    "data",
+    "check /data/imagenet",
+    "whether every file of a data set can be read",
+    "check ROOT KEY=VALUE...",
+    "decodes every file of a data set, and names what training could not use.",
+    (
+        ("check /my/images", "photographs, ROOT/{train,val}/<class>/"),
+        ("check /data/imagenet data=imagenet", ""),
+        ("check /data/coco data=coco", "ROOT/{train2017,val2017}/ and ROOT/annotations/"),
+        ("check /data/kinetics data=kinetics", "videos, ROOT/{train,val}/<class>/, or by its lists"),
+        ("check /my/set data=coco data.name=my_set data.num_classes=3", ""),
+    ),
+    (
+        Setting(
+            "data.root",
+            "data.root=ROOT",
+            "the same as ROOT",
+            place=FOLDER,
+            missing="which folder? gnexp data check ROOT, the one that holds train/ and val/",
+        ),
+        Setting("data", "data=imagenet", "the layout; also expect its numbers of classes and images"),
+        Setting("data.name", "data.name=NAME", "your own data in that layout, which has other numbers"),
+        Setting("data.num_classes", "data.num_classes=N", "also expect so many classes"),
+        Setting("processes", "processes=N", "that decode (default: one per core)", is_count=True),
+    ),
+    """\
+A line "bad" for each file that is empty, cut off, no image or video or of 16-bit gray, each empty class, each
+broken annotation, each image of another size than its entry says, videos that a list names and that are not
+there, and each wrong count: exit code 1 if there is any. A line "note" for what training takes otherwise than
+it is stored: CMYK and other color spaces become RGB, orientation tags are ignored, images without a usable
+annotation are left out.
+""",
+    words=("check",),
+)
+_BENCH = Verb(
+    "bench",
+    "step",
+    "how fast it is here, against what a user would write instead",
+    "NAME [--help | OPTIONS]",
+    "runs one of benchmarks/ of the repository, on an otherwise idle machine.",
+    (
+        ("step", "the small scale's training step against a user's own code"),
+        ("loader", "photographs from file to network input, against torchvision"),
+        ("video", "clips of videos, against a plain loop over their frames"),
+        ("throughput", "threads, runs side by side, memory formats"),
+        ("threads", "what threads that wait cost, alone and beside a busy neighbour"),
+        ("startup", "how soon the commands answer"),
+    ),
+    own_help=True,
+)
+_COMPLETION = Verb(
+    "completion",
+    "",
+    'for bash: eval "$(gnexp completion)"',
+    "",
+    "prints a bash completion script.",
+    (),
+    (),
+    """\
+  eval "$(gnexp completion)"               in this shell; put the line into ~/.bashrc for every shell
+""",
+)
+
+VERBS = {
+    verb.name: verb
+    for verb in (_TRAIN, _SWEEP, _REPORT, _PLAN, _EVAL, _EXPORT, _DOCTOR, _DATA, _BENCH, _COMPLETION)
+}
