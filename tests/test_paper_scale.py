@@ -34,8 +34,8 @@ def start(folder: Path, photographs: Path) -> subprocess.Popen[str]:
 
 
 def ranks_of(run_dir: Path) -> list[int]:
-    """The training processes of a run: the agent's children, not their loader processes, whose words are the same."""
-    agents, found = set(), {}
+    """The trainers of a run: torchrun's children, not their loader processes, whose words are the same."""
+    parents, found = set(), {}
     for entry in Path("/proc").glob("[0-9]*"):
         try:
             command = (entry / "cmdline").read_bytes().split(b"\0")
@@ -44,10 +44,10 @@ def ranks_of(run_dir: Path) -> list[int]:
             continue
         if str(run_dir / "spec.json").encode() in command:
             if b"gnexp.launch.torchrun" in command:
-                agents.add(int(entry.name))
+                parents.add(int(entry.name))
             else:
                 found[int(entry.name)] = parent
-    return sorted(pid for pid, parent in found.items() if parent in agents)
+    return sorted(pid for pid, parent in found.items() if parent in parents)
 
 
 def test_resnet50_at_224_killed_in_the_middle_ends_equal(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ REGISTRY_HOSTS = [
         ("conda", ".anaconda.org"),
     )
 ]
-# What the parent of a training process imports; a torch there costs every command seconds and 650 MB.
+# What the parent of a trainer imports; a torch there costs every command seconds and 650 MB.
 PARENT = [
     "gnexp.cli.main",
     "gnexp.cli.completion",

@@ -24,7 +24,7 @@ SERVER.set_forkserver_preload(
 )
 
 
-class Worker:
+class Trainer:
     """`python -m gnexp.launch.trainer WORDS` with the environment of this moment, and what it says.
 
     Args:
@@ -36,7 +36,7 @@ class Worker:
     def __init__(self, words: list[str], folder: Path, prepare: Callable[[], None] | None = None) -> None:
         self._screens = [tempfile.mkstemp(dir=folder, prefix=name)[1] for name in ("stdout-", "stderr-")]
         told = (words, self._screens, dict(os.environ), prepare, os.getcwd())
-        self._process = SERVER.Process(target=_become_worker, args=told)
+        self._process = SERVER.Process(target=_become_trainer, args=told)
         self._process.start()
         assert self._process.pid is not None
         self.pid = self._process.pid
@@ -98,7 +98,7 @@ class Popen:
             handed.append(_Handed(write))
         words = command[list(command).index("gnexp.launch.trainer") + 1 :]
         told = (list(words), handed, env, _lead_a_group, os.getcwd())
-        self._process = SERVER.Process(target=_become_worker, args=told)
+        self._process = SERVER.Process(target=_become_trainer, args=told)
         self._process.start()
         for write in pipes:
             os.close(write)
@@ -149,7 +149,7 @@ def _lead_a_group() -> None:
     os.setpgid(0, 0)
 
 
-def _become_worker(
+def _become_trainer(
     words: list[str],
     screens: list[str] | list[int],
     environment: dict[str, str],
@@ -168,10 +168,10 @@ def _become_worker(
     )
     if prepare is not None:
         prepare()
-    from gnexp.launch import trainer as worker
+    from gnexp.launch import trainer
 
     sys.argv = ["gnexp.launch.trainer", *words]
-    sys.exit(worker.main())
+    sys.exit(trainer.main())
 
 
 def run_group(size: int, function: Callable[..., None], *arguments: Any) -> None:

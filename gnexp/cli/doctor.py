@@ -24,6 +24,7 @@ from gnexp.cli.settings import settings_of
 from gnexp.compose.composer import Composer
 from gnexp.config.keys import group_options
 from gnexp.launch.launch import start_job
+from gnexp.system.exit_codes import EXIT_DONE, EXIT_FAILED
 from gnexp.system.hardware import default_threads, num_cores, will_use_cuda
 
 OK, WARNING, BROKEN = "ok", "warning", "BROKEN"
@@ -46,7 +47,7 @@ def main(words: list[str]) -> int:
     settings = settings_of("doctor", words)
     findings = [*_versions()]
     ended = start_job(["doctor"], dict(os.environ), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    if ended.exit_code == 0:
+    if ended.exit_code == EXIT_DONE:
         findings += _machine(json.loads(ended.out))
     else:
         said = ended.errors.decode(errors="replace").strip().splitlines()
@@ -55,7 +56,7 @@ def main(words: list[str]) -> int:
     state, what = (max(len(finding[column]) for finding in findings) for column in (0, 1))
     for finding in findings:
         print(f"{finding.state:<{state}}  {finding.what:<{what}}  {finding.detail}".rstrip())
-    return 1 if any(finding.state == BROKEN for finding in findings) else 0
+    return EXIT_FAILED if any(finding.state == BROKEN for finding in findings) else EXIT_DONE
 
 
 def _versions() -> Iterator[Finding]:

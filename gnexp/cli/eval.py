@@ -10,6 +10,7 @@ from pathlib import Path
 from gnexp.cli.settings import settings_of
 from gnexp.launch.launch import start_job
 from gnexp.runs.directory import named_run_dir
+from gnexp.system.exit_codes import EXIT_DONE
 
 
 def main(words: list[str]) -> int:
@@ -18,7 +19,7 @@ def main(words: list[str]) -> int:
     run_dir = named_run_dir(settings["run"], Path(settings["runs_dir"]))
     arguments = ["eval", str(run_dir.spec), settings["eval_stats"], settings["save_images"]]
     ended = start_job(arguments, dict(os.environ), stdout=subprocess.PIPE)
-    if ended.exit_code == 0:
+    if ended.exit_code == EXIT_DONE:
         lines = [line.split("\t") for line in ended.out.decode(errors="replace").splitlines()]
         scores = {(stats, name): float(score) for stats, name, score in (x for x in lines if len(x) == 3)}
         print(run_dir.name)

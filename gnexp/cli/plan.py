@@ -21,6 +21,7 @@ from gnexp.config.keys import DEFAULT_EXPERIMENT
 from gnexp.launch.launch import start_job
 from gnexp.runs.throughput import Speeds, choose_speed, read_speeds
 from gnexp.sweep.plan import PENDING, PlannedRun, make_plan, summary
+from gnexp.system.exit_codes import EXIT_DONE, EXIT_FAILED
 
 _SPEED = "images_per_second"
 _HEADS = ("runs", "to do", "steps a run", "images a run", "parameters", "GMACs", "train FLOPs", "time a run")
@@ -59,9 +60,9 @@ def main(words: list[str]) -> int:
     parts = _parts(expansions, plan)
     counted = _count([cell for part in parts for cell in part.cells])
     if counted is None:
-        return 1  # the child has said why
+        return EXIT_FAILED  # the child has said why
     print(_describe(parts, plan, counted, speed, (runs_dir, results_dir)))
-    return 0
+    return EXIT_DONE
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,7 @@ def _count(cells: Sequence[Cell]) -> dict[str, Any] | None:
         path = Path(folder) / "cells.json"
         path.write_text(json.dumps([to_dict(cell.runs[0]) for cell in cells]), encoding="utf-8")
         ended = start_job(["plan", str(path)], dict(os.environ), stdout=subprocess.PIPE)
-    if ended.exit_code != 0:
+    if ended.exit_code != EXIT_DONE:
         return None
     counted: dict[str, Any] = json.loads(ended.out)
     for cell, found in zip(cells, counted["cells"], strict=True):

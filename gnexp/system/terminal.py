@@ -15,7 +15,7 @@ from typing import Any, TextIO
 def dropping_unprintable() -> Iterator[None]:
     """Inside, what stdout and stderr do not take is dropped: a closed terminal or pipe, a full disk, none at all.
 
-    A terminal may also stop a background process that writes (`stty tostop`), as a training process is to it; then the
+    A terminal may also stop a background process that writes (`stty tostop`), as a trainer is to it; then the
     words are taken and nobody is stopped.
     """
     _open_closed()

@@ -55,7 +55,7 @@ def results(folder, runs_dir="runs"):
 
 
 def processes_in(folder):
-    """Command lines of living processes that name a folder: training processes carry their spec's path."""
+    """Command lines of living processes that name a folder: trainers carry their spec's path."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
@@ -100,7 +100,7 @@ def test_eval_scores_the_final_weights_as_training_did(folder, monkeypatch, capf
 
 
 def test_a_sweep_on_joblib_runs_what_is_left_and_lists_what_fails(folder):
-    """3 groups divide no layer's channels: known only to the training process."""
+    """3 groups divide no layer's channels: known only to the trainer."""
     grid = ["experiment=null", "norm=gn", "norm.num_groups=3,8,2", *SMOKE]
     code, out, err = gnexp(folder, "sweep", *grid)
     assert code == 1, err

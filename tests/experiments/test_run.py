@@ -225,7 +225,7 @@ def test_images_that_others_stand_in_for_are_listed(tmp_path: Path) -> None:
     assert (result.status, result.num_skipped) == ("finished", 6)
 
 
-def test_images_that_cannot_be_read_are_listed_over_sittings(tmp_path: Path) -> None:
+def test_images_that_cannot_be_read_are_listed_over_segments(tmp_path: Path) -> None:
     """A disk that fails for one image after the other: both are listed, and what was mended counts no more."""
     folder = tmp_path / "photographs" / "train"
     data = dataclasses.replace(photographs(folder.parent), on_error="skip", max_skipped=1, loader_workers=0)

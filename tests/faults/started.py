@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
-from gnexp.launch.launch import num_cores
+from gnexp.system.hardware import num_cores
 from tests.faults.tiny import STEPS
 from tests.warm import SERVER
 
@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 
 
 class Started:
-    """A training process of ours, with what it said on stderr."""
+    """A trainer of ours, with what it said on stderr."""
 
     def __init__(
         self,
@@ -36,7 +36,7 @@ class Started:
         self._errors = errors
         screens = (os.devnull, str(errors)) if terminal is None else (terminal, terminal)
         told = (words, screens, environment, seconds_of_fsync)
-        self._process = SERVER.Process(target=_become_worker, args=told)
+        self._process = SERVER.Process(target=_become_trainer, args=told)
         self._process.start()
         assert self._process.pid is not None
         self.pid = self._process.pid
@@ -75,7 +75,7 @@ class Started:
         self._process.join()
 
 
-def _become_worker(
+def _become_trainer(
     words: list[str], screens: tuple[str, str], environment: dict[str, str], seconds_of_fsync: float
 ) -> None:
     """What `python -m gnexp.launch.trainer WORDS` does, in a process group of its own as a verb gives it."""
@@ -90,10 +90,10 @@ def _become_worker(
     sys.stdout, sys.stderr = _stream(1), _stream(2)
     if seconds_of_fsync:
         os.fsync = functools.partial(_sync_slowly, seconds_of_fsync)  # type: ignore[assignment]
-    from gnexp.launch import trainer as worker
+    from gnexp.launch import trainer as module
 
     sys.argv = ["gnexp.launch.trainer", *words]
-    sys.exit(worker.main())
+    sys.exit(module.main())
 
 
 def _stream(number: int) -> TextIO:
@@ -108,7 +108,7 @@ def _sync_slowly(seconds: float, descriptor: int) -> None:
 
 
 @contextlib.contextmanager
-def worker(
+def trainer(
     spec: Path,
     errors: Path | None = None,
     seconds_of_fsync: float = 0.0,
@@ -141,7 +141,7 @@ def pair(spec: Path) -> Iterator[list[Started]]:
     address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": "2"}
     with contextlib.ExitStack() as stack:
         yield [
-            stack.enter_context(worker(spec, RANK=rank, LOCAL_RANK=rank, **address)) for rank in ("0", "1")
+            stack.enter_context(trainer(spec, RANK=rank, LOCAL_RANK=rank, **address)) for rank in ("0", "1")
         ]
 
 

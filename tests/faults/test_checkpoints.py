@@ -18,7 +18,7 @@ import torch
 from gnexp.engine.checkpoint import Checkpoints
 from gnexp.experiments.run import train_run
 from gnexp.runs.spec import load_spec
-from tests.faults.started import checkpoints, in_child, position, worker
+from tests.faults.started import checkpoints, in_child, position, trainer
 from tests.faults.tiny import CPU, assert_equal, contents, train_until, train_whole, write_spec
 
 _MIDDLE, _SECOND_EPOCH = 3, 9  # looks: see tests/faults/test_resume.py
@@ -143,7 +143,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.mark.parametrize("fault", ["full", "read-only"])
 def test_fault_11_a_disk_that_takes_nothing(tmp_path: Path, small_disk: Path, fault: str) -> None:
-    """A real file system that fills up, or turns read-only, between two sittings; mended, the run ends equal."""
+    """A real file system that fills up, or turns read-only, between two segments; mended, the run ends equal."""
     whole, spec = write_spec(tmp_path / "whole"), write_spec(small_disk)
     train_whole(whole)
     assert train_until(spec, _MIDDLE)
@@ -159,7 +159,7 @@ def test_fault_11_a_disk_that_takes_nothing(tmp_path: Path, small_disk: Path, fa
             file.truncate(filler.stat().st_size - 200_000)
     else:
         subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
-    with worker(spec, errors=tmp_path / "errors.txt") as process:
+    with trainer(spec, errors=tmp_path / "errors.txt") as process:
         code, errors = process.wait()
     reason = {"full": "No space left on device", "read-only": "Read-only file system"}[fault]
     assert code == 2 and len(errors) == 1 and errors[0].startswith("gnexp: error: ") and reason in errors[0]

@@ -26,8 +26,8 @@ from tests.faults.started import (
     pair,
     processes_in,
     steps_saved,
+    trainer,
     wait_until,
-    worker,
 )
 from tests.faults.tiny import STEPS, TINY, assert_equal, contents, train_whole, write_spec
 
@@ -45,13 +45,13 @@ COMMAND = (
         ("rank 1", signal.SIGKILL, "process 1 of the run was ended by SIGKILL; was memory short?"),
         pytest.param("verb", signal.SIGKILL, None, marks=pytest.mark.slow),
         pytest.param(
-            "agent",
+            "torchrun",
             signal.SIGUSR2,
             "stopped; the same command goes on from the last checkpoint",
             marks=pytest.mark.slow,
         ),
         pytest.param(
-            "agent",
+            "torchrun",
             signal.SIGKILL,
             "the trainer was ended by SIGKILL; was memory short?",
             marks=pytest.mark.slow,
@@ -73,12 +73,12 @@ COMMAND = (
 def test_fault_06_a_process_of_the_real_command_ends(
     tmp_path: Path, target: str, number: int, said: str | None
 ) -> None:
-    """Verb, agent (torchrun) and two processes: all are gone within 10 s, with one line, and nothing is lost."""
+    """Verb, torchrun and two processes: all are gone within 10 s, with one line, and nothing is lost."""
     with command(*COMMAND, cwd=tmp_path) as verb:
         wait_until(lambda: list(tmp_path.glob("runs/*/checkpoints/*.pt")), "a checkpoint", 90)
         (directory,) = (tmp_path / "runs").iterdir()
         words = processes_in(tmp_path)
-        agent = next(pid for pid, line in words.items() if "gnexp.launch.torchrun" in line)
+        torchrun = next(pid for pid, line in words.items() if "gnexp.launch.torchrun" in line)
         ranks = {
             int(_environment(pid)["RANK"]): pid
             for pid, line in words.items()
@@ -86,7 +86,7 @@ def test_fault_06_a_process_of_the_real_command_ends(
         }
         assert set(ranks) == {0, 1}
         before = steps_saved(directory)
-        pid = {"verb": verb.pid, "agent": agent, "rank 1": ranks[1]}[target]
+        pid = {"verb": verb.pid, "torchrun": torchrun, "rank 1": ranks[1]}[target]
         begin = time.monotonic()
         os.kill(pid, number)
         wait_until(lambda: not processes_in(tmp_path), f"an end of {words}", 10)
@@ -94,12 +94,12 @@ def test_fault_06_a_process_of_the_real_command_ends(
         _, errors = verb.communicate(timeout=10 * crowding())
     is_in_order = number != signal.SIGKILL
     if said is not None:
-        # Of a killed agent the verb tells, and the first process that it has saved.
-        assert errors.count("\n") == (2 if (target, number) == ("agent", signal.SIGKILL) else 1)
+        # Of a killed torchrun the verb tells, and the first process that it has saved.
+        assert errors.count("\n") == (2 if (target, number) == ("torchrun", signal.SIGKILL) else 1)
         assert f"gnexp: {said}\n" in errors
         assert verb.returncode == (75 if is_in_order else 1)
-    # A killed verb or agent is noticed by the processes themselves, which save and leave.
-    saves = is_in_order or target in ("agent", "verb")
+    # A killed verb or torchrun is noticed by the processes themselves, which save and leave.
+    saves = is_in_order or target in ("torchrun", "verb")
     assert read_status(RunDirectory(directory)) == ("preempted" if saves else "running")
     assert steps_saved(directory) >= before > 0
     for path in checkpoints(directory):
@@ -150,7 +150,7 @@ def test_fault_06_a_killed_run_leaves_no_loader_process(tmp_path: Path, loader_w
     photographs = tiny.photographs(tmp_path / "photographs")
     data = dataclasses.replace(photographs, loader_workers=loader_workers)
     spec = write_spec(tmp_path, data=data, recipe=LONG)
-    with worker(spec) as process:
+    with trainer(spec) as process:
         process.wait_for_steps(spec.parent, STEPS)
         wait_until(lambda: len(children_of(process.pid)) == loader_workers, "loader processes")
         loaders = children_of(process.pid)
@@ -161,9 +161,9 @@ def test_fault_06_a_killed_run_leaves_no_loader_process(tmp_path: Path, loader_w
 def test_fault_07_a_second_run_on_the_directory_is_refused_and_harms_nothing(tmp_path: Path) -> None:
     whole, spec = (write_spec(tmp_path / name, checkpoint_minutes=0.0) for name in ("whole", "twice"))
     train_whole(whole)
-    with worker(spec, seconds_of_fsync=0.05) as first:
+    with trainer(spec, seconds_of_fsync=0.05) as first:
         first.wait_for_steps(spec.parent, 1)
-        with worker(spec, errors=tmp_path / "second.txt") as second:
+        with trainer(spec, errors=tmp_path / "second.txt") as second:
             code, errors = second.wait()
         assert first.is_alive
         assert code == 4 and len(errors) == 1
@@ -179,7 +179,7 @@ def test_fault_16_a_loader_process_is_killed(tmp_path: Path) -> None:
         write_spec(tmp_path / name, data=data, checkpoint_minutes=0.0) for name in ("whole", "killed")
     )
     train_whole(whole)
-    with worker(spec, seconds_of_fsync=0.05) as process:
+    with trainer(spec, seconds_of_fsync=0.05) as process:
         process.wait_for_steps(spec.parent, 1)
         wait_until(lambda: children_of(process.pid), "loader processes")
         os.kill(children_of(process.pid)[0], signal.SIGKILL)
@@ -187,7 +187,7 @@ def test_fault_16_a_loader_process_is_killed(tmp_path: Path) -> None:
     assert code == 1 and len(errors) == 1 and errors[0].startswith("gnexp: failed: RuntimeError: ")
     assert "killed by signal" in errors[0]
     assert steps_saved(spec.parent) < 3 * STEPS
-    with worker(spec) as process:
+    with trainer(spec) as process:
         assert process.wait() == (0, [])
     assert_equal(contents(spec.parent), contents(whole.parent))
 

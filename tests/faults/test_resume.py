@@ -17,7 +17,7 @@ from gnexp.runs.directory import RunDirectory
 from gnexp.runs.spec import load_spec
 from gnexp.runs.status import read_status
 from tests.faults import tiny
-from tests.faults.started import in_child, pair, position, steps_saved, worker
+from tests.faults.started import in_child, pair, position, steps_saved, trainer
 from tests.faults.tiny import (
     EPOCHS,
     NORMS,
@@ -42,7 +42,7 @@ _PLACES = {
 
 @pytest.mark.parametrize("norm", list(NORMS))
 def test_fault_01_and_02_stopped_at_every_kind_of_moment_in_turn(tmp_path: Path, norm: str) -> None:
-    """One run in many sittings, each stopped at another kind of moment, against one in a single sitting."""
+    """One run in many segments, each stopped at another kind of moment, against one in a single segment."""
     whole = write_spec(tmp_path / "whole", norm=NORMS[norm])
     torch.manual_seed(1)
     looks = train_whole(whole)
@@ -70,7 +70,7 @@ def test_fault_01_stopped_at_each_moment_alone(tmp_path: Path, norm: str) -> Non
 
 
 def _stop(spec: Path, number: int, rank: int, num_saved: int) -> list[tuple[int, list[str]]]:
-    """A sitting of two processes of which one gets a signal once some more checkpoints were written."""
+    """A segment of two processes of which one gets a signal once some more checkpoints were written."""
     target = steps_saved(spec.parent) + num_saved
     with pair(spec) as group:
         group[0].wait_for_steps(spec.parent, target)
@@ -120,18 +120,18 @@ def test_fault_01_two_processes_stopped_and_killed(
 
 @pytest.mark.parametrize("loader_workers", [0, 2])
 def test_fault_02_killed_three_times_in_a_row(tmp_path: Path, loader_workers: int) -> None:
-    """SIGKILL between any two instructions, the next sitting at once: the dead one's loaders keep nobody out."""
+    """SIGKILL between any two instructions, the next segment at once: the dead one's loaders keep nobody out."""
     data = dataclasses.replace(tiny.photographs(tmp_path / "photographs"), loader_workers=loader_workers)
     whole, spec = (
         write_spec(tmp_path / name, data=data, checkpoint_minutes=0.0) for name in ("whole", "often")
     )
     train_whole(whole)
     for target in (1, 4, 7):  # in an epoch, at its end, in the next
-        with worker(spec) as process:
+        with trainer(spec) as process:
             process.wait_for_steps(spec.parent, target)
             process.send(signal.SIGKILL)
             assert process.wait() == (-signal.SIGKILL, [])
-    with worker(spec) as process:
+    with trainer(spec) as process:
         assert process.wait() == (0, [])
     assert_equal(contents(spec.parent), contents(whole.parent))
 

@@ -17,7 +17,7 @@ from gnexp.runs.directory import RunDirectory
 from gnexp.runs.status import FAILED, Status
 from gnexp.system.signals import STOPPING
 from tests.faults import tiny
-from tests.faults.started import ROOT, Started, children_of, crowding, steps_saved, wait_until, worker
+from tests.faults.started import ROOT, Started, children_of, crowding, steps_saved, trainer, wait_until
 from tests.faults.tiny import CPU, assert_equal, contents, train_whole, write_spec
 
 LINE = "gnexp: stopped; the same command goes on from the last checkpoint"
@@ -29,7 +29,7 @@ def code_of(number: int) -> int:
 
 @pytest.mark.parametrize("to", ["process", "group"])
 def test_fault_05_every_signal_in_turn(tmp_path: Path, to: str) -> None:
-    """One run in seven sittings. In a group its two loader processes are asked as well, and must not stop it."""
+    """One run in seven segments. In a group its two loader processes are asked as well, and must not stop it."""
     photographs = tiny.photographs(tmp_path / "photographs")
     changes = {
         "data": dataclasses.replace(photographs, loader_workers=2 if to == "group" else 0),
@@ -39,7 +39,7 @@ def test_fault_05_every_signal_in_turn(tmp_path: Path, to: str) -> None:
     whole, spec = write_spec(tmp_path / "whole", **changes), write_spec(tmp_path / "often", **changes)
     train_whole(whole)
     for number in STOPPING:
-        with worker(spec) as process:
+        with trainer(spec) as process:
             process.wait_for_steps(spec.parent, steps_saved(spec.parent) + 1)
             if to == "group":
                 os.killpg(process.pid, number)
@@ -47,7 +47,7 @@ def test_fault_05_every_signal_in_turn(tmp_path: Path, to: str) -> None:
                 process.send(number)
             assert process.wait() == (code_of(number), [LINE])
         assert steps_saved(spec.parent) < 24, "ended before all signals were tried"
-    with worker(spec) as process:
+    with trainer(spec) as process:
         assert process.wait() == (0, [])
     assert_equal(contents(spec.parent), contents(whole.parent))
 
@@ -57,7 +57,7 @@ def test_fault_05_ctrl_c_while_a_checkpoint_is_written(tmp_path: Path, times: in
     """Once: it is written to its end. Twice: it is dropped at once, and the one before is there."""
     spec = write_spec(tmp_path, checkpoint_minutes=0.0)
     folder = spec.parent / "checkpoints"
-    with worker(spec, seconds_of_fsync=1.0) as process:
+    with trainer(spec, seconds_of_fsync=1.0) as process:
         wait_until(lambda: list(folder.glob("*step000000001.pt")), "the first checkpoint")
         wait_until(lambda: list(folder.glob(".*step000000002.pt.*.tmp")), "the second being written")
         process.send(signal.SIGINT)
@@ -75,17 +75,17 @@ def test_fault_05_ctrl_c_while_a_checkpoint_is_written(tmp_path: Path, times: in
 @pytest.mark.parametrize(
     ("module", "number"),
     [
-        ("worker train", signal.SIGINT),
-        pytest.param("worker train", signal.SIGTERM, marks=pytest.mark.slow),
-        pytest.param("worker train", signal.SIGUSR2, marks=pytest.mark.slow),
-        pytest.param("agent 2", signal.SIGINT, marks=pytest.mark.slow),
-        ("agent 2", signal.SIGTERM),
+        ("trainer train", signal.SIGINT),
+        pytest.param("trainer train", signal.SIGTERM, marks=pytest.mark.slow),
+        pytest.param("trainer train", signal.SIGUSR2, marks=pytest.mark.slow),
+        pytest.param("torchrun 2", signal.SIGINT, marks=pytest.mark.slow),
+        ("torchrun 2", signal.SIGTERM),
     ],
 )
 def test_fault_05_during_the_import_of_torch(tmp_path: Path, module: str, number: int) -> None:
-    spec = write_spec(tmp_path, processes=2 if module == "agent 2" else 1)
+    spec = write_spec(tmp_path, processes=2 if module == "torchrun 2" else 1)
     process = subprocess.Popen(
-        [sys.executable, "-m", *f"gnexp.{module}".split(), str(spec)],
+        [sys.executable, "-m", *f"gnexp.launch.{module}".split(), str(spec)],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stderr=subprocess.PIPE,
         text=True,
@@ -115,13 +115,13 @@ def test_fault_05_no_import_can_swallow_it() -> None:
 
 @pytest.fixture
 def waiting(tmp_path: Path) -> Iterator[Started]:
-    """The first process of two, told as by our agent, that has joined: the second never comes."""
+    """The first process of two, told as by our torchrun, that has joined: the second never comes."""
     spec = write_spec(tmp_path, processes=2)
     Status(RunDirectory(spec.parent)).say(FAILED, message="of an earlier segment")
     store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
     told = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(store.port), "RANK": "0", "WORLD_SIZE": "2"}
     told |= {"TORCHELASTIC_USE_AGENT_STORE": "True", "LOCAL_RANK": "0", "GNEXP_TORCHRUN": "1"}
-    with worker(spec, **told) as process:
+    with trainer(spec, **told) as process:
         keys = ("gnexp/joins/0", "/worker/attempt_0/gnexp/joins/0")  # the latter in older torch
         wait_until(lambda: any(store.check([key]) for key in keys), "its joining", 30)
         yield process

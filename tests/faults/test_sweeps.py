@@ -14,7 +14,7 @@ from gnexp.config import ModelConfig, NormConfig, RecipeConfig
 from gnexp.engine.state import build
 from gnexp.engine.train import DivergedError, train
 from gnexp.runs.result import DIVERGED, load_result
-from tests.faults.started import checkpoints, command, pair, processes_in, wait_until, worker
+from tests.faults.started import checkpoints, command, pair, processes_in, trainer, wait_until
 from tests.faults.tiny import CPU, TINY, assert_equal, write_spec
 
 GRID = (
@@ -59,7 +59,7 @@ def test_fault_18_one_value_per_channel_and_worker_is_told_before_training(tmp_p
     data = dataclasses.replace(TINY.data, image_size=32)
     model = ModelConfig(blocks=(1,) * 5, widths=(16,) * 5, stem_stride=2)
     spec = write_spec(tmp_path, batch=1, data=data, model=model)
-    with worker(spec) as process:
+    with trainer(spec) as process:
         code, errors = process.wait()
     assert code == 2 and len(errors) == 1 and errors[0].startswith("gnexp: error: ")
     assert "more than one value per channel" in errors[0]

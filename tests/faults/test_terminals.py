@@ -18,7 +18,7 @@ import pytest
 
 from gnexp.runs.directory import RunDirectory
 from gnexp.runs.status import read_status
-from tests.faults.started import ROOT, position, processes_in, wait_until, worker
+from tests.faults.started import ROOT, position, processes_in, trainer, wait_until
 from tests.faults.tiny import STEPS, TINY, assert_equal, contents, train_whole, write_spec
 
 COMMAND = (
@@ -73,7 +73,7 @@ def test_fault_24_what_cannot_be_printed_is_dropped(what: str, tmp_path: Path, t
     train_whole(whole)
     screen = {"terminal": terminal, "pipe": Pipe(tmp_path / "pipe")}.get(what)
     # 12 checkpoints: seconds in which the test can find that it has begun, on a machine as busy as may be.
-    with worker(spec, seconds_of_fsync=0.3, terminal=screen.end if screen else "/dev/full") as process:
+    with trainer(spec, seconds_of_fsync=0.3, terminal=screen.end if screen else "/dev/full") as process:
         wait_until((spec.parent / "log.txt").exists, "its first words")
         if screen:
             screen.close()
@@ -113,7 +113,7 @@ def command_on(terminal: Terminal, words: list[str], folder: Path) -> Iterator[s
 def test_fault_24_a_terminal_is_closed(tmp_path: Path, terminal: Terminal) -> None:
     """The real command on it: the hang-up is passed on, no step is lost, and the exit code is that of a stop in order.
 
-    To the terminal the training process is one in the background, which may not write to this one.
+    To the terminal the trainer is one in the background, which may not write to this one.
     """
     terminal.stop_background_writers()
     words = [sys.executable, "-m", "gnexp", *COMMAND, "recipe.epochs=500"]
@@ -174,7 +174,7 @@ def test_fault_24_a_hang_up_while_nothing_is_begun(tmp_path: Path, terminal: Ter
 def test_an_epoch_is_told_after_it_is_saved(tmp_path: Path) -> None:
     """Whoever reads "epoch 1" may kill the run."""
     spec = write_spec(tmp_path, recipe=dataclasses.replace(TINY.recipe, epochs=1))
-    with worker(spec, seconds_of_fsync=0.5) as process:
+    with trainer(spec, seconds_of_fsync=0.5) as process:
         deadline = time.monotonic() + 60
         log = spec.parent / "log.txt"
         while not (log.exists() and "epoch 1/1" in log.read_text(encoding="utf-8")):

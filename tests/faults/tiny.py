@@ -106,7 +106,7 @@ def train_whole(spec: Path) -> int:
 
 
 def train_until(spec: Path, look: int) -> bool:
-    """One sitting that is asked to stop at a look; whether it came to stop before it was done."""
+    """One segment that is asked to stop at a look; whether it came to stop before it was done."""
     loaded: Spec = load_spec(spec)
     try:
         train_run(loaded, StopAt(look))

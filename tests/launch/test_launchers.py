@@ -59,7 +59,7 @@ def test_a_preempted_job_saves_is_requeued_and_goes_on(tmp_path: Path) -> None:
         sweep.kill()
     assert sweep.returncode == 0, out + err
     (run_dir,) = tmp_path.glob("runs/*")
-    assert len(json.loads((run_dir / "env.json").read_text(encoding="utf-8"))) == 2  # two sittings
+    assert len(json.loads((run_dir / "env.json").read_text(encoding="utf-8"))) == 2  # two segments
     log = (run_dir / "log.txt").read_text(encoding="utf-8")
     assert "the same command goes on from there" in log and "goes on from the checkpoint of epoch" in log
     assert json.loads((run_dir / "result.json").read_text(encoding="utf-8"))["status"] == "finished"

@@ -1,4 +1,4 @@
-"""The training process as its parent sees it: exit codes, one line for each mishap, nothing lost."""
+"""The trainer as its parent sees it: exit codes, one line for each mishap, nothing lost."""
 
 import functools
 import json
@@ -19,7 +19,7 @@ from gnexp.runs.status import read_message
 from gnexp.system.exit_codes import EXIT_BUSY
 from tests.experiments.runs import write_spec
 from tests.faults.started import is_alive, wait_until
-from tests.warm import Worker
+from tests.warm import Trainer
 
 ROOT = Path(__file__).parents[2]
 LONG = RecipeConfig(epochs=500, base_lr=0.01)
@@ -35,16 +35,16 @@ def hold_files_to(num_bytes: int) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, num_bytes))
 
 
-def start(spec: Path, *arguments: str, prepare: Callable[[], None] = ignore_sigint) -> Worker:
-    return Worker([*(arguments or ("train", str(spec)))], spec.parent.parent, prepare)
+def start(spec: Path, *arguments: str, prepare: Callable[[], None] = ignore_sigint) -> Trainer:
+    return Trainer([*(arguments or ("train", str(spec)))], spec.parent.parent, prepare)
 
 
-def finish(process: Worker) -> tuple[int, str, list[str]]:
+def finish(process: Trainer) -> tuple[int, str, list[str]]:
     code = process.wait()
     return code, *process.said
 
 
-def wait_for_epoch(process: Worker, directory: Path) -> None:
+def wait_for_epoch(process: Trainer, directory: Path) -> None:
     def is_there() -> bool:
         assert process.is_alive, process.said
         return bool(list((directory / "checkpoints").glob("*.pt")))
@@ -178,19 +178,19 @@ def test_a_users_mistake_is_one_line_and_exit_code_2(
     assert code == 2 and len(err) == 1 and err[0].startswith("gnexp: error: ") and message in err[0]
 
 
-@pytest.mark.parametrize("has_agent", [False, True])
-def test_a_mistake_that_a_later_process_finds_is_told_by_it_or_by_the_agent(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_agent: bool
+@pytest.mark.parametrize("has_torchrun", [False, True])
+def test_a_mistake_that_a_later_process_finds_is_told_by_it_or_by_torchrun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_torchrun: bool
 ) -> None:
     monkeypatch.setenv("RANK", "1")
     monkeypatch.delenv("GNEXP_TORCHRUN", raising=False)
-    if has_agent:
+    if has_torchrun:
         monkeypatch.setenv("GNEXP_TORCHRUN", "1")
     spec = write_spec(tmp_path, norm=NormConfig(kind="gn", num_groups=5))
     code, _, err = finish(start(spec))
     message = "error: layer bn1: groups must divide its channels evenly"
     assert code == 2
-    if has_agent:
+    if has_torchrun:
         assert err == [] and message in read_message(RunDirectory(spec.parent))
     else:
         assert len(err) == 1 and err[0].startswith(f"gnexp: process 1: {message}")

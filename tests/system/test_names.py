@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gnexp.cli import main as cli
-from gnexp.launch import torchrun as agent
+from gnexp.launch import torchrun
 from gnexp.launch import trainer as worker
 from gnexp.system.names import escape_unprintable, read_reasons, shown, write_reasons
 
@@ -70,7 +70,7 @@ def test_a_stream_that_is_lost_is_let_be(tmp_path: Path, monkeypatch: pytest.Mon
     os.close(write)
 
 
-@pytest.mark.parametrize("main", [cli.main, agent.main, worker.main])
+@pytest.mark.parametrize("main", [cli.main, torchrun.main, worker.main])
 def test_every_entry_point_escapes_first(main: Callable[[], int], monkeypatch: pytest.MonkeyPatch) -> None:
     def raise_it() -> None:
         raise NotImplementedError
