@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
-from gnexp.launch.launch import num_cores
+from gnexp.system.hardware import num_cores
 from tests.faults.tiny import STEPS
 from tests.warm import SERVER
 
