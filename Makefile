@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 DEMO := runs_dir=demo/runs results_dir=demo/results
 ARGS ?=
 # On every core that is granted; tests/conftest.py says what stays together and comes first.
-PARALLEL := -n auto --dist loadgroup --no-loadscope-reorder
+PARALLEL := -n auto --no-loadscope-reorder
 N ?= 100
 BUDGET ?= 480
 OUT ?=

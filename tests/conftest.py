@@ -4,6 +4,7 @@ import os
 import random
 import signal
 import subprocess
+from typing import Any
 
 import pytest
 
@@ -25,41 +26,48 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """Of `-n auto`: the cores that a container grants, which are fewer than those that it shows."""
     return num_cores()
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """What stays on one core under xdist: see _place_of. Its own groups go by marks and are not held by pytest 9.2."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByPlace(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return _place_of(nodeid)
+
+    return ByPlace(config, log)
+
+
+def _place_of(nodeid: str) -> str:
+    """A file, since it shares what its fixtures build, or one of two folders.
+
+    Tests of faults signal and time processes: two of them at once would slow each other. All tests of contracts expand
+    the same experiments.
+    """
+    folder = "/".join(nodeid.split("/")[:2])
+    return folder if folder in _FOLDERS else nodeid.partition("::")[0]
+
+
+_FOLDERS = ("tests/faults", "tests/contracts")  # the longest first
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Chooses the order, what stays together under xdist, and what is skipped."""
+    """Chooses the order, and what is skipped."""
     seed = config.getoption("shuffle")
     if seed is not None:
         keys = random.Random(seed)
         of_files = {path: keys.random() for path in dict.fromkeys(item.path for item in items)}
         of_items = {item: keys.random() for item in items}
         items.sort(key=lambda item: (of_files[item.path], of_items[item]))
-    if config.pluginmanager.hasplugin("xdist"):
-        _group(items)
-        items.sort(key=lambda item: _group_of(item) != _PROCESSES)  # stable; the longest group first
+    ranks = {folder: rank for rank, folder in enumerate(_FOLDERS)}
+    items.sort(key=lambda item: ranks.get(_place_of(item.nodeid), len(ranks)))
     _skip_without_gpu(items)
-
-
-def _group(items: list[pytest.Item]) -> None:
-    """A file stays together, since it shares what its fixtures build, and so do some folders.
-
-    All tests of contracts expand the same experiments. Tests of faults, and those marked dist, signal and time what
-    they start: two of them at once would slow each other.
-    """
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_group_of(item)))
-
-
-def _group_of(item: pytest.Item) -> str:
-    folder = item.path.parent.name
-    if item.get_closest_marker("dist") or folder == "faults":
-        return _PROCESSES
-    return folder if folder == "contracts" else str(item.path.relative_to(item.config.rootpath))
 
 
 def _skip_without_gpu(items: list[pytest.Item]) -> None:
@@ -93,5 +101,4 @@ def _has_gpu() -> bool:
     return torch.cuda.is_available()
 
 
-_PROCESSES = "processes"
 _NO_GPU = "no GPU that torch can use"

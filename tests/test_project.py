@@ -215,3 +215,33 @@ def test_every_measured_row_of_the_readme_is_one_that_the_program_wrote():
         for line in path.read_text(encoding="utf-8").splitlines()
     }
     assert not [row for row in rows if row not in written]
+
+
+@pytest.mark.slow
+def test_what_is_shared_stays_on_one_core():
+    """Of files that are quick, some in a folder that stays together: which process of pytest ran which."""
+    files = [
+        "tests/faults/test_table.py",
+        "tests/faults/test_sweeps.py",
+        "tests/nn/test_sampler.py",
+        "tests/ops/test_keyed.py",
+    ]
+    words = [
+        "-m",
+        "pytest",
+        "-v",
+        "-n2",
+        "--no-loadscope-reorder",
+        "-p",
+        "no:cacheprovider",
+        "-k",
+        "not 18 and not both",
+        *files,
+    ]
+    done = subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    found: dict[str, set[str]] = {}
+    for process, folder, name in re.findall(r"^\[(gw\d)\] .* tests/(\w+)/(\w+)", done.stdout, re.MULTILINE):
+        found.setdefault(folder if folder == "faults" else name, set()).add(process)
+    assert len(found) == 3 and all(len(processes) == 1 for processes in found.values()), done.stdout
+    assert set.union(*found.values()) == {"gw0", "gw1"}
