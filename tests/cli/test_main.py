@@ -219,7 +219,7 @@ def test_train_composes_once(tmp_path, monkeypatch):
     """The run that is checked is the run that trains: Hydra reads the scale's files once, and no app of it starts."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    monkeypatch.setattr(launch, "WORKER", (sys.executable, FAKE))
+    monkeypatch.setattr(launch, "TRAINER", (sys.executable, FAKE))
     wholes, real = [], ConfigLoaderImpl.load_configuration
 
     def counted(*arguments, **keywords):
