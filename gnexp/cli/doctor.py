@@ -31,6 +31,9 @@ OK, WARNING, BROKEN = "ok", "warning", "BROKEN"
 _PACKAGES = ("torch", "torchvision", "hydra-core", "omegaconf", "numpy", "pillow")
 _LITTLE_DISK = 5.0  # GiB: some checkpoints of ResNet-50
 _SHARED_MEMORY = Path("/dev/shm")
+_SEMAPHORES_KIB = (
+    60  # of the two loader processes that a run has unless told otherwise: 15 (data/chunks.py), 4 KiB each
+)
 _MEMINFO, _CGROUP_MEMORY = Path("/proc/meminfo"), Path("/sys/fs/cgroup/memory.max")
 
 
@@ -151,11 +154,12 @@ def _shared_memory() -> Finding:
     except OSError as error:
         reason = f"no semaphores ({error.strerror or error}); loader processes need them, else data.loader_workers=0"
         return Finding(WARNING, "shared memory", f"{_SHARED_MEMORY}: {reason}")
-    return Finding(
-        OK,
-        "shared memory",
-        f"{_SHARED_MEMORY}, {usage.free / 2**20:.0f} MiB free of {usage.total / 2**20:.0f}",
-    )
+    size = f"{_SHARED_MEMORY}, {usage.free / 2**20:.1f} MiB free of {usage.total / 2**20:.1f}"
+    if usage.free < _SEMAPHORES_KIB * 1024:
+        return Finding(
+            WARNING, "shared memory", f"{size}; loader processes need {_SEMAPHORES_KIB} KiB for semaphores"
+        )
+    return Finding(OK, "shared memory", size)
 
 
 def _folders() -> Iterator[Finding]:

@@ -1,11 +1,13 @@
 """gnexp doctor: a line each, and exit code 1 for what is broken."""
 
 import re
+import types
 
 import pytest
 import torch
 
 import gnexp
+from gnexp.cli import doctor
 from gnexp.cli import main as cli
 from gnexp.cli.doctor import BROKEN, is_within
 from gnexp.launch import launch
@@ -27,12 +29,20 @@ def test_it_says_what_is_here(tmp_path, monkeypatch, capfd):
     assert found["embedded images"] == ("ok", "whole")
     assert found["cores"][1].startswith(f"{hardware.num_cores()} granted of ")
     assert "GiB free of" in found["memory"][1]
-    assert re.fullmatch(r"/dev/shm, \d+ MiB free of \d+", found["shared memory"][1])
+    assert re.fullmatch(r"/dev/shm, [\d.]+ MiB free of [\d.]+", found["shared memory"][1])
     assert found["runs_dir"][1].startswith(f"{tmp_path / 'runs'}, not there yet, ")
     assert found["data=cifar10"] == ("ok", f"{tmp_path / 'data'}, not there; downloaded when needed")
     column = out.splitlines()[0].index(gnexp.__version__)
     assert all(line[column - 1] == " " != line[column] for line in out.splitlines())
     assert not list(tmp_path.iterdir())
+
+
+def test_shared_memory_that_loader_processes_cannot_start_in_is_told(monkeypatch):
+    for kib, state in ((59, doctor.WARNING), (60, doctor.OK)):
+        usage = types.SimpleNamespace(free=kib * 1024, total=64 * 1024)
+        monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _, usage=usage: usage)
+        found = doctor._shared_memory()
+        assert found.state == state and found.detail.startswith("/dev/shm, 0.1 MiB free of 0.1")
 
 
 def test_what_is_broken_makes_exit_code_1(tmp_path, monkeypatch, capfd):
