@@ -26,7 +26,7 @@ def check_semaphores(num: int) -> None:
         num: that loader processes need.
 
     Raises:
-        ValueError: they are not to be had.
+        ValueError: there are too few.
     """
     try:
         _ = [multiprocessing.Lock() for _ in range(num)]

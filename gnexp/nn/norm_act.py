@@ -31,7 +31,7 @@ class NormAct(nn.Module, abc.ABC):
         """X and residual (N, C, *) -> (N, C, *), a new tensor."""
 
     def check(self) -> None:
-        """Raises ValueError where the norm cannot be had on this layer; called before training starts."""
+        """Raises ValueError where this layer does not support the norm; called before training starts."""
 
     def add_and_relu(self, y: torch.Tensor, residual: torch.Tensor | None, shape: torch.Size) -> torch.Tensor:
         """Adds the residual to the normalized y and applies ReLU, in place; y may view the memory in another shape."""
