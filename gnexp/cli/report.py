@@ -11,6 +11,7 @@ from gnexp.cli.verbs import VERBS
 from gnexp.compose import composer as compose
 from gnexp.compose import exhibits
 from gnexp.config.spelling import spell
+from gnexp.system.exit_codes import EXIT_DONE, EXIT_FAILED
 
 
 def main(words: list[str]) -> int:
@@ -38,7 +39,7 @@ def main(words: list[str]) -> int:
         for problem in problems:
             print(problem, file=sys.stderr)
         print(f"{results_dir}: {len(problems)} problem(s)" if problems else f"{results_dir} is as rendered")
-        return 1 if problems else 0
+        return EXIT_FAILED if problems else EXIT_DONE
     overwrite = settings["overwrite"] == "true"
     rendered = report.render(
         shown,
@@ -55,4 +56,4 @@ def main(words: list[str]) -> int:
     for path in rendered.paths:
         print(path)
     print(f"{len(rendered.collected)} new result(s) from {runs_dir}\n\n{rendered.answer}")
-    return 0
+    return EXIT_DONE
