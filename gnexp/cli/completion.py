@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gnexp.cli.settings import settings_of
-from gnexp.cli.verbs import FILE, FOLDER, VERBS, Verb
+from gnexp.cli.verb import FILE, FOLDER, Verb
+from gnexp.cli.verbs import VERBS
 from gnexp.config.keys import (
     ALL_EXPERIMENTS,
     GROUPS,

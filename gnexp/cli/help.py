@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from gnexp import __version__
-from gnexp.cli.verbs import VERBS, Verb
+from gnexp.cli.verb import Verb
+from gnexp.cli.verbs import VERBS
 
 _TEXTS_AT, _REMARKS_AT = 27, 43  # the columns of what stands behind a key, and behind an example
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from gnexp import __version__
 from gnexp.cli.complaint import complain, is_of_stdout
 from gnexp.cli.help import help_of, help_of_all
-from gnexp.cli.verbs import VERBS, Verb
+from gnexp.cli.verb import Verb
+from gnexp.cli.verbs import VERBS
 from gnexp.system.names import escape_unprintable
 
 if TYPE_CHECKING:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gnexp.cli.verbs import BOOLEAN, VERBS, Setting
+from gnexp.cli.verb import BOOLEAN, Setting
+from gnexp.cli.verbs import VERBS
 from gnexp.config.keys import check_choice, did_you_mean
 from gnexp.config.spelling import quoting, read_path, read_texts
 

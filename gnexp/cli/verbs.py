@@ -1,60 +1,10 @@
-"""The verbs of `gnexp`, one table: their help, what completion offers and how their settings are read come from it.
-
-No dataclasses: `gnexp --help` imports next to nothing.
-"""
+"""The verbs of `gnexp`, one table: their help, what completion offers and how their settings are read come from it."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from gnexp.cli.verb import BOOLEAN, FILE, FOLDER, Row, Setting, Verb
 
-FILE, FOLDER = "file", "folder"
-BOOLEAN = ("true", "false")
-STATS = ("worker0", "mean", "precise")
-
-
-class Setting(NamedTuple):
-    """A key=value of a verb, beside the keys of a run."""
-
-    key: str
-    shown: str  # in the help: the key with its default or with what to put there
-    text: str  # its lines, each behind the keys
-    default: str = ""
-    choices: tuple[str, ...] = ()
-    place: str = ""  # FILE | FOLDER: what its value names
-    is_count: bool = False  # a whole number
-    is_list: bool = False  # several values, with commas between
-    missing: str = ""  # what is asked where it is not given, and has to be
-
-
-class Row(NamedTuple):
-    """A line of help about keys of a run, which have their choices and defaults in conf/."""
-
-    shown: str
-    text: str = ""
-
-
-class Verb(NamedTuple):
-    """A verb; the module of its name in gnexp.cli has main(words)."""
-
-    name: str
-    example: str  # in the list of all verbs, with the line about it
-    line: str
-    usage: str
-    what: str
-    examples: tuple[tuple[str, str], ...]
-    settings: tuple[Setting | Row, ...] = ()
-    notes: str = ""
-    words: tuple[str, ...] = ()  # what else it takes, for completion
-    takes_run_keys: bool = False  # those of a run, read by Hydra's grammar
-    trains: bool = False  # it starts what goes on for hours
-    own_help: bool = False  # --help behind its first word is not gnexp's
-
-    @property
-    def own(self) -> dict[str, Setting]:
-        """Its settings by key."""
-        return {setting.key: setting for setting in self.settings if isinstance(setting, Setting)}
-
-
+_STATS = ("worker0", "mean", "precise")
 _RUNS = Setting("runs_dir", "runs_dir=runs", "where run directories lie", "runs", place=FOLDER)
 _RUN = Setting(
     "run",
@@ -215,7 +165,7 @@ _EVAL = Verb(
             "eval_stats=worker0",
             "worker0 (what users of DistributedDataParallel get), mean, precise or all",
             "worker0",
-            (*STATS, "all"),
+            (*_STATS, "all"),
         ),
         Setting(
             "save_images",
@@ -252,7 +202,7 @@ _EXPORT = Verb(
             "eval_stats=worker0",
             "which running statistics become the one set: worker0, mean or precise",
             "worker0",
-            STATS,
+            _STATS,
         ),
         Setting("output", "output=PATH", "(default: in the run's directory)", place=FILE),
         _RUNS,
