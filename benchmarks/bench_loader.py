@@ -37,7 +37,7 @@ from torchvision.transforms import functional as tv
 
 from gnexp.compose.composer import Composer
 from gnexp.config import DataConfig
-from gnexp.data import build_dataset
+from gnexp.data.build import build_dataset
 from gnexp.data.dataset import Batch, Dataset
 from gnexp.data.images.color import augment_color, draw_color
 from gnexp.data.images.decode import NUM_CROP_DRAWS, crop_box, read_image

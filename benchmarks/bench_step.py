@@ -31,7 +31,7 @@ from torchvision import transforms
 
 from gnexp.compose.composer import Composer
 from gnexp.config import RunConfig
-from gnexp.data import build_dataset
+from gnexp.data.build import build_dataset
 from gnexp.data.generated.fashion_mnist import load_fashion_mnist
 from gnexp.data.generated.scenes import make_scenes
 from gnexp.engine.state import State, build

@@ -16,13 +16,13 @@ from part import Part, run_part
 from torch import nn
 
 from gnexp.compose.composer import Composer
-from gnexp.config import NormConfig, RunConfig
+from gnexp.config import RunConfig, norm_config
 from gnexp.engine.device import set_float32
 from gnexp.engine.optimizer import build_optimizer
-from gnexp.models import build_model
+from gnexp.models.build import build_model
 from gnexp.models.resnet import BasicBlock, Bottleneck
-from gnexp.nn.norm_act import NormAct
-from gnexp.nn.norms import NormFactory, norm_factory
+from gnexp.nn.norm_act import NormAct, NormFactory
+from gnexp.nn.norms import norm_factory
 
 LEARNING_RATE = 1e-4  # the labels are random: the weights must stay where they are
 LAST_GAMMA = 0.2
@@ -151,7 +151,7 @@ def _network(way: Way, run: RunConfig, device: torch.device, impl: str | None) -
 def _factory(way: Way, run: RunConfig, impl: str | None) -> NormFactory:
     if way.norm != "gn":
         workers = run.virtual_workers if way.is_folded else 1
-        return norm_factory(NormConfig(kind="bn", momentum=0.1), workers)
+        return norm_factory(norm_config(kind="bn", momentum=0.1), workers)
     if impl is not None:
         return norm_factory(replace(run.norm, impl=impl), 1)
     groups = run.model.default_num_groups

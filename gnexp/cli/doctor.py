@@ -23,6 +23,7 @@ from gnexp import __version__
 from gnexp.cli.settings import settings_of
 from gnexp.compose.composer import Composer
 from gnexp.config.keys import group_options
+from gnexp.config.kinds import class_of
 from gnexp.launch.launch import start_job
 from gnexp.system.exit_codes import EXIT_DONE, EXIT_FAILED
 from gnexp.system.hardware import default_threads, num_cores, will_use_cuda
@@ -167,13 +168,14 @@ def _folders() -> Iterator[Finding]:
     composer = Composer()
     for name in group_options("data"):
         config = composer.load([f"data={name}"]).data
+        traits = class_of("data", config.kind)
         what = f"data={name}"
         if config.root is not None:
             is_there = Path(config.root).expanduser().is_dir()
             place = Path(config.root).expanduser().resolve()
-            made = "made" if config.kind in ("fashion_clips", "fashion_coco") else "downloaded"
+            made = "generated" if traits.is_generated else "downloaded"
             yield Finding(OK, what, str(place) if is_there else f"{place}, not there; {made} when needed")
-        elif config.kind in ("imagefolder", "coco", "kinetics"):
+        elif traits.reads_folder:
             yield Finding(OK, what, "no folder of its own; give data.root=/path/to/it")
 
 

@@ -10,7 +10,8 @@ from typing import NamedTuple
 from gnexp.compose.conf_files import ConfFiles
 from gnexp.compose.overrides import parse, respell, values_of
 from gnexp.config import TaskConfig
-from gnexp.config.kinds import EMBEDDED, TASK_OF_DATA, TASK_OF_MODEL
+from gnexp.config.kinds import classes_of
+from gnexp.config.task import TASKS
 
 
 class Kinds(NamedTuple):
@@ -25,17 +26,17 @@ class Kinds(NamedTuple):
     @property
     def data_task(self) -> str | None:
         """What the data is for; None of a kind that there is not."""
-        return TASK_OF_DATA.get(self.data)
+        return _task_of("data", self.data)
 
     @property
     def model_task(self) -> str | None:
         """What the model is for; None of a kind that there is not."""
-        return TASK_OF_MODEL.get(self.model)
+        return _task_of("model", self.model)
 
     @property
     def problem(self) -> str:
         """What does not go together; empty where all does. Unknown kinds are named where they are built."""
-        if self.data_task is None or self.model_task is None or self.task not in EMBEDDED:
+        if self.data_task is None or self.model_task is None or self.task not in TASKS:
             return ""
         data = f"data={self.data_name} is for task.kind={self.data_task}"
         if self.data_task != self.task:
@@ -46,6 +47,16 @@ class Kinds(NamedTuple):
                 f"{model} and data={self.data_name} do not go together: {data}, {model} for {self.model_task}"
             )
         return ""
+
+
+def _task_of(group: str, kind: str) -> str | None:
+    cls = classes_of(group).get(kind)
+    return None if cls is None else str(cls.task)
+
+
+def own_data(task: str) -> str:
+    """data= of a task where nobody names any."""
+    return next(kind for kind, cls in classes_of("data").items() if cls.task == task and cls.is_tasks_own)
 
 
 def kinds_of(files: ConfFiles, overrides: Sequence[str]) -> Kinds:
@@ -105,7 +116,7 @@ def check_fit(
     kept: list[str] = list(overrides)
     if "data" not in keys:  # then task or model is what is wanted
         task = kinds.task if kinds.task != TaskConfig().kind else kinds.model_task
-        kept = [f"data={EMBEDDED[str(task)]}", *(o for o in kept if not o.startswith("data."))]
+        kept = [f"data={own_data(str(task))}", *(o for o in kept if not o.startswith("data."))]
     groups = ("task.", "model", "experiment=")
     for left_out in itertools.chain.from_iterable(itertools.combinations(groups, n) for n in range(4)):
         words = [o for o in kept if not o.startswith(left_out)]

@@ -9,12 +9,12 @@ from pathlib import Path
 from gnexp.compose.overrides import parse, runs_dir_of, values_of
 from gnexp.config.experiment import Parent
 from gnexp.config.keys import merge_overrides
+from gnexp.config.kinds import classes_of
 from gnexp.config.spelling import spell
 from gnexp.runs.directory import find_run_dir
 
 CELL = "cell"
 _KEPT = ("model.default_num_groups", "device", "threads")  # what a parent has from its child, beside its norm
-FROZEN = {"frozen_bn": "bn"}  # norm -> the norm whose statistics it freezes
 
 
 def named_cell(overrides: Sequence[str]) -> str | None:
@@ -39,7 +39,7 @@ def parent_words(
     """
     values = {override.key_or_group: spell(values_of(override)[0]) for override in parse(merged)}
     kept = [f"{key}={values[key]}" for key in ("scale", "seed") if key in values]
-    kept += [f"norm={FROZEN.get(values['norm'], values['norm'])}"] if "norm" in values else []
+    kept += [f"norm={frozen_by(values['norm'])}"] if "norm" in values else []
     kept += [f"{key}={value}" for key, value in values.items() if key in _KEPT or key.startswith("norm.")]
     unasked = ("init=", "init_path=", "seed=")
     backbone = backbone_of([o for o in merged if not o.startswith(unasked)]) or values.get("model")
@@ -65,3 +65,9 @@ def check_weights(parent: Parent, init_path: str | None, runs_dir: Path) -> None
             f"this run starts from {parent.run.label}, which has no final weights in {runs_dir}; "
             f"first {parent.command(*places)}, or let gnexp sweep do both"
         )
+
+
+def frozen_by(norm: str) -> str:
+    """norm= of the norm whose statistics a norm freezes; of another norm itself."""
+    cls = classes_of("norm").get(norm)
+    return norm if cls is None or cls.freezes is None else str(cls.freezes)

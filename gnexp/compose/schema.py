@@ -9,6 +9,7 @@ from typing import Any
 
 from gnexp.config import RunConfig
 from gnexp.config.experiment import ExperimentConfig
+from gnexp.config.kinds import default_of, fields_of, group_of
 
 
 def _mutable(cls: type) -> type:
@@ -16,13 +17,31 @@ def _mutable(cls: type) -> type:
     fields: list[tuple[str, Any, Any]] = []
     hints = typing.get_type_hints(cls)
     for f in dataclasses.fields(cls):
-        if dataclasses.is_dataclass(hints[f.name]):
+        if group := group_of(hints[f.name]):
+            twin = _node(group)
+            fields.append((f.name, twin, dataclasses.field(default_factory=twin)))
+        elif dataclasses.is_dataclass(hints[f.name]):
             twin = _mutable(typing.cast(type, hints[f.name]))
             fields.append((f.name, twin, dataclasses.field(default_factory=twin)))
         else:
             hint = f.metadata.get("spelling", hints[f.name])
             fields.append((f.name, hint, dataclasses.field(default=f.default)))
     return dataclasses.make_dataclass(cls.__name__, fields)
+
+
+def _node(group: str) -> type:
+    """The fields of all kinds of a group, since the kind is one of them; build_kind refuses those of other kinds.
+
+    A field that some kind does not have is None where nothing is said, and then what its kind has for it.
+    """
+    fields: list[tuple[str, Any, Any]] = []
+    for name, (_, hint) in fields_of(group).items():
+        is_choice = name == "kind"
+        default = getattr(RunConfig(), group).kind if is_choice else default_of(group, name)
+        fields.append(
+            (name, hint if default is not None else hint | None, dataclasses.field(default=default))
+        )
+    return dataclasses.make_dataclass(f"{group.title()}Config", fields)
 
 
 @functools.cache

@@ -4,12 +4,13 @@ Every field is marked `science` (it can change a number) or `hardware` (it canno
 run_id is the hash of the science alone, so one identity serves the sweep, the run directory and the report.
 """
 
-from gnexp.config.data import DataConfig
+from gnexp.config.data import DataConfig, data_config
 from gnexp.config.fields import science, to_dict
-from gnexp.config.model import ModelConfig
-from gnexp.config.norm import NormConfig
-from gnexp.config.recipe import RecipeConfig, TaskConfig
+from gnexp.config.model import ModelConfig, model_config
+from gnexp.config.norm import NormConfig, norm_config
+from gnexp.config.recipe import RecipeConfig
 from gnexp.config.run import RunConfig, from_dict
+from gnexp.config.task import TaskConfig
 
 __all__ = [
     "DataConfig",
@@ -18,7 +19,10 @@ __all__ = [
     "RecipeConfig",
     "RunConfig",
     "TaskConfig",
+    "data_config",
     "from_dict",
+    "model_config",
+    "norm_config",
     "science",
     "to_dict",
 ]

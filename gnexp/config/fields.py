@@ -1,33 +1,88 @@
-"""What the schema of conf/ is made of: the two kinds of fields, checks that read as one line, and plain JSON values."""
+"""What the schema of conf/ is made of: the two kinds of fields, what they say of themselves, and plain JSON values."""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import math
 import re
+import types
 import typing
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field
 from typing import Any
 
 _REQUIRED = dataclasses.MISSING
 FILE_HASH = "sha256:"  # before the hex digits that name a file by its content
+ANY_TASK = "any"  # in `left_open`: whatever the task is
 
 
-def science_field(default: Any = _REQUIRED, *, spelling: Any = None) -> Any:
+def science_field(
+    default: Any = _REQUIRED,
+    *,
+    spelling: Any = None,
+    title: str = "",
+    unit: str = "",
+    choices: Sequence[Any] = (),
+    ge: float | None = None,
+    gt: float | None = None,
+    le: float | None = None,
+    lt: float | None = None,
+    left_open: Mapping[str, str] | None = None,
+    told_by: str = "",
+) -> Any:
     """A field that can change a number.
 
     Args:
-        default: of the field.
+        default: of the field; without one the field must be given.
         spelling: the type of the word for the value on a command line, where the config holds what it stands for.
+        title: in words, for captions and help.
+        unit: of the value.
+        choices: all values that there are; completion offers them.
+        ge: the lowest value, of a list of each of its values.
+        gt: all values are above it.
+        le: the highest value.
+        lt: all values are below it.
+        left_open: task -> what to say of it, where the paper does not state the value; any = of every task.
+        told_by: the sentence of a caption that tells it, so that it is not listed there: model, data, augmentation or
+            schedule.
     """
-    metadata = {"part": "science"} | ({} if spelling is None else {"spelling": spelling})
-    return field(default=default, metadata=metadata)
+    return field(
+        default=default,
+        metadata={
+            "part": "science",
+            "title": title,
+            "unit": unit,
+            "choices": tuple(choices),
+            "bounds": {"ge": ge, "gt": gt, "le": le, "lt": lt},
+            "left_open": dict(left_open or {}),
+            "told_by": told_by,
+        }
+        | ({} if spelling is None else {"spelling": spelling}),
+    )
 
 
-def hardware_field(default: Any = _REQUIRED) -> Any:
-    """A field that cannot change a number beyond rounding."""
-    return field(default=default, metadata={"part": "hardware"})
+def hardware_field(
+    default: Any = _REQUIRED,
+    *,
+    title: str = "",
+    unit: str = "",
+    choices: Sequence[Any] = (),
+    ge: float | None = None,
+    gt: float | None = None,
+) -> Any:
+    """A field that cannot change a number beyond rounding; arguments as science_field's."""
+    return field(
+        default=default,
+        metadata={
+            "part": "hardware",
+            "title": title,
+            "unit": unit,
+            "choices": tuple(choices),
+            "bounds": {"ge": ge, "gt": gt},
+        },
+    )
 
 
 def require(holds: bool, message: str) -> None:
@@ -36,12 +91,98 @@ def require(holds: bool, message: str) -> None:
         raise ValueError(message)
 
 
-def require_at_least(config: Any, lowest: int, prefix: str, *names: str) -> None:
-    """Checks the numbers among some fields of a config; None is no number."""
-    bound = "must not be negative" if lowest == 0 else f"must be at least {lowest}"
-    for name in names:
-        value = getattr(config, name)
-        require(value is None or value >= lowest, f"{prefix}{name} {bound}, got {value}")
+def check(config: Any, prefix: str) -> None:
+    """Checks each field of a config against its choices and bounds; None is no value.
+
+    Args:
+        config: a dataclass of these fields.
+        prefix: of its keys, such as "norm.".
+
+    Raises:
+        ValueError: with the key, what it may be and what came; or a field without a value that needs one.
+    """
+    for f in dataclasses.fields(config):
+        value = getattr(config, f.name)
+        if value is None and not takes_none(_hint(config, f.name)):
+            raise ValueError(f"{prefix}{f.name} is missing: {_owner(config)} needs it")
+        if value is None or dataclasses.is_dataclass(value):
+            continue
+        choices = f.metadata["choices"]
+        if choices and value not in choices:
+            only = f" for {_owner(config)}" if len(choices) == 1 else ""
+            raise ValueError(f"{prefix}{f.name} must be {_listed(choices)}{only}, got {_plain(value)}")
+        bounds = {name: bound for name, bound in f.metadata["bounds"].items() if bound is not None}
+        numbers = value if isinstance(value, tuple) else (value,)
+        if bounds and not all(_is_within(number, bounds) for number in numbers):
+            each = " each" if isinstance(value, tuple) else ""
+            raise ValueError(f"{prefix}{f.name} {_said(bounds)}{each}, got {value}")
+
+
+def _is_within(number: float, bounds: Mapping[str, float]) -> bool:
+    tests = {
+        "ge": lambda bound: number >= bound,
+        "gt": lambda bound: number > bound,
+        "le": lambda bound: number <= bound,
+        "lt": lambda bound: number < bound,
+    }
+    return all(tests[name](bound) for name, bound in bounds.items())
+
+
+def _said(bounds: Mapping[str, float]) -> str:
+    lowest, highest = bounds.get("ge", bounds.get("gt")), bounds.get("le", bounds.get("lt"))
+    if lowest is not None and highest is not None:
+        left, right = "[" if "ge" in bounds else "(", "]" if "le" in bounds else ")"
+        return f"must be in {left}{lowest:g}, {highest:g}{right}"
+    if "ge" in bounds:
+        return "must not be negative" if lowest == 0 else f"must be at least {lowest:g}"
+    if "gt" in bounds:
+        return "must be positive" if lowest == 0 else f"must be above {lowest:g}"
+    return f"must be at most {highest:g}" if "le" in bounds else f"must be below {highest:g}"
+
+
+def _listed(choices: Sequence[Any]) -> str:
+    words = [_plain(choice) for choice in choices]
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
+
+
+def _plain(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _owner(config: Any) -> str:
+    return f"kind {config.kind}" if hasattr(config, "kind") else "every run"
+
+
+@functools.cache
+def hints_of(cls: type) -> dict[str, Any]:
+    """The types of a dataclass's fields."""
+    hints = typing.get_type_hints(cls)
+    return {f.name: hints[f.name] for f in dataclasses.fields(cls)}
+
+
+def _hint(config: Any, name: str) -> Any:
+    cls: type = type(config)
+    return hints_of(cls)[name]
+
+
+def takes_none(hint: Any) -> bool:
+    """Whether a field of this type may be None."""
+    return types.NoneType in typing.get_args(hint)
+
+
+def value_of(config: Any, name: str) -> Any:
+    """A field of a config; None where its kind has no such field."""
+    return getattr(config, name, None)
+
+
+def walk(config: Any, prefix: str = "") -> Iterator[tuple[str, dataclasses.Field[Any], Any]]:
+    """Each field of a config and of those in it: its key, the field and its value."""
+    for f in dataclasses.fields(config):
+        value = getattr(config, f.name)
+        if dataclasses.is_dataclass(value):
+            yield from walk(value, f"{prefix}{f.name}.")
+        else:
+            yield f"{prefix}{f.name}", f, value
 
 
 def require_finite(config: Any, prefix: str = "") -> None:
@@ -84,28 +225,3 @@ def to_dict(config: Any) -> dict[str, Any]:
     """All fields as plain JSON values: the inverse of from_dict."""
     plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(config)))
     return plain
-
-
-def build(cls: type, values: dict[str, Any], path: str = "") -> Any:
-    """Builds a config dataclass from plain values: the inverse of to_dict.
-
-    Raises:
-        ValueError: an unknown key, or a cross-field check that fails.
-    """
-    hints = typing.get_type_hints(cls)
-    unknown = sorted(set(values) - set(hints))
-    require(not unknown, f"unknown key {path}{unknown[0] if unknown else ''} in a run's config")
-    arguments: dict[str, Any] = {}
-    for name, value in values.items():
-        nested = _nested(hints[name]) if isinstance(value, dict) else None
-        if nested is not None:
-            arguments[name] = build(nested, value, f"{path}{name}.")
-        else:
-            arguments[name] = tuple(value) if isinstance(value, list) else value
-    return cls(**arguments)
-
-
-def _nested(hint: Any) -> type | None:
-    """The config that a field of this type holds, or may hold."""
-    found = (kind for kind in (hint, *typing.get_args(hint)) if dataclasses.is_dataclass(kind))
-    return typing.cast(type | None, next(found, None))

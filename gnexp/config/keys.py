@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from gnexp.config import RunConfig
+from gnexp.config.kinds import fields_of, group_of
 
 GROUPS = ("norm", "model", "data", "recipe", "scale", "experiment")
 SWEEP_KEYS = ("seeds", "dry_run", "results_dir")
@@ -58,31 +59,40 @@ def benchmark_names() -> list[str]:
 @functools.cache
 def known_keys() -> tuple[str, ...]:
     """Every key that a command line may set: groups, and the schema's fields with dots between the levels."""
-    return (*dict.fromkeys((*_fields(RunConfig, ""), *GROUPS)), *COMMAND_KEYS)
+    return (*dict.fromkeys((*_fields(), *GROUPS)), *COMMAND_KEYS)
 
 
 @functools.cache
 def hardware_keys() -> tuple[str, ...]:
     """The keys that change no number beyond rounding."""
-    return tuple(key for key, (part, _) in _fields(RunConfig, "").items() if part == "hardware")
+    return tuple(key for key, (f, _) in _fields().items() if f.metadata["part"] == "hardware")
 
 
 @functools.cache
 def text_keys() -> frozenset[str]:
     """The keys whose value is text, whatever number or truth value it looks like."""
-    fields = _fields(RunConfig, "").items()
-    return frozenset({key for key, (_, kind) in fields if kind in (str, str | None)} | {*GROUPS, *PATH_KEYS})
+    texts = {key for key, (_, hint) in _fields().items() if hint in (str, str | None)}
+    return frozenset(texts | {*GROUPS, *PATH_KEYS})
 
 
-def _fields(cls: type, prefix: str) -> dict[str, tuple[str, Any]]:
-    """Key -> science or hardware, and its type."""
-    keys: dict[str, tuple[str, Any]] = {}
-    hints = typing.get_type_hints(cls)
-    for f in dataclasses.fields(cls):
-        if dataclasses.is_dataclass(hints[f.name]):
-            keys |= _fields(typing.cast(type, hints[f.name]), f"{prefix}{f.name}.")
+def type_of(key: str) -> Any:
+    """The type of a key's values, as a command line spells them."""
+    return _fields()[key][1]
+
+
+@functools.cache
+def _fields() -> dict[str, tuple[dataclasses.Field[Any], Any]]:
+    """Key -> its field and type; of a group's keys those of every kind."""
+    keys: dict[str, tuple[dataclasses.Field[Any], Any]] = {}
+    hints = typing.get_type_hints(RunConfig)
+    for f in dataclasses.fields(RunConfig):
+        if group := group_of(hints[f.name]):
+            keys |= {f"{f.name}.{name}": found for name, found in fields_of(group).items()}
+        elif dataclasses.is_dataclass(hints[f.name]):
+            own = typing.get_type_hints(hints[f.name])
+            keys |= {f"{f.name}.{g.name}": (g, own[g.name]) for g in dataclasses.fields(hints[f.name])}
         else:
-            keys[f"{prefix}{f.name}"] = (f.metadata["part"], hints[f.name])
+            keys[f.name] = (f, hints[f.name])
     return keys
 
 

@@ -1,28 +1,150 @@
-"""Which task each kind of data and each kind of model is for."""
+"""The kinds of norms, models and data: the class of each one's fields, found by name, and how one is built from values.
+
+Each room lists its own kinds as text in a file without torch. Here they are imported by these names alone, so that
+config stays below the rooms.
+"""
 
 from __future__ import annotations
 
-CLASSIFICATION, DETECTION, VIDEO = "classification", "detection", "video"
+import dataclasses
+import difflib
+import functools
+import importlib
+import typing
+from typing import Any
 
-TASK_OF_DATA = {
-    "cifar10": CLASSIFICATION,
-    "coco": DETECTION,
-    "fashion": CLASSIFICATION,
-    "fashion_clips": VIDEO,
-    "fashion_coco": DETECTION,
-    "fashion_mnist": CLASSIFICATION,
-    "fashion_scenes": CLASSIFICATION,
-    "imagefolder": CLASSIFICATION,
-    "kinetics": VIDEO,
-}
-TASK_OF_MODEL = {
-    "i3d": VIDEO,
-    "mask_rcnn": DETECTION,
-    "resnet": CLASSIFICATION,
-    "vgg": CLASSIFICATION,
-}
-EMBEDDED = {
-    CLASSIFICATION: "fashion_scenes",
-    DETECTION: "fashion_coco",
-    VIDEO: "fashion_clips",
-}  # task -> data=
+from gnexp.config.fields import hints_of, require, takes_none
+
+_ROOMS = {"norm": "gnexp.nn.kinds", "model": "gnexp.models.kinds", "data": "gnexp.data.kinds"}
+
+
+def import_text(text: str) -> Any:
+    """What "package.module:name" names."""
+    module, _, name = text.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+@functools.cache
+def classes_of(group: str) -> dict[str, Any]:
+    """Kind -> the dataclass of its fields.
+
+    Args:
+        group: norm, model or data.
+    """
+    listed: dict[str, str] = importlib.import_module(_ROOMS[group]).KINDS
+    return {kind: import_text(text) for kind, text in listed.items()}
+
+
+def class_of(group: str, kind: Any) -> Any:
+    """The dataclass of a kind's fields.
+
+    Raises:
+        ValueError: there is no such kind.
+    """
+    found = classes_of(group)
+    require(kind in found, f"{group}.kind must be one of {', '.join(found)}, got {kind}")
+    return found[kind]
+
+
+@functools.cache
+def fields_of(group: str) -> dict[str, tuple[dataclasses.Field[Any], Any]]:
+    """The fields of all kinds of a group, each with its type; a field that is not every kind's may be None as well."""
+    found: dict[str, tuple[dataclasses.Field[Any], Any]] = {}
+    classes = classes_of(group).values()
+    for cls in classes:
+        for f in dataclasses.fields(cls):
+            is_everywhere = all(f.name in hints_of(other) for other in classes)
+            hint = f.metadata.get("spelling", hints_of(cls)[f.name])
+            found.setdefault(f.name, (f, hint if is_everywhere else hint | None))
+    return found
+
+
+def default_of(group: str, name: str) -> Any:
+    """What a field is where nothing is said, if that is the same in every kind; else None: each kind has its own."""
+    defaults = [
+        f.default for cls in classes_of(group).values() for f in dataclasses.fields(cls) if f.name == name
+    ]
+    is_one = len(defaults) == len(classes_of(group)) and len({repr(default) for default in defaults}) == 1
+    return defaults[0] if is_one and defaults[0] is not dataclasses.MISSING else None
+
+
+def build_kind(group: str, values: dict[str, Any]) -> Any:
+    """Builds the config of a kind from plain values; what is None is not given.
+
+    Args:
+        group: norm, model or data.
+        values: kind among them, and fields of that kind; those of other kinds only as None.
+
+    Raises:
+        ValueError: an unknown kind or key, a key of another kind, one that is missing, or a check that fails.
+    """
+    for name in values:
+        require(name in fields_of(group), f"unknown key {group}.{name} in a run's config")
+    cls = class_of(group, values.get("kind"))
+    hints = hints_of(cls)
+    for name, value in values.items():
+        if name in hints or value is None:
+            continue
+        having = [kind for kind, other in classes_of(group).items() if name in hints_of(other)]
+        near = difflib.get_close_matches(name, hints, n=1, cutoff=0.7)
+        hint = f", or did you mean {group}.{near[0]}?" if near else ""
+        raise ValueError(
+            f"{group}.{name} is not for kind {cls.kind}, got {value}; leave it out, it is for kind "
+            f"{join(having)}{hint}"
+        )
+    given = {
+        name: value
+        for name, value in values.items()
+        if name in hints and (value is not None or takes_none(hints[name]))
+    }
+    for f in dataclasses.fields(cls):
+        is_needed = f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+        require(f.name in given or not is_needed, f"{group}.{f.name} is missing: kind {cls.kind} needs it")
+    return cls(**{name: _built(hints[name], value) for name, value in given.items()})
+
+
+def join(words: list[str]) -> str:
+    """A, B and C."""
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+
+
+def _built(hint: Any, value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(value)
+    if isinstance(value, dict) and (group := group_of(hint)):
+        return build_kind(group, value)
+    return value
+
+
+def group_of(hint: Any) -> str | None:
+    """The group whose kinds a field of this type holds, or may hold; None of another field."""
+    return next(
+        (
+            kind.group
+            for kind in (hint, *typing.get_args(hint))
+            if isinstance(getattr(kind, "group", None), str)
+        ),
+        None,
+    )
+
+
+def build(cls: type, values: dict[str, Any], path: str = "") -> Any:
+    """Builds a config dataclass from plain values: the inverse of to_dict.
+
+    Raises:
+        ValueError: an unknown key, or a check that fails.
+    """
+    hints = hints_of(cls)
+    unknown = sorted(set(values) - set(hints))
+    require(not unknown, f"unknown key {path}{unknown[0] if unknown else ''} in a run's config")
+    arguments: dict[str, Any] = {}
+    for name, value in values.items():
+        if (
+            isinstance(value, dict)
+            and group_of(hints[name]) is None
+            and dataclasses.is_dataclass(hints[name])
+        ):
+            arguments[name] = build(typing.cast(type, hints[name]), value, f"{path}{name}.")
+        else:
+            arguments[name] = _built(hints[name], value)
+    return cls(**arguments)

@@ -1,91 +1,98 @@
-"""The schema of conf/norm."""
+"""What every norm says of itself: the fields and the traits that its own class fills in.
+
+The kinds are in gnexp/nn/kinds. Nothing asks for a norm's name: it asks for a trait.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
 
-from gnexp.config.fields import hardware_field, require, require_at_least, science_field
+from gnexp.config.fields import check, require, science_field
+from gnexp.config.kinds import build_kind
+
+
+class NormName(NamedTuple):
+    """How a norm is called under one of its labels."""
+
+    title: str  # in tables and figures: GN
+    words: str  # group normalization
+    legend: str = ""  # what it is, where a reader of the paper may not know it
 
 
 @dataclass(frozen=True, kw_only=True)
 class NormConfig:
     """A normalization: what it averages over, and its constants.
 
-    LN is gn with num_groups=1 and IN is gn with channels_per_group=1 (Section 3.1), so neither has a kind of its own.
+    Its traits:
+        builder: module:function that takes this config and the number of virtual workers and gives a NormFactory.
+        names: label without numbers -> how it is called; the words of a place among them, where it can be at one.
+        place_words: how a command line names it at a place of a detector beside the backbone.
+        has_running_stats: whether it evaluates with running statistics, which each worker has of its own.
+        statistics_over: sample, worker or all_workers: what one mean is taken over; None for no statistics.
+        takes_groups: whether its channels are normalized in groups, by the operators of ops/group_norm.py.
+        needs_resident_workers: whether all workers of a step have to be in one pass.
+        own_activation: whether it has a nonlinearity of its own instead of ReLU.
+        trains_gamma: whether it has a gamma that could start at 0.
+        freezes: the kind whose statistics, gamma and beta it holds fixed.
     """
 
-    kind: str = science_field("gn")
-    num_groups: int | None = science_field(None)
-    channels_per_group: int | None = science_field(None)
-    eps: float = science_field(1e-5)  # the paper does not state it
-    # bn, brn: weight of the new batch in running statistics; not in the paper
-    momentum: float | None = science_field(None)
-    r_max: float | None = science_field(None)  # brn: bound of the correction of the deviation, at least 1
-    d_max: float | None = science_field(None)  # brn: bound of the correction of the mean, in deviations
-    # brn: epochs after which it leaves plain BN, reaches d_max and reaches r_max
-    renorm_ramp: tuple[float, ...] | None = science_field(None)
-    impl: str = hardware_field("auto")  # gn: auto | fused (Triton) | composed (torch's operators)
+    group: ClassVar[str] = "norm"
+    builder: ClassVar[str]
+    names: ClassVar[Mapping[str, NormName]]
+    place_words: ClassVar[tuple[str, ...]] = ()
+    has_running_stats: ClassVar[bool] = False
+    statistics_over: ClassVar[str | None] = None
+    takes_groups: ClassVar[bool] = False
+    needs_resident_workers: ClassVar[bool] = False
+    own_activation: ClassVar[bool] = False
+    trains_gamma: ClassVar[bool] = True
+    freezes: ClassVar[str | None] = None
+
+    kind: str = science_field()
 
     def __post_init__(self) -> None:
-        require(self.eps > 0, f"norm.eps must be positive, got {self.eps}")
-        require(
-            self.kind != "none" or self.eps == type(self).eps,
-            f"norm.eps is for norms that divide by a std, got {self.eps} with kind {self.kind}; leave it out",
-        )
-        require_at_least(self, 1, "norm.", "num_groups", "channels_per_group")
-        for name in ("num_groups", "channels_per_group"):
-            value = getattr(self, name)
-            require(
-                value is None or self.kind == "gn",
-                f"norm.{name} is for norm=gn, got {value} with kind {self.kind}",
-            )
-        require(
-            self.num_groups is None or self.channels_per_group is None,
-            "give norm.num_groups or norm.channels_per_group, not both: "
-            f"got {self.num_groups} and {self.channels_per_group}",
-        )
-        require(
-            self.impl in ("auto", "fused", "composed"),
-            f"norm.impl must be auto, fused or composed, got {self.impl}",
-        )
-        require(
-            self.impl == "auto" or self.kind == "gn",
-            f"norm.impl is for norm=gn, got {self.impl} with kind {self.kind}",
-        )
-        self._check_constants()
+        require(self.kind == type(self).kind, f"norm.kind must be {type(self).kind} here, got {self.kind}")
+        check(self, "norm.")
+        self.check_together()
 
-    def _check_constants(self) -> None:
-        """A kind has the constants that it uses, and no other's."""
-        of_kind = {
-            "momentum": ("bn", "brn"),
-            **dict.fromkeys(("r_max", "d_max", "renorm_ramp"), ("brn",)),
-        }
-        for name, kinds in of_kind.items():
-            value = getattr(self, name)
-            require(
-                (value is not None) == (self.kind in kinds),
-                f"norm.{name} is for norm={' and '.join(kinds)}, which need it: got {value} with kind {self.kind}",
-            )
-        require(
-            self.momentum is None or 0 < self.momentum <= 1,
-            f"norm.momentum must be in (0, 1], got {self.momentum}",
-        )
-        require(self.r_max is None or self.r_max >= 1, f"norm.r_max must be at least 1, got {self.r_max}")
-        require_at_least(self, 0, "norm.", "d_max")
-        ramp = self.renorm_ramp
-        require(
-            ramp is None or (len(ramp) == 3 and 0 <= ramp[0] < min(ramp[1:])),
-            "norm.renorm_ramp must be three epochs, the first the smallest: the end of plain BN, d_max reached, "
-            f"r_max reached; got {ramp}",
-        )
+    def check_together(self) -> None:
+        """Raises ValueError where fields do not fit together."""
+
+    def resolved(self, num_groups: int) -> NormConfig:
+        """The norm as it is hashed and built, of a model whose default number of groups is known."""
+        return self
+
+    @classmethod
+    def at_place(cls, word: str, backbone: NormConfig, num_groups: int) -> NormConfig:
+        """The norm that one of place_words names, with the constants of the backbone's norm."""
+        raise NotImplementedError(f"{cls.kind} has no word for a place, got {word}")
+
+    def torch_layer(self, channels: str) -> str | None:
+        """The Python of torch's layer that computes the same in evaluation; None where it has no layer.
+
+        Args:
+            channels: the Python of C.
+        """
+        return None
 
     @property
     def label(self) -> str:
         """Short name in run directories and tables: bn, brn, ln, in, gn8, gnc16, none."""
-        if self.kind != "gn":
-            return self.kind
-        if self.num_groups == 1:
-            return "ln"
-        if self.channels_per_group == 1:
-            return "in"
-        return f"gn{self.num_groups}" if self.channels_per_group is None else f"gnc{self.channels_per_group}"
+        return self.kind
+
+    @property
+    def word(self) -> str:
+        """Its label without numbers, as a command line has it: bn, ln, gn."""
+        return self.kind
+
+
+def norm_config(*, kind: str = "gn", **values: Any) -> NormConfig:
+    """The config of a norm, from its kind and that kind's fields.
+
+    Raises:
+        ValueError: as build_kind.
+    """
+    found: NormConfig = build_kind(NormConfig.group, {"kind": kind, **values})
+    return found

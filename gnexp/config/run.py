@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 import re
@@ -10,58 +9,63 @@ import typing
 from dataclasses import dataclass, field
 from typing import Any
 
-from gnexp.config.data import DataConfig
-from gnexp.config.detector import DETECTOR
+from gnexp.config.data import DataConfig, data_config
 from gnexp.config.fields import (
     FILE_HASH,
-    build,
+    check,
     hardware_field,
     require,
-    require_at_least,
     require_finite,
     science,
     science_field,
 )
-from gnexp.config.model import ModelConfig
-from gnexp.config.norm import NormConfig
-from gnexp.config.places import PLACES, resolve_place
-from gnexp.config.recipe import RecipeConfig, TaskConfig
+from gnexp.config.kinds import build
+from gnexp.config.model import ModelConfig, model_config
+from gnexp.config.norm import NormConfig, norm_config
+from gnexp.config.recipe import RecipeConfig
+from gnexp.config.task import DETECTION, TaskConfig
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
     """One run: a cell of a grid and a seed, with the hardware choices that carry it out."""
 
-    norm: NormConfig = field(default_factory=NormConfig)
-    model: ModelConfig = field(default_factory=ModelConfig)
-    data: DataConfig = field(default_factory=DataConfig)
+    norm: NormConfig = field(default_factory=norm_config)
+    model: ModelConfig = field(default_factory=model_config)
+    data: DataConfig = field(default_factory=data_config)
     task: TaskConfig = field(default_factory=TaskConfig)
     recipe: RecipeConfig = field(default_factory=RecipeConfig)
-    batch: int = science_field(32)  # images per worker
-    workers: int = science_field(8)
+    batch: int = science_field(
+        32,
+        title="images per worker",
+        left_open={
+            DETECTION: " (the prose says 1 image per worker, the published configurations 2)",
+        },
+    )
+    workers: int = science_field(8, ge=1, title="workers")
     seed: int = science_field(0)
     # None or fp32 = float32, as the paper has it; tf32 = what a GPU makes of it by default; bf16 | fp16 = autocast
-    precision: str | None = science_field(None)
+    precision: str | None = science_field(None, choices=("fp32", "tf32", "bf16", "fp16"))
     # weights to start from; as hashed the run_id that made them, or sha256:HEX of their file
     init: str | None = science_field(None)
     init_path: str | None = hardware_field(None)  # where those weights lie; found from init
     scale: str = hardware_field("small")  # a name; what it chose is in the other fields
     device: str = hardware_field("auto")  # auto | cpu | cuda | cuda:N
-    threads: int | None = hardware_field(None)  # of one process; None = what the launcher leaves free
-    memory_format: str = hardware_field("auto")  # auto | contiguous | channels_last
+    threads: int | None = hardware_field(None, ge=1)  # of one process; None = what the launcher leaves free
+    memory_format: str = hardware_field("auto", choices=("auto", "contiguous", "channels_last"))
     compile: bool = hardware_field(False)  # torch.compile of the training step's model
-    processes: int = hardware_field(1)  # that share the workers
+    processes: int = hardware_field(1, ge=1)  # that share the workers
     # of a process's workers at once; None = all of them, of a detector 1
-    workers_per_pass: int | None = hardware_field(None)
-    checkpoint_minutes: float = hardware_field(
-        10.0
-    )  # between two checkpoints within an epoch; 0 = every step
-    peer_timeout: float = hardware_field(300.0)  # seconds that processes wait for one that does not answer
+    workers_per_pass: int | None = hardware_field(None, ge=1)
+    # between two checkpoints within an epoch; 0 = every step
+    checkpoint_minutes: float = hardware_field(10.0, ge=0, unit="minutes")
+    # that processes wait for one that does not answer
+    peer_timeout: float = hardware_field(300.0, gt=0, unit="seconds")
 
     def __post_init__(self) -> None:
         require_finite(self)
         require(self.batch >= 1, f"batch must be at least 1 image per worker, got {self.batch}")
-        require_at_least(self, 1, "", "workers", "threads", "processes", "workers_per_pass")
+        check(self, "")
         self._check_processes()
         require(
             self.init is None
@@ -70,48 +74,24 @@ class RunConfig:
         )
         require(0 <= self.seed < 2**63, f"seed must not be negative or above 2^63 - 1, got {self.seed}")
         require(
-            self.memory_format in ("auto", "contiguous", "channels_last"),
-            f"memory_format must be auto, contiguous or channels_last, got {self.memory_format}",
-        )
-        require(
             self.device in ("auto", "cpu", "cuda") or self.device.removeprefix("cuda:").isdigit(),
             f"device must be auto, cpu, cuda or cuda:N, got {self.device}",
         )
-        require(
-            self.precision in (None, "fp32", "tf32", "bf16", "fp16"),
-            f"precision must be fp32, tf32, bf16 or fp16, got {self.precision}",
-        )
         if self.precision == "fp32":
             object.__setattr__(self, "precision", None)  # before any hash: spelled out it is the same run
-        if self.norm.kind == "gn" and self.norm.num_groups is None and self.norm.channels_per_group is None:
-            # Resolved here, before any hash, so that gn and gn with the same number spelled out are one run.
-            norm = dataclasses.replace(self.norm, num_groups=self.model.default_num_groups)
-            object.__setattr__(self, "norm", norm)
-        if self.norm.kind in ("none", "frozen_bn"):
-            # Before any hash: they have no gamma that could start at 0, so that either word is the same run.
-            object.__setattr__(self, "model", dataclasses.replace(self.model, zero_init_last=True))
-        if self.model.kind == DETECTOR:
-            self._resolve_detector()
-
-    def _resolve_detector(self) -> None:
-        """Puts the norms themselves where a detector names them, before any hash; has workers go one by one."""
-        found: dict[str, Any] = {
-            name: resolve_place(getattr(self.model, name), self.norm, self.model.default_num_groups)
-            for name in PLACES
-        }
-        if self.model.box_head != "4conv1fc":
-            found["box_norm"] = None  # linear layers have none
-        if self.data.masks is False:
-            found["mask_norm"] = None  # there is no mask head
-            if self.model.box_head != "4conv1fc":
-                found["head_width"] = 1  # nor any convolution of that width
-        object.__setattr__(self, "model", dataclasses.replace(self.model, **found))
-        require(
-            self.workers_per_pass in (None, 1),
-            "a detector takes one worker at a time, since its losses are means over the RoIs of a pass and those of "
-            f"several workers cannot be told apart: leave workers_per_pass at 1, got {self.workers_per_pass}",
+        # Resolved here, before any hash, so that what is spelled out and what stands for it are one run.
+        norm = self.norm.resolved(self.model.default_num_groups)
+        object.__setattr__(self, "norm", norm)
+        object.__setattr__(
+            self, "model", self.model.resolved(norm, is_without_masks=self.data.is_without_masks)
         )
-        object.__setattr__(self, "workers_per_pass", 1)
+        if self.model.is_one_worker_a_pass:
+            require(
+                self.workers_per_pass in (None, 1),
+                "a detector takes one worker at a time, since its losses are means over the RoIs of a pass and those "
+                f"of several workers cannot be told apart: leave workers_per_pass at 1, got {self.workers_per_pass}",
+            )
+            object.__setattr__(self, "workers_per_pass", 1)
 
     def _check_processes(self) -> None:
         require(
@@ -123,11 +103,6 @@ class RunConfig:
             f"workers_per_pass must divide the {self.virtual_workers} workers of a process evenly, "
             f"got {self.workers_per_pass}",
         )
-        require(
-            self.checkpoint_minutes >= 0,
-            f"checkpoint_minutes must not be negative, got {self.checkpoint_minutes}",
-        )
-        require(self.peer_timeout > 0, f"peer_timeout must be positive, got {self.peer_timeout}")
 
     @property
     def virtual_workers(self) -> int:
@@ -137,8 +112,7 @@ class RunConfig:
     @property
     def norms(self) -> list[NormConfig]:
         """Every norm of the network: the backbone's first, then those of a detector's places."""
-        places = (getattr(self.model, name) for name in PLACES)
-        return [self.norm, *(norm for norm in places if norm is not None)]
+        return [self.norm, *self.model.norms]
 
     @property
     def total_batch(self) -> int:

@@ -26,7 +26,6 @@ from gnexp.system.exit_codes import IS_MEMORY_SHORT
 from gnexp.system.names import shown
 from gnexp.system.signals import become_loader
 
-DEFAULT_MAX_SKIPPED = 100
 CHUNK_SIZE = 32  # images that a loader process hands over at once: 5 MB of shared memory, whatever the batch
 Draws = npt.NDArray[np.float64]  # of one image or clip, uniform in [0, 1)
 _SEMAPHORES = 3  # of a queue; torch has one a loader process, one for all, and an event that has those of two
@@ -89,7 +88,7 @@ class Decoder(TorchDataset[Chunk]):
             try:
                 chunk.pixels[i] = self._decode(index, drawn)
             except UnreadableError as error:
-                if self._config.on_error != "skip":
+                if not self._config.skips_errors:
                     return chunk._replace(error=str(error))
                 if drawn is None:
                     return chunk._replace(
@@ -107,7 +106,7 @@ class Decoder(TorchDataset[Chunk]):
 
         Which one follows from the index alone: the same in every epoch, for every seed and number of processes.
         """
-        for bits in keyed.bits(0, "replacement", 0, [index], 1 + _most(self._config))[0]:
+        for bits in keyed.bits(0, "replacement", 0, [index], 1 + self._config.most_skipped)[0]:
             other = int(bits % np.uint64(len(self._labels)))
             try:
                 chunk.pixels[i] = self._decode(other, drawn)
@@ -134,16 +133,13 @@ def note_skipped(new: Mapping[str, str], skipped: dict[str, str], config: DataCo
         ValueError: more than data.max_skipped in all.
     """
     skipped.update(new)
-    if len(skipped) > _most(config):
+    if len(skipped) > config.most_skipped:
         path, reason = next(reversed(skipped.items()))
+        most = config.most_skipped
         raise ValueError(
-            f"more than data.max_skipped={_most(config)} {what} cannot be read, the last {shown(path)}: {reason}; mend "
-            f"the folder (gnexp data check {shlex.quote(str(config.root))}), or raise data.max_skipped"
+            f"more than data.max_skipped={most} {what} cannot be read, the last {shown(path)}: {reason}; "
+            f"mend the folder (gnexp data check {shlex.quote(str(config.folder))}), or raise data.max_skipped"
         )
-
-
-def _most(config: DataConfig) -> int:
-    return DEFAULT_MAX_SKIPPED if config.max_skipped is None else config.max_skipped
 
 
 def load_chunks(

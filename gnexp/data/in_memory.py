@@ -3,31 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from gnexp.config import DataConfig
 from gnexp.data.dataset import Batch, Batches, Indices, check_num
+from gnexp.data.kinds.in_memory import InMemoryConfig
 from gnexp.ops import keyed
 
 # Images augmented by one call: enough to make Python's share small, few enough to stay in cache.
 _CHUNK = 2048
-_OF_IMAGE_FILES = (
-    "crop_area",
-    "crop_aspect",
-    "jitter",
-    "lighting",
-    "eval_resize",
-    "decoder",
-    "on_error",
-    "max_skipped",
-)
-SIZES = ("min_size", "max_size", "masks")  # keys of detection alone
-CLIPS = ("train_resize", "clip_length", "clip_span", "num_clips", "test_crop")  # of videos alone
 
 
 @dataclass(frozen=True)
@@ -60,7 +48,7 @@ class InMemoryDataset:
         ValueError: images that are not those of config.sha256.
     """
 
-    def __init__(self, config: DataConfig, device: torch.device, train: Split, val: Split) -> None:
+    def __init__(self, config: InMemoryConfig, device: torch.device, train: Split, val: Split) -> None:
         self.fingerprint = _fingerprint(train.images, train.labels, val.images, val.labels)
         if config.sha256 not in (None, self.fingerprint):
             raise ValueError(
@@ -128,35 +116,6 @@ def augment(images: torch.Tensor, draws: npt.NDArray[np.float64], *, flip: bool,
         channels = torch.arange(planes.shape[1], device=images.device)[:, None, None]
         planes = planes[samples, channels, rows[:, None, :, None], columns[:, None, None, :]]
     return planes.view(images.shape)
-
-
-def check_settings(
-    config: DataConfig, *, needed: Mapping[str, int], foreign: Sequence[str], own: Sequence[str] = ()
-) -> None:
-    """Refuses what a kind cannot follow: a setting that were ignored would name another run and compute the same one.
-
-    Args:
-        config: of the data set.
-        needed: the only value that the kind takes, by key.
-        foreign: keys that the kind does not have, beside those of image files and of videos.
-        own: those of these that it has.
-
-    Raises:
-        ValueError: another value than the needed one, or one for a foreign key.
-    """
-    refuse_keys(config, (key for key in (*_OF_IMAGE_FILES, *CLIPS, *foreign) if key not in own))
-    for key, only in needed.items():
-        value = getattr(config, key)
-        if value != only:
-            raise ValueError(f"data.{key} must be {only} for kind {config.kind}, got {value}")
-
-
-def refuse_keys(config: DataConfig, keys: Iterable[str]) -> None:
-    """Raises ValueError where a key that the kind does not have is given."""
-    for key in keys:
-        value = getattr(config, key)
-        if value is not None:
-            raise ValueError(f"data.{key} is not for kind {config.kind}, got {value}; leave it out")
 
 
 def _with_channels(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

@@ -7,10 +7,8 @@ from pathlib import Path
 import torch
 
 from gnexp.config import DataConfig
-from gnexp.data import build_dataset
-from gnexp.data.generated.fashion import NUM_HELD_OUT
-
-_KNOWN = {"cifar10": 50_000, "fashion": 20_000, "fashion_mnist": 60_000, "fashion_scenes": 20_000}
+from gnexp.config.fields import value_of
+from gnexp.data.build import build_dataset
 
 
 def num_train_images(config: DataConfig) -> int | None:
@@ -21,8 +19,9 @@ def num_train_images(config: DataConfig) -> int | None:
     """
     if config.num_train is not None:
         return config.num_train
-    if config.kind in _KNOWN:
-        return _KNOWN[config.kind] - (NUM_HELD_OUT if config.val_source == "train" else 0)
-    if config.root is not None and Path(config.root).expanduser().is_dir():
+    if config.num_known is not None:
+        return config.num_known - (config.num_held_out if value_of(config, "val_source") == "train" else 0)
+    if config.folder is not None and Path(config.folder).expanduser().is_dir():
         return build_dataset(config, torch.device("cpu")).num_train
-    return config.expected_train
+    found: int | None = value_of(config, "expected_train")
+    return found

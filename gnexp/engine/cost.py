@@ -8,7 +8,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from gnexp.config import RunConfig
-from gnexp.tasks import build_task
+from gnexp.tasks.build import build_task
 
 
 @dataclass(frozen=True)

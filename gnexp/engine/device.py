@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from gnexp.config import RunConfig
-from gnexp.config.video import VIDEO
+from gnexp.config.fields import value_of
 from gnexp.ops.group_norm import Impl, choose_impl
 
 
@@ -51,7 +51,7 @@ def memory_format(run: RunConfig, device: torch.device) -> torch.memory_format:
     name = run.memory_format
     if name == "auto":
         is_folded = (
-            any(norm.kind in ("bn", "brn") for norm in run.norms)
+            any(norm.has_running_stats for norm in run.norms)
             and (run.workers_per_pass or run.virtual_workers) > 1
         )
         name = (
@@ -62,7 +62,7 @@ def memory_format(run: RunConfig, device: torch.device) -> torch.memory_format:
     if name == "contiguous":
         return torch.contiguous_format
     # Torch has a name of its own for it where there are frames, and takes no other.
-    return torch.channels_last_3d if run.model.kind == VIDEO else torch.channels_last
+    return torch.channels_last_3d if run.model.has_frames else torch.channels_last
 
 
 def norm_impl(run: RunConfig, device: torch.device) -> Impl | None:
@@ -71,7 +71,7 @@ def norm_impl(run: RunConfig, device: torch.device) -> Impl | None:
     Raises:
         ValueError: norm.impl asks for what is unsupported here.
     """
-    asked = next((norm.impl for norm in run.norms if norm.kind == "gn"), None)
+    asked = next((value_of(norm, "impl") for norm in run.norms if norm.takes_groups), None)
     return None if asked is None else choose_impl(asked, device.type)
 
 

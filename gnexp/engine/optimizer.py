@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from gnexp.config import RecipeConfig, RunConfig
-from gnexp.nn.norms import NormAct
+from gnexp.nn.norm_act import NormAct
 
 
 def build_optimizer(model: nn.Module, run: RunConfig) -> torch.optim.SGD:

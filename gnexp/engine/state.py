@@ -8,14 +8,14 @@ import torch
 from torch import nn
 
 from gnexp.config import RunConfig
-from gnexp.data import build_dataset
+from gnexp.data.build import build_dataset
 from gnexp.data.dataset import Dataset
 from gnexp.data.loader import num_steps
 from gnexp.engine.device import memory_format, norm_impl, set_float32
 from gnexp.engine.optimizer import build_optimizer
 from gnexp.engine.processes import ALONE, Processes
 from gnexp.nn.statistics import batch_norms
-from gnexp.tasks import build_task
+from gnexp.tasks.build import build_task
 from gnexp.tasks.task import Task
 
 _PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16}

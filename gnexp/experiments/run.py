@@ -12,7 +12,6 @@ from typing import Any
 import torch
 
 from gnexp.config import RunConfig, science
-from gnexp.data.chunks import DEFAULT_MAX_SKIPPED
 from gnexp.data.dataset import Dataset
 from gnexp.data.remarks import file_warnings
 from gnexp.engine.checkpoint import Checkpoints, load_tensors, save_tensors
@@ -154,7 +153,7 @@ class _Segment:
 
     def _say_skipped(self) -> None:
         """Keeps a list of which files could not be read; in training others stand in. Every process calls it."""
-        if self.run.data.on_error != "skip":
+        if not self.run.data.skips_errors:
             return
         found: dict[str, str] = {}
         for part in self.processes.gather(dict(self.state.dataset.skipped)):
@@ -169,12 +168,12 @@ class _Segment:
                 f"training, and what is left out of val is not in the score: see {path} "
                 f"(new: {shown(min(new))})"
             )
-        most = DEFAULT_MAX_SKIPPED if self.run.data.max_skipped is None else self.run.data.max_skipped
+        most = self.run.data.most_skipped
         # Of all processes; each ends sooner by its own count alone. An earlier segment's may have been mended since.
         if len(found) > most:
             raise ValueError(
-                f"more than data.max_skipped={most} files cannot be read, see {path}; "
-                f"mend the folder (gnexp data check {shlex.quote(str(self.run.data.root))}), or raise data.max_skipped"
+                f"more than data.max_skipped={most} files cannot be read, see {path}; mend "
+                f"the folder (gnexp data check {shlex.quote(str(self.run.data.folder))}), or raise data.max_skipped"
             )
 
     def _is_due(self) -> bool:

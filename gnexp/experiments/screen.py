@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 import os
 import sys
 import time
@@ -10,6 +9,7 @@ import time
 from tqdm import tqdm
 
 from gnexp.config import RunConfig
+from gnexp.config.fields import ANY_TASK, walk
 from gnexp.config.spelling import spell
 from gnexp.data.remarks import FileWarning
 from gnexp.engine.device import norm_impl
@@ -139,39 +139,15 @@ def _speed(images_per_second: float) -> str:
     return f"{digits} images/s"
 
 
-_NOT_STATED: dict[str, dict[str, str]] = {  # task -> option -> what is to say of it
-    "classification": dict.fromkeys(
-        (
-            *("model.classifier_std", "model.init_mode"),
-            *("recipe.warmup_epochs", "recipe.momentum", "recipe.nesterov"),
-        ),
-        "",
-    ),
-    "detection": {
-        "batch": " (the prose says 1 image per worker, the published configurations 2)",
-        "recipe.norm_weight_decay": " (stated for fine-tuning, not from scratch)",
-        **dict.fromkeys(("recipe.bias_lr_factor", "recipe.bias_weight_decay", "recipe.warmup_steps"), ""),
-        **dict.fromkeys(("recipe.momentum", "model.freeze_at", "model.box_beta"), ""),
-    },
-    "video": {
-        "recipe.base_lr": " (for 64 clips; how it goes with their number is not stated: in proportion)",
-        **dict.fromkeys(("recipe.momentum", "recipe.nesterov", "recipe.norm_weight_decay"), ""),
-        **dict.fromkeys(("model.dropout", "data.test_crop"), ""),
-    },
-}
-
-
 def not_stated(run: RunConfig) -> list[str]:
     """The options that the paper leaves open, with the values that this run has for them."""
-    of_norm = {"norm.eps": "", "norm.momentum": "", "norm.renorm_ramp": ""}
     told = []
-    for key, note in {**of_norm, **_NOT_STATED[run.task.kind]}.items():
-        value = operator.attrgetter(key)(run)
-        if value is None and key in of_norm:  # a norm without it
+    for key, f, value in walk(run):
+        notes = f.metadata.get("left_open", {})
+        if not notes.keys() & {ANY_TASK, run.task.kind}:
             continue
+        note = notes.get(run.task.kind, notes.get(ANY_TASK, ""))
         told.append(f"{key}={list(value) if isinstance(value, tuple) else spell(value)}{note}")
-        if key == "norm.momentum":
-            told.append(
-                "statistics of evaluation (all three are measured; a score's own name has worker 0's)"
-            )
+    if run.norm.has_running_stats:
+        told.append("statistics of evaluation (all three are measured; a score's own name has worker 0's)")
     return told

@@ -9,9 +9,9 @@ from torch import nn
 from torchvision.ops import FeaturePyramidNetwork
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
-from gnexp.config import ModelConfig
+from gnexp.models.kinds.mask_rcnn import MaskRCNNConfig
 from gnexp.models.resnet import BasicBlock, Bottleneck, ResNet
-from gnexp.nn.norms import NormFactory
+from gnexp.nn.norm_act import NormFactory
 
 
 class Backbone(nn.Module):
@@ -26,15 +26,14 @@ class Backbone(nn.Module):
         fpn_norm: of the FPN's laterals and outputs, neither with a ReLU; None = a bias instead.
     """
 
-    def __init__(self, config: ModelConfig, body: ResNet, fpn_norm: NormFactory | None) -> None:
+    def __init__(self, config: MaskRCNNConfig, body: ResNet, fpn_norm: NormFactory | None) -> None:
         super().__init__()
-        assert config.freeze_at is not None, "checked by ModelConfig"
         self.body = body
         self.fpn: nn.Module | None = None
         self.num_maps = 1
         self.out_channels = num_channels(body.stages[-1])
         if config.neck == "fpn":
-            assert config.fpn_stages is not None and config.fpn_width is not None, "checked by ModelConfig"
+            assert config.fpn_stages is not None and config.fpn_width is not None, "checked by MaskRCNNConfig"
             self.num_maps, self.out_channels = config.fpn_stages, config.fpn_width
             channels = [num_channels(stage) for stage in body.stages[-self.num_maps :]]
             layer = None if fpn_norm is None else lambda width: fpn_norm(width, relu=False)

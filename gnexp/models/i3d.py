@@ -12,10 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from gnexp.config import ModelConfig
+from gnexp.models.kinds.i3d import I3DConfig
 from gnexp.models.resnet import BasicBlock, Bottleneck, ResNet, StridedPointwise
 from gnexp.nn.dropout import KeyedDropout
-from gnexp.nn.norms import NormFactory
+from gnexp.nn.norm_act import NormFactory
 
 
 class StridedPointwise3d(nn.Conv3d):
@@ -39,12 +39,8 @@ class I3D(ResNet):
         num_classes: of the classifier.
     """
 
-    def __init__(self, config: ModelConfig, norm: NormFactory, *, channels: int, num_classes: int) -> None:
+    def __init__(self, config: I3DConfig, norm: NormFactory, *, channels: int, num_classes: int) -> None:
         super().__init__(config, norm, channels=channels, num_classes=num_classes)
-        assert config.stem_frames is not None and config.temporal_strides is not None, (
-            "checked by ModelConfig"
-        )
-        assert config.temporal_kernels is not None and config.dropout is not None, "checked by ModelConfig"
         stem, pool, self.pooled_frames = config.temporal_strides
         frames = {self.conv1: (config.stem_frames, stem)}
         blocks = [block for stage in self.stages for block in stage.children()]
@@ -116,7 +112,7 @@ class I3D(ResNet):
         return inflated | {key: value for key, value in own.items() if key.startswith("fc.")}
 
 
-def build_i3d(config: ModelConfig, norm: NormFactory, *, channels: int, num_classes: int) -> I3D:
+def build_i3d(config: I3DConfig, norm: NormFactory, *, channels: int, num_classes: int) -> I3D:
     """An I3D as configured, not yet initialised."""
     return I3D(config, norm, channels=channels, num_classes=num_classes)
 

@@ -25,11 +25,13 @@ from torchvision.models.detection.roi_heads import paste_masks_in_image
 from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
 from torchvision.models.detection.transform import GeneralizedRCNNTransform, resize_boxes
 
-from gnexp.config import ModelConfig, NormConfig
+from gnexp.config import NormConfig
 from gnexp.models.backbone import Backbone, num_channels
+from gnexp.models.kinds.mask_rcnn import MaskRCNNConfig
 from gnexp.models.resnet import build_resnet
 from gnexp.models.roi_heads import RoIHeads
-from gnexp.nn.norms import NormFactory, norm_factory
+from gnexp.nn.norm_act import NormFactory
+from gnexp.nn.norms import norm_factory
 from gnexp.nn.sampler import KeyedSampler
 from gnexp.ops.resizing import resized_size
 
@@ -155,7 +157,7 @@ class MaskRCNN(GeneralizedRCNN):  # type: ignore[misc]
 
 
 def build_mask_rcnn(
-    config: ModelConfig,
+    config: MaskRCNNConfig,
     norm: NormFactory,
     *,
     workers: int,
@@ -197,9 +199,7 @@ def _place_norm(place: NormConfig | str | None, workers: int) -> NormFactory | N
     return None if place is None else norm_factory(place, workers)
 
 
-def _build_rpn(config: ModelConfig, backbone: Backbone) -> nn.Module:
-    assert config.anchor_sizes and config.rpn_pre_nms and config.rpn_post_nms, "checked by ModelConfig"
-    assert config.rpn_anchors is not None, "checked by ModelConfig"
+def _build_rpn(config: MaskRCNNConfig, backbone: Backbone) -> nn.Module:
     sizes = (config.anchor_sizes,) if config.neck == "c4" else tuple((size,) for size in config.anchor_sizes)
     anchors = Anchors(sizes, (_ASPECT_RATIOS,) * len(sizes))
     pre_nms, post_nms = (

@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from gnexp.config import ModelConfig
-from gnexp.nn.norms import NormAct, NormFactory
+from gnexp.models.kinds.resnet import ResNetShape
+from gnexp.nn.norm_act import NormAct, NormFactory
 
 
 def _conv(channels_in: int, channels_out: int, kernel: int, stride: int = 1) -> nn.Conv2d:
@@ -90,7 +90,7 @@ class ResNet(nn.Module):
         num_classes: of the classifier.
     """
 
-    def __init__(self, config: ModelConfig, norm: NormFactory, *, channels: int, num_classes: int) -> None:
+    def __init__(self, config: ResNetShape, norm: NormFactory, *, channels: int, num_classes: int) -> None:
         super().__init__()
         block = BLOCKS[config.block]
         width = config.widths[0]
@@ -130,7 +130,7 @@ class ResNet(nn.Module):
         return logits
 
 
-def build_resnet(config: ModelConfig, norm: NormFactory, *, channels: int, num_classes: int) -> ResNet:
+def build_resnet(config: ResNetShape, norm: NormFactory, *, channels: int, num_classes: int) -> ResNet:
     """A ResNet as configured, not yet initialised."""
     return ResNet(config, norm, channels=channels, num_classes=num_classes)
 

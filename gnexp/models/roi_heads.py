@@ -14,8 +14,8 @@ from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHe
 from torchvision.models.detection.mask_rcnn import MaskRCNNPredictor
 from torchvision.ops import MultiScaleRoIAlign
 
-from gnexp.config import ModelConfig
-from gnexp.nn.norms import NormFactory
+from gnexp.models.kinds.mask_rcnn import MaskRCNNConfig
+from gnexp.nn.norm_act import NormFactory
 from gnexp.nn.sampler import KeyedSampler
 from gnexp.nn.statistics import batch_norms
 
@@ -61,7 +61,7 @@ class RoIHeads(roi_heads.RoIHeads):  # type: ignore[misc]
 
     def __init__(
         self,
-        config: ModelConfig,
+        config: MaskRCNNConfig,
         *,
         channels: int,
         num_classes: int,
@@ -70,9 +70,6 @@ class RoIHeads(roi_heads.RoIHeads):  # type: ignore[misc]
         last_stage: tuple[nn.Module, int] | None,
         has_masks: bool = True,
     ) -> None:
-        assert config.roi_size and config.head_width and config.rois and config.box_beta, (
-            "checked by ModelConfig"
-        )
         size, width = config.roi_size, config.head_width
         if last_stage is not None:
             names = ["0"]
@@ -80,7 +77,7 @@ class RoIHeads(roi_heads.RoIHeads):  # type: ignore[misc]
             stage, box_channels = last_stage
             mask_head, mask_channels = nn.Sequential(), box_channels
         else:
-            assert config.fpn_stages is not None, "checked by ModelConfig"
+            assert config.fpn_stages is not None, "checked by MaskRCNNConfig"
             names = [str(level) for level in range(config.fpn_stages)]
             box_size, stage = size // 2, None
             box_head, box_channels = _box_head(config, channels, box_size, box_norm)
@@ -255,10 +252,10 @@ def _conv_stack(channels: int, width: int, norm: NormFactory | None) -> nn.Seque
 
 
 def _box_head(
-    config: ModelConfig, channels: int, size: int, norm: NormFactory | None
+    config: MaskRCNNConfig, channels: int, size: int, norm: NormFactory | None
 ) -> tuple[nn.Sequential | TwoMLPHead, int]:
     """The FPN's box head, and how many channels it gives."""
-    assert config.fc_width is not None and config.head_width is not None, "checked by ModelConfig"
+    assert config.fc_width is not None, "checked by MaskRCNNConfig"
     if config.box_head == "2fc":
         return TwoMLPHead(channels * size**2, config.fc_width), config.fc_width
     layers: list[Any] = [*_conv_stack(channels, config.head_width, norm), nn.Flatten()]

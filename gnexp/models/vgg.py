@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from gnexp.config import ModelConfig
+from gnexp.models.kinds.vgg import VGGConfig
 from gnexp.nn.dropout import KeyedDropout
-from gnexp.nn.norms import NoNormAct, NormAct, NormFactory
+from gnexp.nn.no_norm import NoNormAct
+from gnexp.nn.norm_act import NormAct, NormFactory
 
 
 class VGG(nn.Module):
@@ -22,12 +23,8 @@ class VGG(nn.Module):
         num_classes: of the classifier.
     """
 
-    def __init__(self, config: ModelConfig, norm: NormFactory, *, channels: int, num_classes: int) -> None:
+    def __init__(self, config: VGGConfig, norm: NormFactory, *, channels: int, num_classes: int) -> None:
         super().__init__()
-        assert config.classifier_pool is not None and config.classifier_widths is not None, (
-            "checked by ModelConfig"
-        )
-        assert config.dropout is not None, "checked by ModelConfig"
         features: list[nn.Module] = []
         for num_convs, width in zip(config.blocks, config.widths, strict=True):
             for _ in range(num_convs):
@@ -67,7 +64,7 @@ class VGG(nn.Module):
         return logits
 
 
-def build_vgg(config: ModelConfig, norm: NormFactory, *, channels: int, num_classes: int) -> VGG:
+def build_vgg(config: VGGConfig, norm: NormFactory, *, channels: int, num_classes: int) -> VGG:
     """A VGG as configured, not yet initialised."""
     return VGG(config, norm, channels=channels, num_classes=num_classes)
 

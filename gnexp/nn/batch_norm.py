@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from gnexp.nn.norm_act import NormAct
+from gnexp.nn.kinds.batch_norm import BatchNormConfig
+from gnexp.nn.norm_act import NormAct, NormFactory
 from gnexp.ops import reference
 
 
@@ -152,3 +153,12 @@ class BatchNormAct(WorkerNormAct):
     def set_running_stats(self, mean: torch.Tensor, variance: torch.Tensor) -> None:
         self.running_mean.copy_(mean.expand(self.workers, -1))
         self.running_var.copy_(variance.expand(self.workers, -1))
+
+
+def build_batch_norm(config: BatchNormConfig, workers: int) -> NormFactory:
+    """The factory of batch norms whose statistics are each virtual worker's own."""
+
+    def make(channels: int, *, relu: bool = True) -> NormAct:
+        return BatchNormAct(channels, workers=workers, eps=config.eps, momentum=config.momentum, relu=relu)
+
+    return make

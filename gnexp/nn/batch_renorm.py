@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 
 from gnexp.nn.batch_norm import WorkerNormAct
+from gnexp.nn.kinds.batch_renorm import BatchRenormConfig
+from gnexp.nn.norm_act import NormAct, NormFactory
 from gnexp.nn.step import Step
 from gnexp.ops import reference
 from gnexp.ops.moments import channel_moments
@@ -115,3 +117,22 @@ class BatchRenormAct(WorkerNormAct):
         super()._load_from_state_dict(state_dict, prefix, *args)
         if not self.done_epochs.is_meta:
             self._done_epochs = float(self.done_epochs)
+
+
+def build_batch_renorm(config: BatchRenormConfig, workers: int) -> NormFactory:
+    """The factory of batch renorms whose statistics are each virtual worker's own."""
+    plain, d_reached, r_reached = config.renorm_ramp
+
+    def make(channels: int, *, relu: bool = True) -> NormAct:
+        return BatchRenormAct(
+            channels,
+            workers=workers,
+            eps=config.eps,
+            momentum=config.momentum,
+            r_max=config.r_max,
+            d_max=config.d_max,
+            ramp=(plain, d_reached, r_reached),
+            relu=relu,
+        )
+
+    return make

@@ -6,7 +6,8 @@ from typing import Any
 
 import torch
 
-from gnexp.nn.norm_act import NormAct
+from gnexp.nn.kinds.frozen_bn import FrozenBatchNormConfig
+from gnexp.nn.norm_act import NormAct, NormFactory
 
 
 class FrozenBatchNormAct(NormAct):
@@ -49,3 +50,12 @@ class FrozenBatchNormAct(NormAct):
                 state_dict[prefix + name] = state_dict[prefix + name][0]  # (V, C): worker 0's serve
         state_dict.pop(f"{prefix}num_batches_tracked", None)  # counts what does not happen here
         super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+def build_frozen_bn(config: FrozenBatchNormConfig, workers: int) -> NormFactory:
+    """The factory of frozen batch norms: there is one map, whatever the workers."""
+
+    def make(channels: int, *, relu: bool = True) -> NormAct:
+        return FrozenBatchNormAct(channels, eps=config.eps, relu=relu)
+
+    return make

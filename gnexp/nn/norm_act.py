@@ -7,6 +7,7 @@ weights travel.
 from __future__ import annotations
 
 import abc
+from typing import Protocol
 
 import torch
 from torch import nn
@@ -45,3 +46,9 @@ class NormAct(nn.Module, abc.ABC):
 
     def extra_repr(self) -> str:
         return f"{self.channels}, relu={self.relu}"
+
+
+class NormFactory(Protocol):
+    """What a model is given: channels -> module."""
+
+    def __call__(self, channels: int, *, relu: bool = True) -> NormAct: ...

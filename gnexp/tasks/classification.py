@@ -10,9 +10,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from gnexp.config import RunConfig
-from gnexp.config.video import VIDEO
 from gnexp.data.dataset import Batch, Dataset
-from gnexp.models import build_model
+from gnexp.models.build import build_model
 from gnexp.nn.norms import norm_factory
 
 # Images at once: the activations of more leave the cache, and those of large images the memory.
@@ -27,9 +26,9 @@ class Classification:
 
     def build_model(self, run: RunConfig, generator: torch.Generator) -> nn.Module:
         """The initialised classifier for the run's images and classes."""
-        if run.model.kind == VIDEO:
+        if run.model.has_frames:
             raise ValueError(
-                f"model={run.model.name} is a network of videos: it needs task.kind=video, and clips"
+                f"model={run.model.name} is a network of videos: it needs task.kind={run.model.task}, and clips"
             )
         return build_classifier(run, generator)
 

@@ -11,7 +11,8 @@ from torch import nn
 from gnexp.config import RunConfig
 from gnexp.data.coco.dataset import Coco
 from gnexp.data.dataset import Batch, Dataset
-from gnexp.models import build_detector
+from gnexp.data.kinds.coco import BoxesConfig
+from gnexp.models.build import build_detector
 from gnexp.nn.norms import norm_factory
 from gnexp.tasks.coco_eval import METRICS, Result, evaluate_results, to_results
 from gnexp.tasks.pictures import draw_detections
@@ -28,7 +29,7 @@ class Detection:
 
     def build_model(self, run: RunConfig, generator: torch.Generator) -> nn.Module:
         """The initialised detector for the run's images and classes."""
-        data = run.data
+        data = boxes_of(run)
         return build_detector(
             run.model,
             norm_factory(run.norm, run.virtual_workers),
@@ -39,7 +40,7 @@ class Detection:
             max_size=data.max_size,
             num_classes=data.num_classes,
             generator=generator,
-            has_masks=data.masks is not False,
+            has_masks=not data.is_without_masks,
         )
 
     def trace(self, model: nn.Module, run: RunConfig, num_images: int) -> None:
@@ -53,7 +54,7 @@ class Detection:
 
     def eval_size(self, run: RunConfig) -> int:
         """One where images differ in size, as Detectron tests: batch-mates would pad it, and others by processes."""
-        return 1 if run.data.is_resized else min(run.batch, _EVAL_SIZE)
+        return 1 if boxes_of(run).is_resized else min(run.batch, _EVAL_SIZE)
 
     def step(self, model: nn.Module, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """The sum of RPN's, the boxes' and, if any, the masks' losses, and 0: nothing is scored in training."""
@@ -94,6 +95,19 @@ class Detection:
         kinds = ("bbox", "segm") if dataset.has_masks else ("bbox",)
         scores = evaluate_results(dataset.ground_truth(), in_order(partials), kinds)
         return {name: score for name, score in scores.items() if score is not None and not math.isnan(score)}
+
+
+def boxes_of(run: RunConfig) -> BoxesConfig:
+    """The run's data, which is one of boxes.
+
+    Raises:
+        ValueError: it is another.
+    """
+    if not isinstance(run.data, BoxesConfig):
+        raise ValueError(
+            f"data={run.data.name} has no boxes: task.kind={run.task.kind} needs images with boxes"
+        )
+    return run.data
 
 
 def in_order(partials: Sequence[list[Result] | str]) -> list[Result]:

@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from gnexp.config import RunConfig
-from gnexp.config.video import VIDEO
 from gnexp.data.dataset import Batch, Dataset
+from gnexp.data.kinds.kinetics import ClipsConfig
 from gnexp.data.video.clips import Clips
 from gnexp.models.i3d import I3D
 from gnexp.tasks.classification import build_classifier, num_wrong
@@ -33,17 +33,15 @@ class Video:
 
     def build_model(self, run: RunConfig, generator: torch.Generator) -> nn.Module:
         """The initialised network for the run's clips and classes."""
-        if run.model.kind != VIDEO:
+        if not run.model.has_frames:
             raise ValueError(
-                f"model={run.model.name} is a network of images: task.kind=video needs one of kind {VIDEO}"
+                f"model={run.model.name} is a network of images: task.kind={run.task.kind} needs one of videos"
             )
         return build_classifier(run, generator)
 
     def trace(self, model: nn.Module, run: RunConfig, num_images: int) -> None:
         """Has (num_images, channels, clip_length, image_size, image_size) go through the model."""
-        data = run.data
-        if data.clip_length is None:
-            raise ValueError(f"data={data.name} has no clips: task.kind=video needs videos")
+        data = clips_of(run)
         shape = (num_images, data.channels, data.clip_length, data.image_size, data.image_size)
         model(torch.zeros(shape, device="meta"))
 
@@ -55,10 +53,8 @@ class Video:
 
     def eval_size(self, run: RunConfig) -> int:
         """One video at the paper's size: whole frames of ten clips."""
-        data = run.data
-        values = (
-            (data.num_clips or 1) * (data.clip_length or 1) * data.channels * (data.eval_resize or 1) ** 2
-        )
+        data = clips_of(run)
+        values = data.num_clips * data.clip_length * data.channels * data.eval_resize**2
         return max(1, min(_EVAL_SIZE, _EVAL_VALUES // values))
 
     def step(self, model: nn.Module, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
@@ -108,3 +104,14 @@ class Video:
         top1, clip, top5 = self.scores
         names = (clip,) if dataset.is_monitored else (top1, top5)
         return {name: 100 * number / count for name, number in zip(names, found, strict=True)}
+
+
+def clips_of(run: RunConfig) -> ClipsConfig:
+    """The run's data, which is one of videos.
+
+    Raises:
+        ValueError: it is another.
+    """
+    if not isinstance(run.data, ClipsConfig):
+        raise ValueError(f"data={run.data.name} has no clips: task.kind={run.task.kind} needs videos")
+    return run.data

@@ -311,7 +311,7 @@ def test_mistakes_in_a_sweep(plain, override, message):
         ("data.mean=[a]", r"data.mean\[0\]: Value 'a'"),
         ("recipe.nesterov=maybe", "recipe.nesterov: Value 'maybe'"),
         ("batch=0", "batch must be at least 1 image per worker, got 0"),
-        ("norm={kind: bn}", "norm.momentum is for norm=bn and brn, which need it"),
+        ("norm={kind: bn}", "norm.momentum is missing: kind bn needs it"),
     ],
 )
 def test_mistakes_in_values_get_one_line(plain, override, message):

@@ -6,26 +6,22 @@ import json
 import pytest
 
 from gnexp.config import (
-    DataConfig,
-    ModelConfig,
-    NormConfig,
     RecipeConfig,
     RunConfig,
+    data_config,
     from_dict,
+    model_config,
+    norm_config,
     science,
     to_dict,
 )
-from gnexp.config.detector import DetectorFields
-from gnexp.config.video import VideoFields
+from gnexp.config.fields import value_of, walk
+from gnexp.config.kinds import classes_of
 
 
-def fields_of(config, prefix=""):
-    for f in dataclasses.fields(config):
-        value = getattr(config, f.name)
-        if dataclasses.is_dataclass(value):
-            yield from fields_of(value, f"{prefix}{f.name}.")
-        else:
-            yield f"{prefix}{f.name}", f.metadata["part"], value
+def fields_of(config):
+    for key, f, value in walk(config):
+        yield key, f.metadata["part"], value
 
 
 def changed(run, key, value):
@@ -38,40 +34,24 @@ def changed(run, key, value):
 # A valid other value where the generic one (see `other`) would be refused.
 OTHERS = {
     "task.kind": "detection",
-    "norm.kind": "none",
+    "norm.kind": None,
+    "model.kind": None,
+    "data.kind": None,
     "norm.num_groups": 4,
     "norm.channels_per_group": None,
-    "norm.momentum": None,
-    "norm.r_max": None,
-    "norm.d_max": None,
-    "norm.renorm_ramp": None,
     "norm.impl": "fused",
-    "model.classifier_pool": None,
-    "model.classifier_widths": None,
-    "model.dropout": None,
-    **{f"model.{f.name}": None for f in dataclasses.fields(DetectorFields)},
-    **{f"model.{f.name}": None for f in dataclasses.fields(VideoFields)},
     "model.block": "bottleneck",
     "model.blocks": (2, 1, 1, 1),
     "model.widths": (8, 32, 64, 128),
     "model.stem": "conv7x7_pool",
     "model.init_mode": "fan_in",
     "data.channels": None,
+    "data.num_classes": None,
     "data.mean": (0.4,),
     "data.std": (0.5,),
     "data.val_source": "train",
     "data.exposure": 0.5,
-    "data.crop_area": (0.5, 1.0),
-    "data.crop_aspect": (0.5, 1.0),
-    "data.decoder": "scaled",
-    "data.on_error": "skip",
-    "data.masks": False,
-    "data.max_skipped": None,
-    "data.clip_length": None,
-    "data.test_crop": "full",
-    "data.train_resize": (40, 48),
     "data.sha256": "00",
-    "data.root": "/data",
     "recipe.schedule": None,
     "recipe.milestones": None,
     "recipe.drop_factor": None,
@@ -109,23 +89,18 @@ ALONE = [key for key, _, _ in fields_of(RunConfig()) if OTHERS.get(key, "") is n
 def test_run_id_depends_on_science_and_on_nothing_else(key):
     run = RunConfig()
     part, value = next((p, v) for k, p, v in fields_of(run) if k == key)
-    new = other(key, value)
-    if key == "norm.kind":
-        run = changed(run, "norm.num_groups", None)
-        moved = dataclasses.replace(run, norm=NormConfig(kind="none"))
-    else:
-        moved = changed(run, key, new)
+    moved = changed(run, key, other(key, value))
     assert (moved.run_id != run.run_id) == (part == "science")
 
 
 def brn(**changes):
     values = {"momentum": 0.1, "r_max": 1.5, "d_max": 0.5, "renorm_ramp": (0.125, 0.625, 1.0)}
-    return NormConfig(kind="brn", **{**values, **changes})
+    return norm_config(kind="brn", **{**values, **changes})
 
 
 def vgg(**changes):
     values = {"classifier_pool": 1, "classifier_widths": (64,), "dropout": 0.5}
-    return ModelConfig(kind="vgg", **{**values, **changes})
+    return model_config(kind="vgg", **{**values, **changes})
 
 
 def detector(**changes):
@@ -147,7 +122,7 @@ def detector(**changes):
         "box_beta": 1.0,
         "detections": 20,
     }
-    return ModelConfig(kind="mask_rcnn", **{**values, **changes})
+    return model_config(kind="mask_rcnn", **{**values, **changes})
 
 
 def i3d(**changes):
@@ -157,17 +132,39 @@ def i3d(**changes):
         "temporal_kernels": (3, 1, 3, 1),
         "dropout": 0.5,
     }
-    return ModelConfig(kind="i3d", **{**values, **changes})
+    return model_config(kind="i3d", **{**values, **changes})
+
+
+RGB = {"mean": (0.5,) * 3, "std": (0.25,) * 3}
+
+
+def clips(**changes):
+    values = {
+        "num_classes": 8,
+        "train_resize": (32, 32),
+        "eval_resize": 32,
+        "num_clips": 2,
+        "test_crop": "full",
+    }
+    return data_config(kind="fashion_clips", **{**values, "clip_length": 16, "clip_span": 32, **changes})
+
+
+def own_fields(kind):
+    """The science that a network made of a ResNet has beside one."""
+    kinds = classes_of("model")
+    resnets = {f.name for f in dataclasses.fields(kinds["resnet"])}
+    own = dataclasses.fields(kinds[kind])
+    return {f.name for f in own if f.metadata["part"] == "science"} - resnets
 
 
 def test_linked_fields_change_run_id():
     ids = {
         RunConfig(norm=norm).run_id
         for norm in (
-            NormConfig(kind="gn"),
-            NormConfig(kind="gn", channels_per_group=2),
-            NormConfig(kind="bn", momentum=0.1),
-            NormConfig(kind="bn", momentum=0.2),
+            norm_config(kind="gn"),
+            norm_config(kind="gn", channels_per_group=2),
+            norm_config(kind="bn", momentum=0.1),
+            norm_config(kind="bn", momentum=0.2),
             brn(),
             brn(r_max=2.0),
             brn(d_max=1.0),
@@ -205,14 +202,13 @@ def test_linked_fields_change_run_id():
     models.append(detector(fpn_stages=2, anchor_sizes=(16, 28, 44)))
     no_fpn = dict.fromkeys(("fpn_stages", "fpn_width", "box_head", "fc_width"))
     models.append(detector(neck="c4", **no_fpn))
-    fields = dataclasses.fields(DetectorFields)
-    assert {"neck", "fpn_stages", *changes} == {f.name for f in fields if f.metadata["part"] == "science"}
+    assert {"neck", "fpn_stages", *changes} == own_fields("mask_rcnn")
     changes = {"stem_frames": 3, "temporal_strides": (1, 1, 2), "temporal_kernels": (3,) * 4, "dropout": 0.0}
-    assert {"dropout", *(f.name for f in dataclasses.fields(VideoFields))} == set(changes)
+    assert own_fields("i3d") == set(changes)
     models += [i3d(), *(i3d(**{key: value}) for key, value in changes.items())]
     ids |= {RunConfig(model=model).run_id for model in models}
-    ids |= {RunConfig(data=DataConfig(clip_length=length, clip_span=32)).run_id for length in (16, 32)}
-    ids.add(RunConfig(data=DataConfig(channels=3, mean=(0.5,) * 3, std=(0.25,) * 3)).run_id)
+    ids |= {RunConfig(data=clips(clip_length=length)).run_id for length in (16, 32)}
+    ids |= {RunConfig(data=data_config(kind=kind, root="data", **RGB)).run_id for kind in ("cifar10",)}
     assert len(ids) == 16 + 20 + 7  # RunConfig(gn) is in both lists
 
 
@@ -233,11 +229,11 @@ def places(model, norm):
 @pytest.mark.parametrize(
     ("norm", "word"),
     [
-        (NormConfig(kind="gn"), "gn"),
-        (NormConfig(kind="gn", num_groups=1, eps=1e-3, impl="composed"), "ln"),
-        (NormConfig(kind="bn", momentum=0.2), "bn"),
-        (NormConfig(kind="frozen_bn"), None),
-        (NormConfig(kind="none"), None),
+        (norm_config(kind="gn"), "gn"),
+        (norm_config(kind="gn", num_groups=1, eps=1e-3, impl="composed"), "ln"),
+        (norm_config(kind="bn", momentum=0.2), "bn"),
+        (norm_config(kind="frozen_bn"), None),
+        (norm_config(kind="none"), None),
     ],
 )
 def test_a_detectors_places_take_the_backbones_norm(norm, word):
@@ -250,7 +246,7 @@ def test_a_detectors_places_take_the_backbones_norm(norm, word):
     assert from_dict(json.loads(json.dumps(to_dict(run)))) == run
 
 
-@pytest.mark.parametrize("norm", [NormConfig(num_groups=4), NormConfig(channels_per_group=1), brn()])
+@pytest.mark.parametrize("norm", [norm_config(num_groups=4), norm_config(channels_per_group=1), brn()])
 def test_a_place_that_is_the_same_has_the_backbones_groups_and_constants(norm):
     assert places(dict.fromkeys(PLACES, "same"), norm) == [norm] * 3
 
@@ -258,7 +254,7 @@ def test_a_place_that_is_the_same_has_the_backbones_groups_and_constants(norm):
 @pytest.mark.parametrize("head", [{"box_head": "2fc"}, None])
 def test_without_a_mask_head_no_convolution_has_the_heads_width(head):
     fpn_alone = dict.fromkeys(("fpn_stages", "fpn_width", "box_head", "fc_width"))
-    boxes = {"data": DataConfig(masks=False)}
+    boxes = {"data": data_config(masks=False)}
     runs = {
         RunConfig(model=detector(head_width=width, **(head or {"neck": "c4", **fpn_alone})), **boxes).run_id
         for width in (32, 64)
@@ -277,7 +273,7 @@ def test_a_place_named_by_a_word_is_hashed_as_the_norm_that_is_built():
 
     def run(norm=None, **changes):
         model = detector(fpn_norm="gn", box_norm="ln", mask_norm="bn", **changes)
-        return RunConfig(norm=norm or NormConfig(num_groups=8), model=model)
+        return RunConfig(norm=norm or norm_config(num_groups=8), model=model)
 
     plain = science(run())["model"]
     assert plain["fpn_norm"] == {"kind": "gn", "num_groups": 8, "eps": 1e-5}
@@ -285,10 +281,10 @@ def test_a_place_named_by_a_word_is_hashed_as_the_norm_that_is_built():
     assert plain["mask_norm"] == {"kind": "bn", "eps": 1e-5, "momentum": 0.1}
     other = run(default_num_groups=4)
     assert other.run_id != run().run_id and other.model.fpn_norm.num_groups == 4
-    wide = run(NormConfig(kind="bn", momentum=0.3, eps=1e-3))
+    wide = run(norm_config(kind="bn", momentum=0.3, eps=1e-3))
     assert [norm.eps for norm in wide.norms] == [1e-3] * 4 and wide.model.mask_norm.momentum == 0.3
-    composed = run(NormConfig(num_groups=8, impl="composed"))
-    assert [norm.impl for norm in composed.norms] == ["composed"] * 3 + ["auto"]
+    composed = run(norm_config(num_groups=8, impl="composed"))
+    assert [value_of(norm, "impl") for norm in composed.norms] == ["composed"] * 3 + [None]
     assert composed.run_id == run().run_id
 
 
@@ -300,13 +296,13 @@ def test_a_detector_takes_one_worker_at_a_time():
 
 
 def test_gn_without_a_grouping_is_the_models_default_spelled_out():
-    implicit = RunConfig(model=ModelConfig(default_num_groups=4))
+    implicit = RunConfig(model=model_config(default_num_groups=4))
     assert implicit.norm.num_groups == 4
-    assert implicit.run_id == RunConfig(norm=NormConfig(num_groups=4)).run_id
+    assert implicit.run_id == RunConfig(norm=norm_config(num_groups=4)).run_id
 
 
 def test_run_id_is_a_fixed_point_of_the_dict_round_trip():
-    run = RunConfig(norm=NormConfig(kind="bn", momentum=0.1), batch=2, seed=3, threads=2)
+    run = RunConfig(norm=norm_config(kind="bn", momentum=0.1), batch=2, seed=3, threads=2)
     again = from_dict(json.loads(json.dumps(to_dict(run))))
     assert again == run
     assert again.run_id == run.run_id
@@ -326,12 +322,12 @@ def test_science_holds_no_none_and_no_hardware():
 @pytest.mark.parametrize(
     ("norm", "label"),
     [
-        (NormConfig(kind="gn", num_groups=1), "ln"),
-        (NormConfig(kind="gn", channels_per_group=1), "in"),
-        (NormConfig(kind="gn", channels_per_group=16), "gnc16"),
-        (NormConfig(kind="gn"), "gn8"),
-        (NormConfig(kind="bn", momentum=0.1), "bn"),
-        (NormConfig(kind="none"), "none"),
+        (norm_config(kind="gn", num_groups=1), "ln"),
+        (norm_config(kind="gn", channels_per_group=1), "in"),
+        (norm_config(kind="gn", channels_per_group=16), "gnc16"),
+        (norm_config(kind="gn"), "gn8"),
+        (norm_config(kind="bn", momentum=0.1), "bn"),
+        (norm_config(kind="none"), "none"),
     ],
 )
 def test_label(norm, label):
@@ -354,27 +350,42 @@ def test_lr_is_the_papers_rule_at_8_workers():
         (lambda: RunConfig(threads=0), "threads must be at least 1"),
         (lambda: RunConfig(device="tpu"), "device must be auto, cpu, cuda or cuda:N, got tpu"),
         (lambda: RunConfig(device="cuda:x"), "device must be"),
-        (lambda: NormConfig(num_groups=2, channels_per_group=2), "not both: got 2 and 2"),
-        (lambda: NormConfig(num_groups=0), "norm.num_groups must be at least 1, got 0"),
-        (lambda: NormConfig(kind="bn", momentum=0.1, num_groups=2), "norm.num_groups is for norm=gn"),
-        (lambda: NormConfig(kind="bn"), "norm.momentum is for norm=bn and brn, which need it: got None"),
-        (lambda: NormConfig(kind="bn", momentum=2.0), r"norm.momentum must be in \(0, 1\], got 2.0"),
-        (lambda: NormConfig(kind="brn", momentum=0.1), "norm.r_max is for norm=brn, which need it: got None"),
+        (lambda: norm_config(num_groups=2, channels_per_group=2), "not both: got 2 and 2"),
+        (lambda: norm_config(num_groups=0), "norm.num_groups must be at least 1, got 0"),
+        (
+            lambda: norm_config(kind="bn", momentum=0.1, num_groups=2),
+            "norm.num_groups is not for kind bn, got 2; leave it out, it is for kind gn",
+        ),
+        (lambda: norm_config(kind="bn"), "norm.momentum is missing: kind bn needs it"),
+        (lambda: norm_config(kind="bn", momentum=2.0), r"norm.momentum must be in \(0, 1\], got 2.0"),
+        (
+            lambda: norm_config(kind="brn", momentum=0.1),
+            "norm.r_max is missing: kind brn needs it",
+        ),
         (lambda: brn(r_max=0.5), "norm.r_max must be at least 1, got 0.5"),
         (lambda: brn(d_max=-1.0), "norm.d_max must not be negative, got -1.0"),
         (lambda: RunConfig(norm=brn(d_max=float("inf"))), "norm.d_max must be finite, got inf"),
-        (lambda: RunConfig(data=DataConfig(mean=(float("nan"),))), "data.mean must be finite"),
+        (lambda: RunConfig(data=data_config(mean=(float("nan"),))), "data.mean must be finite"),
         (lambda: brn(renorm_ramp=(1.0, 0.5, 2.0)), "norm.renorm_ramp must be three epochs"),
-        (lambda: ModelConfig(kind="vgg"), "model.classifier_pool is for kind vgg, which needs it"),
-        (lambda: ModelConfig(dropout=0.5), "model.dropout is for kind vgg"),
+        (lambda: model_config(kind="vgg"), "model.classifier_pool is missing: kind vgg needs it"),
+        (
+            lambda: model_config(dropout=0.5),
+            "model.dropout is not for kind resnet, got 0.5; .*it is for kind vgg and i3d",
+        ),
         (lambda: vgg(classifier_pool=0), "model.classifier_pool must be at least 1, got 0"),
         (
             lambda: vgg(classifier_widths=(64, 0)),
             r"model.classifier_widths must be at least 1 each, got \(64, 0\)",
         ),
-        (lambda: ModelConfig(neck="fpn"), "model.neck is for kind mask_rcnn, which needs it: got fpn"),
-        (lambda: ModelConfig(kind="mask_rcnn"), "model.neck is for kind mask_rcnn, which needs it: got None"),
-        (lambda: ModelConfig(box_norm="gn"), "model.box_norm is for model.neck=fpn: got gn with neck None"),
+        (lambda: model_config(neck="fpn"), "model.neck is not for kind resnet, got fpn"),
+        (
+            lambda: model_config(kind="mask_rcnn"),
+            "model.neck is missing: kind mask_rcnn needs it",
+        ),
+        (
+            lambda: model_config(box_norm="gn"),
+            "model.box_norm is not for kind resnet, got gn",
+        ),
         (lambda: detector(neck="pan"), "model.neck must be fpn or c4, got pan"),
         (
             lambda: detector(neck="c4"),
@@ -398,21 +409,24 @@ def test_lr_is_the_papers_rule_at_8_workers():
             "model.fpn_stages and model.freeze_at must fit 4 stages, got 3 and 6",
         ),
         (lambda: detector(box_beta=0.0), "model.box_beta must be positive, got 0.0"),
-        (lambda: NormConfig(kind="gn", momentum=0.1), "norm.momentum is for norm=bn"),
+        (
+            lambda: norm_config(kind="gn", momentum=0.1),
+            "norm.momentum is not for kind gn, got 0.1; .* bn and brn",
+        ),
         (lambda: RunConfig(seed=2**63), "seed must not be negative or above"),
-        (lambda: ModelConfig(widths=(0, 0, 0, 0)), "model.widths must be at least 1 each"),
-        (lambda: ModelConfig(stem_stride=0), "model.stem_stride must be at least 1, got 0"),
-        (lambda: ModelConfig(name="../x"), "model.name may hold letters"),
-        (lambda: DataConfig(name="a/../../b"), "data.name may hold letters.*got 'a/../../b'"),
-        (lambda: DataConfig(num_train=0), "data.num_train must be at least 1, got 0"),
+        (lambda: model_config(widths=(0, 0, 0, 0)), "model.widths must be at least 1 each"),
+        (lambda: model_config(stem_stride=0), "model.stem_stride must be at least 1, got 0"),
+        (lambda: model_config(name="../x"), "model.name may hold letters"),
+        (lambda: data_config(name="a/../../b"), "data.name may hold letters.*got 'a/../../b'"),
+        (lambda: data_config(num_train=0), "data.num_train must be at least 1, got 0"),
         (lambda: RecipeConfig(momentum=0.0), "recipe.nesterov=true needs recipe.momentum above 0"),
         (lambda: RecipeConfig(momentum=1.0), r"recipe.momentum must be in \[0, 1\), got 1.0"),
         (lambda: RecipeConfig(weight_decay=-1.0), "recipe.weight_decay must not be negative, got -1.0"),
         (lambda: RecipeConfig(precise_images=0), "recipe.precise_images must be at least 1, got 0"),
-        (lambda: NormConfig(eps=0.0), "norm.eps must be positive"),
-        (lambda: ModelConfig(blocks=(1,)), "one entry per stage"),
-        (lambda: DataConfig(mean=(0.5, 0.5)), "one per channel"),
-        (lambda: DataConfig(exposure=2.0), r"data.exposure must be in \[0, 1\], got 2.0"),
+        (lambda: norm_config(eps=0.0), "norm.eps must be positive"),
+        (lambda: model_config(blocks=(1,)), "one entry per stage"),
+        (lambda: data_config(mean=(0.5, 0.5)), "one per channel"),
+        (lambda: data_config(exposure=2.0), r"data.exposure must be in \[0, 1\], got 2.0"),
         (lambda: RecipeConfig(epochs=0), "recipe.epochs must be at least 1"),
         (lambda: RecipeConfig(report_epochs=9, epochs=8), "between 1 and recipe.epochs=8, got 9"),
         (lambda: RecipeConfig(schedule="step"), "belong to schedule=step"),

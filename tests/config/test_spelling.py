@@ -135,7 +135,7 @@ def test_a_file_whose_name_is_a_number_is_a_choice(tmp_path):
 
 @pytest.mark.parametrize("name", [*NUMBERLIKE, *HARD])
 def test_a_printed_command_makes_the_same_run(composer, name):
-    typed = ["norm=bn", f"data.root={spell(name)}", f"runs_dir={spell(name)}"]
+    typed = ["norm=bn", "data=cifar10", f"data.root={spell(name)}", f"runs_dir={spell(name)}"]
     (cell,) = composer.expand("null", "small", typed).cells
     printed = cell.command(0, f"runs_dir={spell(name)}")
     words = shlex.split(printed)[2:]

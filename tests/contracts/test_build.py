@@ -6,20 +6,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from gnexp.config.detector import DETECTOR
+from gnexp.config.video import VIDEO
 from PIL import Image
 from torchvision.datasets import CIFAR10
 
 from gnexp.config import RunConfig
-from gnexp.config.detector import DETECTOR
 from gnexp.config.keys import group_options
-from gnexp.config.video import VIDEO
-from gnexp.data import build_dataset
+from gnexp.data.build import build_dataset
 from gnexp.data.video.clips import Clips
 from gnexp.engine.state import build, check_shapes
 from gnexp.engine.train import StepRecord, train
-from gnexp.models import build_detector
+from gnexp.models.build import build_detector
 from gnexp.nn.norms import norm_factory
-from gnexp.tasks import build_task
+from gnexp.tasks.build import build_task
 from tests.contracts.expansions import COMPOSER, expand
 from tests.data.annotations import write_coco
 from tests.data.archives import images_of, pack_cifar10, write_fashion_mnist

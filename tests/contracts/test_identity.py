@@ -28,7 +28,7 @@ from PIL import Image
 from gnexp.compose.composer import Composer
 from gnexp.config import RunConfig, from_dict
 from gnexp.config.keys import COMMAND_KEYS, GROUPS, known_keys
-from gnexp.data import build_dataset
+from gnexp.data.build import build_dataset
 from gnexp.data.generated import fashion
 from gnexp.data.generated import store as made
 from gnexp.data.generated.fashion_mnist import load_fashion_mnist

@@ -18,7 +18,7 @@ import pytest
 import torch
 from PIL import Image
 
-from gnexp.config import DataConfig
+from gnexp.config import data_config
 from gnexp.data.chunks import Chunk, load_chunks
 from gnexp.data.dataset import Indices
 from gnexp.data.images.imagefolder import ImageFolder
@@ -124,7 +124,7 @@ def _config(root, **changes):
         "num_classes": 2, "mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0), "flip": False, "crop_area": (1.0, 1.0),
         "crop_aspect": (1.0, 1.0), "eval_resize": 16, "loader_workers": 0,
     }  # fmt: skip
-    return DataConfig(**(settings | changes))
+    return data_config(**(settings | changes))
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from gnexp.config import DataConfig
+from gnexp.config import data_config
 from gnexp.data.in_memory import InMemoryDataset, Split, augment
 
 CPU = torch.device("cpu")
@@ -40,8 +40,8 @@ def color_split(num: int) -> Split:
     return Split(images, rng.integers(0, 10, num, dtype=np.uint8))
 
 
-COLOR = DataConfig(
-    name="c", kind="c", image_size=4, channels=3, mean=(0.1, 0.5, 0.9), std=(0.2, 0.3, 0.4), flip=False
+COLOR = data_config(
+    name="c", kind="cifar10", channels=3, mean=(0.1, 0.5, 0.9), std=(0.2, 0.3, 0.4), flip=False
 )
 
 

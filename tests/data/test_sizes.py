@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from gnexp.compose.composer import Composer
-from gnexp.data import build_dataset
+from gnexp.data.build import build_dataset
 from gnexp.data.sizes import num_train_images
 
 COMPOSER = Composer()

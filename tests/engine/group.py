@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from gnexp.config import DataConfig, ModelConfig, NormConfig, RecipeConfig, RunConfig
+from gnexp.config import RecipeConfig, RunConfig, data_config, model_config, norm_config
 from gnexp.data.dataset import Batch, Batches
 from gnexp.engine.evaluate import evaluate
 from gnexp.engine.processes import Processes, joined
@@ -22,15 +22,15 @@ from gnexp.nn.statistics import EVAL_STATS
 CPU = torch.device("cpu")
 STEPS = 10
 NORMS = {
-    "bn": NormConfig(kind="bn", momentum=0.1),
+    "bn": norm_config(kind="bn", momentum=0.1),
     # Its ramp is passed within the steps.
-    "brn": NormConfig(kind="brn", momentum=0.1, r_max=1.5, d_max=0.5, renorm_ramp=(0.1, 0.4, 0.8)),
-    "gn": NormConfig(num_groups=4),
+    "brn": norm_config(kind="brn", momentum=0.1, r_max=1.5, d_max=0.5, renorm_ramp=(0.1, 0.4, 0.8)),
+    "gn": norm_config(num_groups=4),
 }
 RUN = RunConfig(
-    model=ModelConfig(widths=(8, 8, 16, 16)),
+    model=model_config(widths=(8, 8, 16, 16)),
     # Augmented: flipped and shifted. 53 images of val divide over no number of processes.
-    data=DataConfig(exposure=1.0, clutter=0, num_train=16 * STEPS + 5, num_val=53, shift=2),
+    data=data_config(exposure=1.0, clutter=0, num_train=16 * STEPS + 5, num_val=53, shift=2),
     recipe=RecipeConfig(epochs=2, base_lr=0.2, report_epochs=1),
     batch=2,
     workers=8,

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from gnexp.compose.composer import Composer
-from gnexp.config import NormConfig, RunConfig
+from gnexp.config import RunConfig, norm_config
 from gnexp.engine.device import choose_device, describe, memory_format, set_float32
 
 CPU = torch.device("cpu")
-BN = NormConfig(kind="bn", momentum=0.1)
+BN = norm_config(kind="bn", momentum=0.1)
 VIDEO_MODEL = Composer().run(["model=thin_i3d"]).model
 
 

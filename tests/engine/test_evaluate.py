@@ -6,7 +6,7 @@ import dataclasses
 import pytest
 import torch
 
-from gnexp.config import DataConfig, NormConfig, RecipeConfig, RunConfig
+from gnexp.config import RecipeConfig, RunConfig, data_config, norm_config
 from gnexp.data.loader import train_batches, val_batches
 from gnexp.engine.evaluate import evaluate
 from gnexp.engine.state import State, build
@@ -14,8 +14,8 @@ from gnexp.engine.train import train
 from gnexp.nn.statistics import batch_norms, with_precise_stats
 
 RUN = RunConfig(
-    norm=NormConfig(kind="bn", momentum=0.1),
-    data=DataConfig(exposure=1.0, clutter=0, num_train=96, num_val=70),
+    norm=norm_config(kind="bn", momentum=0.1),
+    data=data_config(exposure=1.0, clutter=0, num_train=96, num_val=70),
     recipe=RecipeConfig(epochs=2, base_lr=0.4),
     batch=2,
     workers=4,
@@ -80,7 +80,7 @@ def test_precise_statistics_pool_all_images_of_the_first_layer(trained: State) -
 
 def test_precise_statistics_pool_by_the_law_of_total_variance() -> None:
     """Deeper layers too: against the plain sums over every batch's own moments."""
-    state = build(dataclasses.replace(RUN, norm=NormConfig(kind="bn", momentum=0.5)), torch.device("cpu"))
+    state = build(dataclasses.replace(RUN, norm=norm_config(kind="bn", momentum=0.5)), torch.device("cpu"))
     state.model.double()
     batches = [b.images.double() for b in train_batches(state.dataset, seed=0, epoch=0, total_batch=8)]
     seen: list[torch.Tensor] = []
@@ -95,7 +95,7 @@ def test_precise_statistics_pool_by_the_law_of_total_variance() -> None:
 
 
 def test_a_norm_without_running_statistics_has_one_score() -> None:
-    state = build(dataclasses.replace(RUN, norm=NormConfig(num_groups=4)), torch.device("cpu"))
+    state = build(dataclasses.replace(RUN, norm=norm_config(num_groups=4)), torch.device("cpu"))
     scores = evaluate(state, ["worker0", "mean", "precise"], epoch=0)
     assert scores["worker0"] == scores["mean"] == scores["precise"]
 

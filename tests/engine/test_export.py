@@ -7,7 +7,7 @@ import torchvision
 from gnexp.compose.composer import Composer
 from gnexp.config import RunConfig
 from gnexp.engine.export import export_weights, torchvision_constructor
-from gnexp.tasks import build_task
+from gnexp.tasks.build import build_task
 
 COMPOSER = Composer()
 NAMESPACE = {"torch": torch, "torchvision": torchvision}

@@ -7,7 +7,7 @@ import torch
 
 from gnexp.compose.composer import Composer
 from gnexp.engine.processes import ALONE
-from gnexp.tasks import build_task
+from gnexp.tasks.build import build_task
 from tests.engine import frozen_group
 from tests.engine.frozen_group import WEIGHTS, run_in, trained
 from tests.engine.test_processes import assert_close

@@ -15,7 +15,7 @@ from gnexp.compose.composer import Composer
 from gnexp.config import RunConfig
 from gnexp.engine.initial_weights import load_initial_weights
 from gnexp.nn.frozen_bn import FrozenBatchNormAct
-from gnexp.tasks import build_task
+from gnexp.tasks.build import build_task
 from tests.models.detection_cases import detector
 
 CPU = torch.device("cpu")

@@ -6,7 +6,7 @@ import itertools
 import pytest
 import torch
 
-from gnexp.config import DataConfig, ModelConfig, NormConfig, RecipeConfig, RunConfig
+from gnexp.config import RecipeConfig, RunConfig, data_config, model_config, norm_config
 from gnexp.engine.device import describe, norm_impl
 from gnexp.engine.state import build
 from gnexp.engine.train import StepRecord, train
@@ -14,8 +14,8 @@ from gnexp.ops import fused
 
 CPU = torch.device("cpu")
 RUN = RunConfig(
-    model=ModelConfig(block="bottleneck", blocks=(1, 1), widths=(4, 8), default_num_groups=4),
-    data=DataConfig(exposure=1.0, clutter=0, num_train=8, num_val=10, shift=1),
+    model=model_config(block="bottleneck", blocks=(1, 1), widths=(4, 8), default_num_groups=4),
+    data=data_config(exposure=1.0, clutter=0, num_train=8, num_val=10, shift=1),
     recipe=RecipeConfig(epochs=1, base_lr=0.4, report_epochs=1),
     batch=2,
     workers=1,
@@ -23,7 +23,7 @@ RUN = RunConfig(
 
 
 def of(impl: str, **changes: object) -> RunConfig:
-    return dataclasses.replace(RUN, norm=NormConfig(num_groups=4, impl=impl), **changes)  # type: ignore[arg-type]
+    return dataclasses.replace(RUN, norm=norm_config(num_groups=4, impl=impl), **changes)  # type: ignore[arg-type]
 
 
 @pytest.mark.skipif(not (fused.HAS_TRITON and fused.is_interpreting()), reason="by Triton's interpreter")
@@ -44,7 +44,7 @@ def test_it_is_no_science_and_is_in_env() -> None:
     assert of("composed").run_id == of("auto").run_id
     assert describe(of("composed"), CPU, {})["norm_impl"] == "composed (asked for)"
     assert describe(of("auto"), CPU, {})["norm_impl"] == "composed (Triton needs a GPU, and this is cpu)"
-    bn = dataclasses.replace(RUN, norm=NormConfig(kind="bn", momentum=0.1))
+    bn = dataclasses.replace(RUN, norm=norm_config(kind="bn", momentum=0.1))
     assert norm_impl(bn, CPU) is None and describe(bn, CPU, {})["norm_impl"] is None
 
 

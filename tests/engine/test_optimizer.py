@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import torch
 
-from gnexp.config import NormConfig, RecipeConfig, RunConfig
+from gnexp.config import RecipeConfig, RunConfig, norm_config
 from gnexp.engine.optimizer import build_optimizer, lr_at
 from gnexp.nn.batch_norm import BatchNormAct
 from gnexp.tasks.classification import Classification
@@ -44,7 +44,7 @@ def test_weight_decay_falls_on_gamma_and_beta_unless_told_otherwise(
     norm_weight_decay: float | None, expected: float
 ) -> None:
     recipe = RecipeConfig(norm_weight_decay=norm_weight_decay)
-    run = RunConfig(recipe=recipe, norm=NormConfig(kind="bn", momentum=0.1))
+    run = RunConfig(recipe=recipe, norm=norm_config(kind="bn", momentum=0.1))
     model = Classification().build_model(run, torch.Generator())
     optimizer = build_optimizer(model, run)
     decay = {id(p): group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}

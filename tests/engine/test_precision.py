@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from gnexp.config import DataConfig, NormConfig, RecipeConfig, RunConfig
+from gnexp.config import RecipeConfig, RunConfig, data_config, norm_config
 from gnexp.engine.checkpoint import Checkpoints
 from gnexp.engine.evaluate import evaluate
 from gnexp.engine.state import State, build
@@ -16,12 +16,12 @@ from gnexp.engine.train import EpochRecord, StepRecord, train
 
 CPU = torch.device("cpu")
 NORMS = {
-    "bn": NormConfig(kind="bn", momentum=0.1),
-    "brn": NormConfig(kind="brn", momentum=0.1, r_max=1.5, d_max=0.5, renorm_ramp=(0.1, 0.4, 0.8)),
-    "gn": NormConfig(num_groups=8),
+    "bn": norm_config(kind="bn", momentum=0.1),
+    "brn": norm_config(kind="brn", momentum=0.1, r_max=1.5, d_max=0.5, renorm_ramp=(0.1, 0.4, 0.8)),
+    "gn": norm_config(num_groups=8),
 }
 RUN = RunConfig(
-    data=DataConfig(exposure=1.0, clutter=0, num_train=64, num_val=40, shift=1),
+    data=data_config(exposure=1.0, clutter=0, num_train=64, num_val=40, shift=1),
     recipe=RecipeConfig(epochs=2, base_lr=0.4, report_epochs=1),
     batch=4,
     workers=4,

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from gnexp.compose.composer import Composer
-from gnexp.config import NormConfig, RecipeConfig
+from gnexp.config import NormConfig, RecipeConfig, norm_config
 from gnexp.data.loader import val_batches
 from gnexp.engine import probe as probe_module
 from gnexp.engine.probe import probe
@@ -19,8 +19,8 @@ from gnexp.engine.train import DivergedError, EpochRecord, StepRecord, train
 from gnexp.nn.statistics import batch_norms
 
 CPU = torch.device("cpu")
-BN = NormConfig(kind="bn", momentum=0.1)
-NONE = NormConfig(kind="none")
+BN = norm_config(kind="bn", momentum=0.1)
+NONE = norm_config(kind="none")
 KEYS = ["probe/p1", "probe/p20", "probe/p80", "probe/p99"]
 THIN = Composer().run(["scale=smoke", "model=thin_vgg", "data.num_train=64", "data.num_val=520"])
 RUN = dataclasses.replace(
@@ -42,7 +42,7 @@ def trained(norm: NormConfig) -> tuple[State, list[dict[str, float | int]]]:
     return state, records(state)
 
 
-@pytest.mark.parametrize("norm", [NONE, BN, NormConfig(num_groups=4)], ids=["none", "bn", "gn"])
+@pytest.mark.parametrize("norm", [NONE, BN, norm_config(num_groups=4)], ids=["none", "bn", "gn"])
 def test_it_is_the_percentiles_of_the_last_convolutions_output(norm: NormConfig) -> None:
     """By hand: the layers before, then the convolution, bias included, on the first 500 of 520 images."""
     state, series = trained(norm)

@@ -6,19 +6,19 @@ import dataclasses
 import pytest
 import torch
 
-from gnexp.config import DataConfig, ModelConfig, NormConfig, RecipeConfig, RunConfig
+from gnexp.config import NormConfig, RecipeConfig, RunConfig, data_config, model_config, norm_config
 from gnexp.engine.processes import ALONE
 from gnexp.engine.state import State, build
 from gnexp.engine.train import DivergedError, EpochRecord, StepRecord, train
 from tests.engine.group import build_as
 
 CPU = torch.device("cpu")
-BN = NormConfig(kind="bn", momentum=0.1)
+BN = norm_config(kind="bn", momentum=0.1)
 # Its ramp goes on past the first epoch, after which the test below interrupts.
-BRN = NormConfig(kind="brn", momentum=0.1, r_max=1.5, d_max=0.5, renorm_ramp=(0.1, 1.5, 2.5))
+BRN = norm_config(kind="brn", momentum=0.1, r_max=1.5, d_max=0.5, renorm_ramp=(0.1, 1.5, 2.5))
 SMOKE = RunConfig(
     norm=BN,
-    data=DataConfig(exposure=1.0, clutter=0, num_train=100, num_val=50, shift=1),
+    data=data_config(exposure=1.0, clutter=0, num_train=100, num_val=50, shift=1),
     recipe=RecipeConfig(epochs=3, base_lr=0.4, report_epochs=2),
     batch=4,
     workers=4,
@@ -80,7 +80,7 @@ def test_resume_equals_the_uninterrupted_run(norm: NormConfig) -> None:
 def test_it_learns() -> None:
     data = dataclasses.replace(SMOKE.data, num_train=640, exposure=0.0)
     run = dataclasses.replace(
-        SMOKE, data=data, norm=NormConfig(num_groups=8), recipe=RecipeConfig(epochs=6, base_lr=0.8)
+        SMOKE, data=data, norm=norm_config(num_groups=8), recipe=RecipeConfig(epochs=6, base_lr=0.8)
     )
     last = epochs(build(run, CPU))[-1]
     assert last["val/top1_error"] < 60  # 90 is chance
@@ -91,7 +91,7 @@ def test_another_seed_is_another_run() -> None:
     assert first != epochs(build(dataclasses.replace(SMOKE, seed=1), CPU))[0]["train/loss"]
 
 
-@pytest.mark.parametrize("norm", [BN, NormConfig(num_groups=4)], ids=["bn", "gn"])
+@pytest.mark.parametrize("norm", [BN, norm_config(num_groups=4)], ids=["bn", "gn"])
 def test_virtual_workers_train_as_separate_workers_with_averaged_gradients(norm: NormConfig) -> None:
     """One step in float64: the whole batch at once, against one model per worker and the mean of their gradients."""
     run = dataclasses.replace(SMOKE, norm=norm, recipe=RecipeConfig(base_lr=0.4, weight_decay=0.0))
@@ -119,7 +119,7 @@ def test_virtual_workers_train_as_separate_workers_with_averaged_gradients(norm:
         torch.testing.assert_close(parameter.grad, summed[name], rtol=0, atol=1e-10)
 
 
-@pytest.mark.parametrize("norm", [BN, NormConfig(num_groups=8)], ids=["bn", "gn"])
+@pytest.mark.parametrize("norm", [BN, norm_config(num_groups=8)], ids=["bn", "gn"])
 def test_memory_format_changes_nothing_but_rounding(norm: NormConfig) -> None:
     run = dataclasses.replace(SMOKE, norm=norm, recipe=RecipeConfig(epochs=1, base_lr=0.1))
     runs = (run, dataclasses.replace(run, memory_format="channels_last"))
@@ -139,7 +139,9 @@ def test_a_non_finite_loss_stops_before_the_update() -> None:
 
 
 def test_a_learning_rate_that_is_too_large_ends_in_divergence() -> None:
-    run = dataclasses.replace(SMOKE, norm=NormConfig(kind="none"), recipe=RecipeConfig(epochs=3, base_lr=1e6))
+    run = dataclasses.replace(
+        SMOKE, norm=norm_config(kind="none"), recipe=RecipeConfig(epochs=3, base_lr=1e6)
+    )
     state = build(run, CPU)
     before = weights(state)
 
@@ -182,13 +184,13 @@ def test_weights_that_an_epochs_last_update_ruined_make_no_record() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"norm": NormConfig(num_groups=5)}, "layer bn1: .*got C=16 and G=5"),
+        ({"norm": norm_config(num_groups=5)}, "layer bn1: .*got C=16 and G=5"),
         (
             {
                 "batch": 1,
                 "workers": 2,
-                "data": DataConfig(image_size=32),
-                "model": ModelConfig(blocks=(1,) * 5, widths=(16, 16, 16, 16, 16), stem_stride=2),
+                "data": data_config(image_size=32),
+                "model": model_config(blocks=(1,) * 5, widths=(16, 16, 16, 16, 16), stem_stride=2),
             },
             "layer5.*more than one value per channel",
         ),

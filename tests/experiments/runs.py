@@ -5,11 +5,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from gnexp.config import DataConfig, NormConfig, RecipeConfig, RunConfig, to_dict
+from gnexp.config import RecipeConfig, RunConfig, data_config, norm_config, to_dict
 
 SMOKE = RunConfig(
-    norm=NormConfig(kind="bn", momentum=0.1),
-    data=DataConfig(exposure=1.0, clutter=0, num_train=64, num_val=40),
+    norm=norm_config(kind="bn", momentum=0.1),
+    data=data_config(exposure=1.0, clutter=0, num_train=64, num_val=40),
     recipe=RecipeConfig(name="smoke", epochs=3, base_lr=0.4, report_epochs=2),
     batch=4,
     workers=2,

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from gnexp.config import NormConfig, RecipeConfig, science
+from gnexp.config import RecipeConfig, norm_config, science
 from gnexp.engine.checkpoint import Checkpoints, load_tensors
 from gnexp.engine.processes import Processes
 from gnexp.engine.train import EpochRecord
@@ -120,7 +120,7 @@ def test_an_interrupted_run_goes_on_and_ends_equal(
 
 def test_divergence_is_a_result(tmp_path: Path) -> None:
     spec = train_spec(
-        write_spec(tmp_path, norm=NormConfig(kind="none"), recipe=RecipeConfig(epochs=4, base_lr=1e5))
+        write_spec(tmp_path, norm=norm_config(kind="none"), recipe=RecipeConfig(epochs=4, base_lr=1e5))
     )
     result = load_result(spec.directory.result)
     assert result.status == "diverged" and result.metrics == {} and len(result.series) < 4

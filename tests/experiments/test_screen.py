@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gnexp.config import NormConfig
+from gnexp.config import norm_config
 from gnexp.data.remarks import FileWarning
 from gnexp.engine.train import EpochRecord, StepRecord
 from gnexp.experiments.screen import Screen, not_stated
@@ -61,5 +61,5 @@ def test_quiet_means_the_log_alone(
 
 def test_the_options_that_the_paper_leaves_open() -> None:
     assert not_stated(SMOKE)[:2] == ["norm.eps=1e-05", "norm.momentum=0.1"]
-    brn = NormConfig(kind="brn", momentum=0.1, r_max=1.5, d_max=0.5, renorm_ramp=(0.125, 0.625, 1.0))
+    brn = norm_config(kind="brn", momentum=0.1, r_max=1.5, d_max=0.5, renorm_ramp=(0.125, 0.625, 1.0))
     assert "norm.renorm_ramp=[0.125, 0.625, 1.0]" in not_stated(dataclasses.replace(SMOKE, norm=brn))

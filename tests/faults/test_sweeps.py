@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from gnexp.config import ModelConfig, NormConfig, RecipeConfig
+from gnexp.config import RecipeConfig, model_config, norm_config
 from gnexp.engine.state import build
 from gnexp.engine.train import DivergedError, train
 from gnexp.runs.result import DIVERGED, load_result
@@ -26,7 +26,7 @@ GRID = (
 @pytest.mark.dist
 def test_fault_17_divergence_is_the_result_of_both_processes_and_is_not_tried_again(tmp_path: Path) -> None:
     spec = write_spec(
-        tmp_path, norm=NormConfig(kind="none"), recipe=RecipeConfig(epochs=4, base_lr=1e5), processes=2
+        tmp_path, norm=norm_config(kind="none"), recipe=RecipeConfig(epochs=4, base_lr=1e5), processes=2
     )
     for _ in range(2):
         with pair(spec) as group:
@@ -57,7 +57,7 @@ def test_fault_17_a_gradient_that_is_not_finite_never_reaches_the_weights(bad: f
 
 def test_fault_18_one_value_per_channel_and_worker_is_told_before_training(tmp_path: Path) -> None:
     data = dataclasses.replace(TINY.data, image_size=32)
-    model = ModelConfig(blocks=(1,) * 5, widths=(16,) * 5, stem_stride=2)
+    model = model_config(blocks=(1,) * 5, widths=(16,) * 5, stem_stride=2)
     spec = write_spec(tmp_path, batch=1, data=data, model=model)
     with trainer(spec) as process:
         code, errors = process.wait()

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from gnexp.config import DataConfig, NormConfig, RecipeConfig, RunConfig, to_dict
+from gnexp.config import DataConfig, RecipeConfig, RunConfig, data_config, norm_config, to_dict
 from gnexp.engine.checkpoint import load_tensors
 from gnexp.experiments.run import train_run
 from gnexp.runs.spec import Spec, load_spec
@@ -20,15 +20,15 @@ from gnexp.system.signals import Stopper, StopRequest
 CPU = torch.device("cpu")
 STEPS, EPOCHS = 4, 3
 NORMS = {
-    "bn": NormConfig(kind="bn", momentum=0.1),
+    "bn": norm_config(kind="bn", momentum=0.1),
     # Its ramp is passed within the run.
-    "brn": NormConfig(kind="brn", momentum=0.1, r_max=1.5, d_max=0.5, renorm_ramp=(0.1, 0.9, 1.7)),
-    "gn": NormConfig(num_groups=8),
+    "brn": norm_config(kind="brn", momentum=0.1, r_max=1.5, d_max=0.5, renorm_ramp=(0.1, 0.9, 1.7)),
+    "gn": norm_config(num_groups=8),
 }
 TINY = RunConfig(
     norm=NORMS["bn"],
     # Augmented; 5 images are left over in each epoch, and 21 of val divide over no processes.
-    data=DataConfig(exposure=1.0, clutter=0, num_train=8 * STEPS + 5, num_val=21, shift=2, loader_workers=0),
+    data=data_config(exposure=1.0, clutter=0, num_train=8 * STEPS + 5, num_val=21, shift=2, loader_workers=0),
     recipe=RecipeConfig(name="smoke", epochs=EPOCHS, base_lr=0.4, report_epochs=1),
     batch=4,
     workers=2,
@@ -60,7 +60,7 @@ def photographs(root: Path, num_train: int = 8 * STEPS + 5) -> DataConfig:
             if not path.exists():
                 path.parent.mkdir(parents=True, exist_ok=True)
                 Image.fromarray(rng.integers(0, 256, (40, 48, 3), dtype=np.uint8)).save(path)
-    return DataConfig(
+    return data_config(
         name="photographs",
         kind="imagefolder",
         root=str(root),

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from gnexp.config import DataConfig, NormConfig, RecipeConfig
+from gnexp.config import RecipeConfig, data_config, norm_config
 from gnexp.runs.directory import RunDirectory
 from gnexp.runs.lock import locked
 from gnexp.runs.status import read_message
@@ -149,12 +149,12 @@ def test_a_run_that_another_process_writes_is_refused(tmp_path: Path) -> None:
     ("changes", "message"),
     [
         (
-            {"norm": NormConfig(kind="gn", num_groups=5)},
+            {"norm": norm_config(kind="gn", num_groups=5)},
             "layer bn1: groups must divide its channels evenly, got C=16 and G=5",
         ),
         (
             {
-                "data": DataConfig(
+                "data": data_config(
                     name="imagenet",
                     kind="imagefolder",
                     root="/nowhere",
@@ -186,7 +186,7 @@ def test_a_mistake_that_a_later_process_finds_is_told_by_it_or_by_torchrun(
     monkeypatch.delenv("GNEXP_TORCHRUN", raising=False)
     if has_torchrun:
         monkeypatch.setenv("GNEXP_TORCHRUN", "1")
-    spec = write_spec(tmp_path, norm=NormConfig(kind="gn", num_groups=5))
+    spec = write_spec(tmp_path, norm=norm_config(kind="gn", num_groups=5))
     code, _, err = finish(start(spec))
     message = "error: layer bn1: groups must divide its channels evenly"
     assert code == 2

@@ -10,7 +10,7 @@ import torch
 
 from gnexp.compose.composer import Composer
 from gnexp.config import ModelConfig
-from gnexp.models import build_detector
+from gnexp.models.build import build_detector
 from gnexp.models.mask_rcnn import MaskRCNN
 from gnexp.nn.norms import norm_factory
 from gnexp.nn.step import Step, step_listeners

@@ -5,7 +5,8 @@ import torch
 
 from gnexp.nn.batch_norm import BatchNormAct
 from gnexp.nn.frozen_bn import FrozenBatchNormAct
-from gnexp.nn.norms import GroupNormAct, NormAct
+from gnexp.nn.group_norm import GroupNormAct
+from gnexp.nn.norm_act import NormAct
 from gnexp.nn.statistics import batch_norms, with_precise_stats
 from tests.models.detection_cases import ALL_GN, THIN, detector, scene, train_steps
 

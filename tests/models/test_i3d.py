@@ -8,10 +8,11 @@ import torch
 from torch import nn
 
 from gnexp.compose.composer import Composer
-from gnexp.models import build_model
+from gnexp.models.build import build_model
 from gnexp.models.i3d import I3D
 from gnexp.models.resnet import ResNet
-from gnexp.nn.norms import NormAct, norm_factory
+from gnexp.nn.norm_act import NormAct
+from gnexp.nn.norms import norm_factory
 from gnexp.nn.statistics import batch_norms
 from gnexp.nn.step import Step, step_listeners
 
@@ -211,9 +212,9 @@ def test_clips_that_the_poolings_leave_nothing_of() -> None:
         ({"stem_frames": 4}, "model.stem_frames must be odd"),
         ({"temporal_strides": (2, 2, 2)}, "have 1 for the pool, which stem conv3x3 has not"),
         ({"temporal_strides": (2, 1)}, "model.temporal_strides must be three numbers"),
-        ({"dropout": None}, "model.dropout is for kind vgg and i3d, which needs it"),
-        ({"stem_frames": None}, "model.stem_frames is for kind i3d, which needs it"),
-        ({"kind": "resnet", "dropout": None}, "model.stem_frames is for kind i3d"),
+        ({"dropout": None}, "model.dropout is missing: kind i3d needs it"),
+        ({"stem_frames": None}, "model.stem_frames is missing: kind i3d needs it"),
+        ({"kind": "resnet"}, "model.kind must be i3d here, got resnet"),
     ],
 )
 def test_what_the_config_refuses(changes: dict[str, object], message: str) -> None:

@@ -16,8 +16,8 @@ from torchvision.models.detection import (
 from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 from torchvision.models.detection.image_list import ImageList
 
-from gnexp.config import ModelConfig
-from gnexp.models import build_model
+from gnexp.config import model_config
+from gnexp.models.build import build_model
 from gnexp.models.mask_rcnn import Anchors, MaskRCNN
 from gnexp.models.roi_heads import mask_loss
 from gnexp.nn.norms import norm_factory
@@ -320,4 +320,4 @@ def test_a_classifier_task_refuses_a_detector_and_the_other_way_round() -> None:
             generator=torch.Generator(),  # type: ignore[arg-type]
         )
     with pytest.raises(ValueError, match="model=thin_resnet is no detector"):
-        detector(ModelConfig(), "gn")
+        detector(model_config(), "gn")

@@ -8,11 +8,12 @@ import torch
 import torchvision
 
 from gnexp.compose.composer import Composer
-from gnexp.config import ModelConfig, NormConfig
-from gnexp.models import build_model
-from gnexp.nn.norms import BatchNormAct, norm_factory
+from gnexp.config import ModelConfig, NormConfig, model_config, norm_config
+from gnexp.models.build import build_model
+from gnexp.nn.batch_norm import BatchNormAct
+from gnexp.nn.norms import norm_factory
 
-RESNET50 = ModelConfig(
+RESNET50 = model_config(
     name="resnet50", block="bottleneck", blocks=(3, 4, 6, 3), widths=(64, 128, 256, 512), stem="conv7x7_pool"
 )
 
@@ -25,8 +26,8 @@ def build(config: ModelConfig, norm: NormConfig, seed: int = 0, *, workers: int 
     return build_model(config, norm_factory(norm, workers), channels=3, num_classes=1000, generator=generator)
 
 
-BN = NormConfig(kind="bn", momentum=0.1)
-GN = NormConfig(kind="gn", num_groups=8)
+BN = norm_config(kind="bn", momentum=0.1)
+GN = norm_config(kind="gn", num_groups=8)
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +72,7 @@ def test_resnet50_with_groups_gives_torchvisions_outputs() -> None:
         return torch.nn.GroupNorm(32, channels)
 
     theirs = torchvision.models.resnet50(weights=None, norm_layer=group_norm)
-    ours = build(RESNET50, NormConfig(kind="gn", num_groups=32))
+    ours = build(RESNET50, norm_config(kind="gn", num_groups=32))
     ours.load_state_dict(theirs.state_dict())
     assert_same_outputs(ours, theirs)
 
@@ -91,8 +92,8 @@ def test_resnet101_is_torchvisions() -> None:
     [
         ("resnet50", RESNET50),
         ("resnet101", RESNET101),
-        ("thin_resnet", ModelConfig()),
-        ("thin_resnet_deep", ModelConfig(name="thin_resnet_deep", blocks=(3, 3, 3, 3))),
+        ("thin_resnet", model_config()),
+        ("thin_resnet_deep", model_config(name="thin_resnet_deep", blocks=(3, 3, 3, 3))),
     ],
 )
 def test_the_yaml_is_the_network_tested_here(name: str, expected: ModelConfig) -> None:
@@ -101,7 +102,7 @@ def test_the_yaml_is_the_network_tested_here(name: str, expected: ModelConfig) -
 
 
 def test_thin_resnet_ends_in_a_2x2_map() -> None:
-    model = build(ModelConfig(), GN)
+    model = build(model_config(), GN)
     maps: list[torch.Size] = []
     model.layer4.register_forward_hook(lambda module, inputs, output: maps.append(output.shape))
     assert model(torch.zeros(1, 3, 32, 32)).shape == (1, 1000)
@@ -123,10 +124,10 @@ def test_initialisation() -> None:
 
 def test_the_seed_fixes_the_weights_whatever_the_norm() -> None:
     first, again, other_norm, other_seed = (
-        build(ModelConfig(), GN).state_dict(),
-        build(ModelConfig(), GN).state_dict(),
-        build(ModelConfig(), BN).state_dict(),
-        build(ModelConfig(), GN, seed=1).state_dict(),
+        build(model_config(), GN).state_dict(),
+        build(model_config(), GN).state_dict(),
+        build(model_config(), BN).state_dict(),
+        build(model_config(), GN, seed=1).state_dict(),
     )
     for name in ("conv1.weight", "layer4.0.conv2.weight", "fc.weight"):
         assert torch.equal(first[name], again[name]) and torch.equal(first[name], other_norm[name])
@@ -134,13 +135,13 @@ def test_the_seed_fixes_the_weights_whatever_the_norm() -> None:
 
 
 def test_every_worker_has_its_statistics() -> None:
-    model = build(ModelConfig(), BN, workers=4)
+    model = build(model_config(), BN, workers=4)
     norms = [module for module in model.modules() if isinstance(module, BatchNormAct)]
     assert len(norms) == 12 and all(norm.running_mean.shape == (4, norm.channels) for norm in norms)
 
 
 def test_impossible_grouping_names_the_layer() -> None:
     with pytest.raises(ValueError, match=r"layer bn1: .*got C=16 and G=32; possible: 1, 2, 4, 8, 16"):
-        build(ModelConfig(), NormConfig(kind="gn", num_groups=32))
-    with pytest.raises(ValueError, match="model.kind must be one of resnet, vgg, i3d, got vit"):
-        build(ModelConfig(kind="vit"), GN)
+        build(model_config(), norm_config(kind="gn", num_groups=32))
+    with pytest.raises(ValueError, match="model.kind must be one of resnet, vgg, i3d, mask_rcnn, got vit"):
+        build(model_config(kind="vit"), GN)

@@ -5,16 +5,16 @@ import torch
 import torchvision
 
 from gnexp.compose.composer import Composer
-from gnexp.config import ModelConfig, NormConfig
+from gnexp.config import ModelConfig, NormConfig, norm_config
 from gnexp.engine.state import check_shapes
-from gnexp.models import build_model
+from gnexp.models.build import build_model
 from gnexp.models.vgg import VGG
 from gnexp.nn.norms import norm_factory
-from gnexp.tasks import build_task
+from gnexp.tasks.build import build_task
 
-BN = NormConfig(kind="bn", momentum=0.1)
-GN = NormConfig(num_groups=8)
-NONE = NormConfig(kind="none")
+BN = norm_config(kind="bn", momentum=0.1)
+GN = norm_config(num_groups=8)
+NONE = norm_config(kind="none")
 COMPOSER = Composer()
 VGG16, THIN = (COMPOSER.run([f"model={name}"]).model for name in ("vgg16", "thin_vgg"))
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from gnexp.config import NormConfig
+from gnexp.config import norm_config
 from gnexp.nn.norms import norm_factory
 from gnexp.nn.statistics import with_eval_stats
 
@@ -21,7 +21,7 @@ def randn(*shape: int, seed: int = 1) -> torch.Tensor:
 @pytest.mark.parametrize("workers", [1, 2, 4])
 def test_virtual_workers_equal_separate_batch_norms(workers: int, memory_format: torch.memory_format) -> None:
     """V virtual workers against V passes through nn.BatchNorm2d: outputs, gradients, every running statistic."""
-    norm = norm_factory(NormConfig(kind="bn", momentum=0.1), workers)(5, relu=False).double()
+    norm = norm_factory(norm_config(kind="bn", momentum=0.1), workers)(5, relu=False).double()
     weight, bias = randn(5), randn(5, seed=2)
     with torch.no_grad():
         norm.weight.copy_(weight)
@@ -59,7 +59,7 @@ def test_virtual_workers_equal_separate_batch_norms(workers: int, memory_format:
 
 def test_bf16_in_channels_last_is_normalized_in_float32() -> None:
     """By the reference, where the native call on float32 gives the same but for the result's rounding."""
-    norm, wide = (norm_factory(NormConfig(kind="bn", momentum=0.1), 2)(5, relu=False) for _ in range(2))
+    norm, wide = (norm_factory(norm_config(kind="bn", momentum=0.1), 2)(5, relu=False) for _ in range(2))
     for step in range(3):
         x = (randn(8, 5, 7, 7, seed=step) * 3 + 10).to(torch.bfloat16)
         y, expected = norm(x.contiguous(memory_format=torch.channels_last)), wide(x.float())
@@ -70,7 +70,7 @@ def test_bf16_in_channels_last_is_normalized_in_float32() -> None:
 
 
 def test_evaluation_uses_the_named_statistics() -> None:
-    norm = norm_factory(NormConfig(kind="bn", momentum=1.0), 2)(3, relu=False).double()
+    norm = norm_factory(norm_config(kind="bn", momentum=1.0), 2)(3, relu=False).double()
     norm(randn(8, 3, 4, 4))
     norm.eval()
     x = randn(5, 3, 4, 4, seed=3)
@@ -85,7 +85,7 @@ def test_evaluation_uses_the_named_statistics() -> None:
 def test_weights_of_one_worker_serve_all() -> None:
     theirs = nn.BatchNorm2d(3)
     theirs(torch.randn(4, 3, 5, 5, generator=torch.Generator().manual_seed(0)))
-    norm = norm_factory(NormConfig(kind="bn", momentum=0.1), 4)(3)
+    norm = norm_factory(norm_config(kind="bn", momentum=0.1), 4)(3)
     norm.load_state_dict(theirs.state_dict())
     for worker in range(4):
         assert torch.equal(norm.running_mean[worker], theirs.running_mean)
@@ -94,5 +94,5 @@ def test_weights_of_one_worker_serve_all() -> None:
 
 def test_loading_leaves_the_given_state_dict_alone() -> None:
     state = nn.BatchNorm2d(3).state_dict()
-    norm_factory(NormConfig(kind="bn", momentum=0.1), 4)(3).load_state_dict(copy.copy(state))
+    norm_factory(norm_config(kind="bn", momentum=0.1), 4)(3).load_state_dict(copy.copy(state))
     assert state["running_mean"].shape == (3,)

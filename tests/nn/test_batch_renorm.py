@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from gnexp.config import NormConfig
+from gnexp.config import norm_config
 from gnexp.nn.batch_renorm import BatchRenormAct
 from gnexp.nn.norms import norm_factory
 from gnexp.nn.statistics import with_eval_stats, with_precise_stats
 from gnexp.nn.step import Step, step_listeners
 from gnexp.ops import reference
 
-CONFIG = NormConfig(kind="brn", momentum=0.1, r_max=1.5, d_max=0.5, renorm_ramp=(0.125, 0.625, 1.0))
+CONFIG = norm_config(kind="brn", momentum=0.1, r_max=1.5, d_max=0.5, renorm_ramp=(0.125, 0.625, 1.0))
 
 
 def randn(*shape: int, seed: int = 1) -> torch.Tensor:
@@ -165,7 +165,7 @@ def test_ramp(epochs: float, expected: tuple[float, float]) -> None:
 
 
 def test_before_the_ramp_it_is_batch_norm() -> None:
-    plain = norm_factory(NormConfig(kind="bn", momentum=0.1), 2)(5, relu=False).double()
+    plain = norm_factory(norm_config(kind="bn", momentum=0.1), 2)(5, relu=False).double()
     norm, x = make(workers=2, epochs=0.1), randn(8, 5, 4, 4)
     plain.load_state_dict({**plain.state_dict(), "weight": norm.weight, "bias": norm.bias})
     torch.testing.assert_close(norm(x), plain(x), rtol=0, atol=1e-12)

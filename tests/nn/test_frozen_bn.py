@@ -4,8 +4,8 @@ import pytest
 import torch
 from torchvision.ops import FrozenBatchNorm2d
 
-from gnexp.config import NormConfig
-from gnexp.models import zero_gamma
+from gnexp.config import norm_config
+from gnexp.models.build import zero_gamma
 from gnexp.nn.frozen_bn import FrozenBatchNormAct
 from gnexp.nn.norms import norm_factory
 
@@ -16,7 +16,7 @@ def randn(*shape: int) -> torch.Tensor:
 
 def batch_norm_weights(workers: int) -> dict[str, torch.Tensor]:
     """A trained batch norm's state, each worker with statistics of its own."""
-    trained = norm_factory(NormConfig(kind="bn", momentum=0.1), workers)(8).double()
+    trained = norm_factory(norm_config(kind="bn", momentum=0.1), workers)(8).double()
     generator = torch.Generator().manual_seed(2)
     return {
         key: torch.rand(value.shape, generator=generator, dtype=torch.float64) + 0.5 if value.dim() else value
@@ -39,7 +39,7 @@ def test_it_is_torchvisions() -> None:
 @pytest.mark.parametrize("workers", [1, 4])
 def test_it_is_a_trained_batch_norm_in_evaluation(workers: int) -> None:
     """In training mode too; of several workers' statistics, worker 0's."""
-    trained = norm_factory(NormConfig(kind="bn", momentum=0.1), workers)(8).double()
+    trained = norm_factory(norm_config(kind="bn", momentum=0.1), workers)(8).double()
     weights = batch_norm_weights(workers)
     trained.load_state_dict(weights)
     ours = frozen(relu=True).train()

@@ -7,9 +7,11 @@ import torch
 import yaml
 from torch import nn
 
-from gnexp.config import NormConfig
+from gnexp.config import NormConfig, norm_config
 from gnexp.nn.batch_norm import BatchNormAct
-from gnexp.nn.norms import GroupNormAct, NormAct, name_norms, norm_factory
+from gnexp.nn.group_norm import GroupNormAct
+from gnexp.nn.norm_act import NormAct
+from gnexp.nn.norms import name_norms, norm_factory
 from gnexp.ops import reference
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -19,9 +21,9 @@ SHAPES = [(6, 8), (6, 8, 5), (6, 8, 4, 3), (6, 8, 2, 3, 2)]
 
 
 def make(path: Path, channels: int = 8, *, workers: int = 1, relu: bool = False, seed: int = 0) -> NormAct:
-    config = NormConfig(**yaml.safe_load(path.read_text(encoding="utf-8")))
+    config = norm_config(**yaml.safe_load(path.read_text(encoding="utf-8")))
     if config.kind == "gn" and config.num_groups is None and config.channels_per_group is None:
-        config = NormConfig(kind="gn", num_groups=2)
+        config = norm_config(kind="gn", num_groups=2)
     norm = norm_factory(config, workers)(channels, relu=relu).double()
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -152,9 +154,9 @@ def test_group_norm_equals_the_reference(groups: int) -> None:
 @pytest.mark.parametrize(
     ("config", "expected"),
     [
-        (NormConfig(kind="gn", num_groups=3), "got C=8 and G=3"),
-        (NormConfig(kind="gn", channels_per_group=3), "got C=8 and C/G=3"),
-        (NormConfig(kind="gn", num_groups=16), "got C=8 and G=16"),
+        (norm_config(kind="gn", num_groups=3), "got C=8 and G=3"),
+        (norm_config(kind="gn", channels_per_group=3), "got C=8 and C/G=3"),
+        (norm_config(kind="gn", num_groups=16), "got C=8 and G=16"),
     ],
 )
 def test_impossible_groupings(config: NormConfig, expected: str) -> None:
@@ -167,21 +169,21 @@ def test_impossible_groupings(config: NormConfig, expected: str) -> None:
 
 
 def test_one_value_alone_is_an_error() -> None:
-    batch_norm = norm_factory(NormConfig(kind="bn", momentum=0.1), 4)(8)
+    batch_norm = norm_factory(norm_config(kind="bn", momentum=0.1), 4)(8)
     assert isinstance(batch_norm, BatchNormAct)
     with pytest.raises(ValueError, match="more than one value per channel and worker.*raise batch"):
         batch_norm(torch.zeros(4, 8, 1, 1))
     with pytest.raises(ValueError, match="multiple of workers=4, got 6"):
         batch_norm(torch.zeros(6, 8, 2, 2))
     with pytest.raises(ValueError, match="one value per group"):
-        norm_factory(NormConfig(kind="gn", channels_per_group=1), 1)(8)(torch.zeros(4, 8, 1, 1))
+        norm_factory(norm_config(kind="gn", channels_per_group=1), 1)(8)(torch.zeros(4, 8, 1, 1))
 
 
 def test_group_norm_of_no_images() -> None:
-    norm = norm_factory(NormConfig(kind="gn", num_groups=2), 1)(8)
+    norm = norm_factory(norm_config(kind="gn", num_groups=2), 1)(8)
     assert norm(torch.zeros(0, 8, 3, 3)).shape == (0, 8, 3, 3)
 
 
 def test_unknown_kind() -> None:
     with pytest.raises(ValueError, match="norm.kind must be one of gn, bn, brn, frozen_bn, none, got wn"):
-        norm_factory(NormConfig(kind="wn"), 1)
+        norm_factory(norm_config(kind="wn"), 1)

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from gnexp.config import DataConfig, NormConfig, RecipeConfig, RunConfig
+from gnexp.config import RecipeConfig, RunConfig, data_config, norm_config
 from gnexp.config.experiment import AxisValue, Cell, Expansion
 from gnexp.config.keys import conf_dir, known_keys
 from tests.report.report_runs import directory_of, result_of
@@ -53,7 +53,7 @@ def expand(experiment: str, scale: str) -> Expansion:
         base = RunConfig()
         run = dataclasses.replace(
             base,
-            norm=NormConfig(kind=norm, momentum=0.1 if norm == "bn" else None),
+            norm=norm_config(kind=norm, momentum=0.1 if norm == "bn" else None),
             # Names and a detector's own fields are no science of a classifier: other fields tell the runs apart.
             model=dataclasses.replace(
                 base.model,
@@ -66,7 +66,7 @@ def expand(experiment: str, scale: str) -> Expansion:
                 epochs=20 if where.get("recipe") == _RECIPES[scale][1] else 10,
                 base_lr=0.1 * (1 + EXPERIMENTS.index(experiment)),  # so that no two experiments share a run
             ),
-            data=DataConfig(name="fashion_coco" if scale == "small" else "coco"),
+            data=data_config(name="fashion_coco" if scale == "small" else "coco"),
             batch=2,
             scale=scale,
         )

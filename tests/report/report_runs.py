@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from gnexp.config import DataConfig, NormConfig, RecipeConfig, RunConfig, science
+from gnexp.config import RecipeConfig, RunConfig, data_config, norm_config, science
 from gnexp.config.experiment import Cell, Expansion
 from gnexp.runs.result import Result
 
@@ -64,7 +64,7 @@ ERRORS = {
     ("gn", 32): (17.5, 17.2, 17.4),
     ("gn", 2): (17.1, 17.9, 17.2),
 }
-NORMS = {"bn": NormConfig(kind="bn", momentum=0.1), "gn": NormConfig(kind="gn")}
+NORMS = {"bn": norm_config(kind="bn", momentum=0.1), "gn": norm_config(kind="gn")}
 
 
 def expand(experiment: str, scale: str) -> Expansion:
@@ -72,9 +72,9 @@ def expand(experiment: str, scale: str) -> Expansion:
     recipe = (
         RecipeConfig(epochs=3) if scale == "small" else RecipeConfig(name="imagenet", epochs=100, base_lr=0.1)
     )
-    data = DataConfig() if scale == "small" else DataConfig(name="imagenet")
+    data = data_config() if scale == "small" else data_config(name="imagenet")
     if experiment == "sizes_control":
-        data = DataConfig(name="plain", exposure=0.0)
+        data = data_config(name="plain", exposure=0.0)
     cells = []
     for norm, config in NORMS.items():
         for batch in (32, 2):

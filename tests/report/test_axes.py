@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gnexp.config import NormConfig, RunConfig
+from gnexp.config import RunConfig, norm_config
 from gnexp.config.experiment import Cell, Expansion
 from gnexp.report import render
 from gnexp.report.exhibits.axes import cell_spelling, cell_title, parse_value, value_of, value_title
@@ -53,18 +53,18 @@ DEPTH: dict[str, Any] = {
         },
     ],
 }
-BN = NormConfig(kind="bn", momentum=0.1)
+BN = norm_config(kind="bn", momentum=0.1)
 
 
 def expand(experiment: str, scale: str) -> Expansion:
     """Stands in for compose.expand: the groups 8 and 1 (32 too in the paper), and two models by norm and batch."""
     grids: dict[str, list[tuple[dict[str, Any], RunConfig]]] = {"groups": [], "depth": []}
     for groups in (8, 1) if scale == "small" else (32, 8, 1):
-        run = RunConfig(norm=NormConfig(num_groups=groups), scale=scale)
+        run = RunConfig(norm=norm_config(num_groups=groups), scale=scale)
         grids["groups"].append(({"norm.num_groups": groups}, run))
     for model in ("thin", "deep") if scale == "small" else ("resnet50", "resnet101"):
         blocks = (1, 1, 1, 1) if model in ("thin", "resnet50") else (3, 3, 3, 3)
-        for norm in (BN, NormConfig()):
+        for norm in (BN, norm_config()):
             for batch in (32, 2):
                 run = RunConfig(norm=norm, batch=batch, scale=scale)
                 named = dataclasses.replace(run.model, name=model, blocks=blocks)
@@ -93,7 +93,7 @@ def rendered(folder: Path, exhibit: dict[str, Any], errors: dict[int, float]) ->
 
 
 def test_a_cell_takes_an_axis_from_its_grid_and_else_from_its_runs() -> None:
-    run = RunConfig(norm=NormConfig(num_groups=1), batch=4)
+    run = RunConfig(norm=norm_config(num_groups=1), batch=4)
     cell = Cell(coordinates={"norm": "ln"}, overrides=(), runs=(run,))
     axes = ("norm", "batch", "model", "data", "norm.num_groups", "data.exposure")
     assert cell_key(cell, axes) == ("ln", 4, "thin_resnet", "fashion_scenes", 1, "none")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gnexp.config import DataConfig, RunConfig
+from gnexp.config import RunConfig, data_config
 from gnexp.config.experiment import Expansion
 from gnexp.report import check, render
 from gnexp.report.exhibits.cells import Findings
@@ -38,7 +38,7 @@ NOISE = {32: (0.0, 0.2, -0.2), 2: (0.1, 0.0, -0.1)}
 
 
 def make(at: Mapping[str, Any]) -> RunConfig:
-    data = DataConfig(name=at["data"], exposure=EXPOSURES.get(at["data"]))
+    data = data_config(name=at["data"], exposure=EXPOSURES.get(at["data"]))
     return RunConfig(norm=NORMS[at["norm"]], batch=at["batch"], data=data)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gnexp.config import NormConfig, RunConfig
+from gnexp.config import RunConfig, norm_config
 from gnexp.config.experiment import Expansion
 from gnexp.report.kinds.percentile_figure import PERCENTILE_FIGURE
 from gnexp.report.parse import parse_exhibit
@@ -33,7 +33,7 @@ SHAPE = {"probe/p99": 2.0, "probe/p80": 1.0, "probe/p20": -1.0, "probe/p1": -2.0
 
 
 def make(at: Mapping[str, Any]) -> RunConfig:
-    norm = NORMS.get(at["norm"], NormConfig(kind="none"))
+    norm = NORMS.get(at["norm"], norm_config(kind="none"))
     return RunConfig(norm=norm, batch=32)
 
 

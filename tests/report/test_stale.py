@@ -100,7 +100,7 @@ def test_a_run_that_was_resumed_by_other_code_does_not(tmp_path: Path) -> None:
     ("change", "words"),
     [
         ({"metric": []}, "entry 1: needs commit, metrics, reason, runs, got "),
-        ({"runs": "399717c34c3d"}, "entry 1: runs must be a list of texts"),
+        ({"runs": "c6ba270c9041"}, "entry 1: runs must be a list of texts"),
         ({"runs": [123456789012]}, r"entry 1: runs must be .*in quotes.*got \[123456789012\]"),
         ({"commit": 1}, "entry 1: commit must be a text"),
         ({"metrics": []}, "entry 1: metrics must be a list"),

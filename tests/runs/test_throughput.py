@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from gnexp.config import NormConfig, science
+from gnexp.config import norm_config, science
 from gnexp.runs.directory import RunDirectory
 from gnexp.runs.result import FINISHED, Result
 from gnexp.runs.spec import write_spec
@@ -13,7 +13,7 @@ from gnexp.runs.throughput import choose_speed, read_speeds
 from tests.experiments.runs import SMOKE
 
 HERE = {"device": "cpu", "processor": "fast"}
-GN = NormConfig(kind="gn", num_groups=8)
+GN = norm_config(kind="gn", num_groups=8)
 
 
 def begun(runs_dir, run, *, epochs=2, machine=HERE, train_seconds=4.0):

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from gnexp.config import DataConfig, RunConfig, TaskConfig
+from gnexp.config import RunConfig, TaskConfig, data_config
 from gnexp.data.dataset import Batch
-from gnexp.tasks import build_task
+from gnexp.tasks.build import build_task
 from gnexp.tasks.classification import Classification
 
 
@@ -50,12 +50,12 @@ def test_shapes_alone_go_through_the_model() -> None:
 
 
 def test_evaluation_takes_fewer_large_images_at_once() -> None:
-    task, data = Classification(), DataConfig(image_size=224)
+    task, data = Classification(), data_config(image_size=224)
     assert task.eval_size(RunConfig()) == 200 and task.eval_size(RunConfig(data=data)) == 65
 
 
 def test_unknown_kind() -> None:
     with pytest.raises(
-        ValueError, match="task.kind must be one of classification, detection, video, got detection3d"
+        ValueError, match="task.kind must be classification, detection or video, got detection3d"
     ):
         build_task(TaskConfig(kind="detection3d"))

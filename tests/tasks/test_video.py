@@ -15,7 +15,7 @@ from gnexp.data.video.clips import Clips
 from gnexp.engine.evaluate import evaluate
 from gnexp.engine.state import State, build, check_shapes
 from gnexp.engine.train import EpochRecord, train
-from gnexp.tasks import build_task
+from gnexp.tasks.build import build_task
 from gnexp.tasks.video import Video
 
 COMPOSER = Composer()

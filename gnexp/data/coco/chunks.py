@@ -11,11 +11,11 @@ import numpy.typing as npt
 from PIL import Image
 from torch.utils.data import Dataset as TorchDataset
 
-from gnexp.config import DataConfig
 from gnexp.data.chunks import fault_of_the_machine
 from gnexp.data.coco.files import CocoFiles
 from gnexp.data.dataset import Indices
 from gnexp.data.images.decode import orientation, read_image
+from gnexp.data.kinds.coco import BoxesConfig
 from gnexp.ops import keyed
 from gnexp.ops.resizing import resized_size
 
@@ -52,7 +52,7 @@ class CocoDecoder(TorchDataset[list[Sample]]):
         self,
         files: CocoFiles,
         key: tuple[int, int] | None,
-        config: DataConfig,
+        config: BoxesConfig,
         images: Sequence[Pixels] | None,
     ) -> None:
         self._files, self._key, self._config, self._images = files, key, config, images
@@ -76,7 +76,6 @@ class CocoDecoder(TorchDataset[list[Sample]]):
         config = self._config
         if not config.is_resized:
             return height, width
-        assert config.min_size is not None and config.max_size is not None, "checked when opened"
         return resized_size(height, width, config.min_size, config.max_size)
 
     def _make(self, index: int, is_flipped: bool) -> Sample:
@@ -86,7 +85,7 @@ class CocoDecoder(TorchDataset[list[Sample]]):
         check_size(files, index, height, width)
         boxes, labels = files.target(index)
         masks = None
-        if self._key is not None and self._config.masks is not False:
+        if self._key is not None and not self._config.is_without_masks:
             masks = files.masks(index, self._resized(height, width), is_flipped=is_flipped)
         if is_flipped:
             pixels = pixels[:, :, ::-1]

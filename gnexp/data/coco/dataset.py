@@ -16,31 +16,25 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from gnexp.config import DataConfig
-from gnexp.data.chunks import DEFAULT_MAX_SKIPPED, load_chunks
+from gnexp.data.chunks import load_chunks
 from gnexp.data.class_files import find_root
 from gnexp.data.coco.annotations import Reading, read_annotations
 from gnexp.data.coco.categories import class_names, differing_categories
 from gnexp.data.coco.chunks import CocoDecoder, Pixels
 from gnexp.data.coco.files import CocoFiles, read_coco
 from gnexp.data.dataset import Batch, Batches, Indices, check_num
-from gnexp.data.in_memory import check_settings
+from gnexp.data.kinds.coco import BoxesConfig, CocoConfig
 
 SPLITS = {"train": "train2017", "val": "val2017"}  # their folders
 LAYOUT = (*SPLITS.values(), "annotations")  # what data.root holds
 
 
-def open_coco(config: DataConfig, device: torch.device) -> Coco:
+def open_coco(config: CocoConfig, device: torch.device) -> Coco:
     """Reads both annotation files and looks for every image; decodes none.
 
     Raises:
         ValueError: a setting that this kind does not have, or a folder that is missing or not what config says.
     """
-    check_detection_settings(config, {}, foreign=("exposure", "clutter", "val_source"), skips=True)
-    if config.image_size != config.min_size:
-        raise ValueError(
-            f"data.image_size must be data.min_size={config.min_size} for kind coco, got {config.image_size}"
-        )
     root = find_root(config.root, config.name, LAYOUT)
     train, val = (read_split(root, split, config) for split in SPLITS)
     _check_odd(config, {**train.odd, **val.odd})
@@ -52,28 +46,28 @@ def open_coco(config: DataConfig, device: torch.device) -> Coco:
     ]
     if config.sha256 not in (None, dataset.fingerprint):
         raise ValueError(
-            f"data.sha256 must be the fingerprint of the files in {config.root}, got {config.sha256}, they have "
+            f"data.sha256 must be the fingerprint of the files in {config.folder}, got {config.sha256}, they have "
             f"{dataset.fingerprint}; mend the folder, or give data.sha256=null or the new value"
         )
     return dataset
 
 
-def read_split(root: Path, split: str, config: DataConfig) -> CocoFiles:
+def read_split(root: Path, split: str, config: BoxesConfig) -> CocoFiles:
     """A split of a folder in COCO's layout; raises ValueError as read_coco does."""
     return read_coco(*split_paths(root, split), _reading(config))
 
 
-def _reading(config: DataConfig) -> Reading:
-    return Reading(has_masks=config.masks is not False, is_mending=config.on_error == "skip")
+def _reading(config: BoxesConfig) -> Reading:
+    return Reading(has_masks=not config.is_without_masks, is_mending=config.skips_errors)
 
 
-def _check_odd(config: DataConfig, odd: Mapping[str, str]) -> None:
-    most = DEFAULT_MAX_SKIPPED if config.max_skipped is None else config.max_skipped
+def _check_odd(config: BoxesConfig, odd: Mapping[str, str]) -> None:
+    most = config.most_skipped
     if len(odd) > most:
         what, reason = next(iter(odd.items()))
         raise ValueError(
             f"more than data.max_skipped={most} entries are odd, {len(odd)} in all, the first {what}: {reason}; mend "
-            f"the files (gnexp data check {config.root} data=coco names all), or raise data.max_skipped"
+            f"the files (gnexp data check {config.folder} data=coco names all), or raise data.max_skipped"
         )
 
 
@@ -81,31 +75,6 @@ def split_paths(root: Path, split: str) -> tuple[Path, Path]:
     """A split's annotation file and the folder of its images."""
     folder = SPLITS[split]
     return root / "annotations" / f"instances_{folder}.json", root / folder
-
-
-def check_detection_settings(
-    config: DataConfig, needed: Mapping[str, int], *, foreign: Sequence[str], skips: bool = False
-) -> None:
-    """Refuses what a detection data set cannot follow.
-
-    Args:
-        config: of the data set.
-        needed: the only value that its kind takes, by key.
-        foreign: keys that its kind does not have.
-        skips: whether it has odd entries that could be skipped.
-
-    Raises:
-        ValueError: a setting that is missing, wrong or ignored.
-    """
-    own = ("on_error", "max_skipped") if skips else ()
-    check_settings(config, needed={"shift": 0, **needed}, foreign=foreign, own=own)
-    if config.channels not in (1, 3):
-        raise ValueError(f"data.channels must be 1 (gray) or 3 (RGB), got {config.channels}")
-    if config.min_size is None or config.max_size is None:
-        raise ValueError(
-            f"data.min_size and data.max_size must be pixels for kind {config.kind}, got {config.min_size} and "
-            f"{config.max_size}; COCO's are 800 and 1333"
-        )
 
 
 def group_by_aspect(order: Indices, is_wide: npt.NDArray[np.bool_], total_batch: int) -> Indices:
@@ -150,7 +119,7 @@ class Coco:
 
     def __init__(
         self,
-        config: DataConfig,
+        config: BoxesConfig,
         device: torch.device,
         train: CocoFiles,
         val: CocoFiles,
@@ -174,7 +143,7 @@ class Coco:
         )
         self.class_names = class_names(train, val)  # of label 1, 2, ...
         self.category_ids = train.category_ids  # the files' id of label 1, 2, ...
-        self.has_masks = config.masks is not False
+        self.has_masks = not config.is_without_masks
         self.notes += _notes(self, train, val)
         self.skipped: dict[str, str] = {**train.odd, **val.odd}
         self._config, self._device, self._images = config, device, images
@@ -300,7 +269,7 @@ def _notes(dataset: Coco, train: CocoFiles, val: CocoFiles) -> list[str]:
     return notes
 
 
-def _check_categories(config: DataConfig, train: CocoFiles, val: CocoFiles) -> None:
+def _check_categories(config: BoxesConfig, train: CocoFiles, val: CocoFiles) -> None:
     if difference := differing_categories(train, val):
         raise ValueError(
             f"{train.annotations} and {val.annotations} must have the same categories, got others: {difference}; "

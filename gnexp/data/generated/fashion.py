@@ -6,28 +6,19 @@ import dataclasses
 
 import torch
 
-from gnexp.config import DataConfig
 from gnexp.data.generated.fashion_mnist import load_fashion_mnist
 from gnexp.data.generated.scenes import make_scenes
-from gnexp.data.in_memory import SIZES, InMemoryDataset, Split, check_settings
-
-_SIDE = 28  # pixels, of a garment
-NUM_HELD_OUT = 5000  # training garments that val_source=train keeps for val
+from gnexp.data.in_memory import InMemoryDataset, Split
+from gnexp.data.kinds.fashion import NUM_HELD_OUT, FashionScenesConfig, InMemoryGarments
 
 
-def open_fashion(config: DataConfig, device: torch.device) -> InMemoryDataset:
-    """Loads the embedded file and, for kind fashion_scenes, generates the scenes.
+def open_fashion(config: InMemoryGarments, device: torch.device) -> InMemoryDataset:
+    """Loads the embedded file and generates the scenes, if it is to be scenes.
 
     Raises:
-        ValueError: a setting that this kind does not have, more images asked for than there are, or scenes that
+        ValueError: more images asked for than there are, or scenes that
             are not those of config.sha256.
     """
-    plain = config.kind == "fashion"
-    check_settings(
-        config,
-        needed={"channels": 1, "num_classes": 10} | ({"image_size": _SIDE} if plain else {}),
-        foreign=("root", *SIZES, *(("exposure", "clutter") if plain else ())),
-    )
     garments = load_fashion_mnist()
     train = Split(garments.train_images, garments.train_labels)
     val = Split(garments.test_images, garments.test_labels)
@@ -39,7 +30,7 @@ def open_fashion(config: DataConfig, device: torch.device) -> InMemoryDataset:
         )
     train = train.first(config.num_train, "data.num_train")
     val = val.first(config.num_val, "data.num_val")
-    if not plain:
+    if isinstance(config, FashionScenesConfig):
         train = dataclasses.replace(train, images=make_scenes(train.images, config, "train"))
         val = dataclasses.replace(val, images=make_scenes(val.images, config, "val"))
     return InMemoryDataset(config, device, train, val)

@@ -16,11 +16,11 @@ import numpy.typing as npt
 import torch
 from av.video.reformatter import ColorRange
 
-from gnexp.config import DataConfig
 from gnexp.data.class_files import ClassFiles
 from gnexp.data.generated.motions import MOTIONS, make_video
 from gnexp.data.generated.store import check_is_given, check_made, made_folder, split_garments, with_progress
-from gnexp.data.video.clips import Clips, check_clip_settings
+from gnexp.data.kinds.fashion_clips import FashionClipsConfig
+from gnexp.data.video.clips import Clips
 from gnexp.data.video.kinetics import scan_splits
 from gnexp.system.files import write_json
 
@@ -30,7 +30,7 @@ _RATE = 25  # frames per second
 _KEYFRAMES = 16  # frames from one to the next at most: without them a seek would lead nowhere
 
 
-def open_fashion_clips(config: DataConfig, device: torch.device) -> Clips:
+def open_fashion_clips(config: FashionClipsConfig, device: torch.device) -> Clips:
     """Opens the set of these settings, in a folder of its own in data.root; the first time, generates it.
 
     The fingerprint is of the generated frames. The manifest that is written last holds it, and the sha256 of
@@ -40,7 +40,7 @@ def open_fashion_clips(config: DataConfig, device: torch.device) -> Clips:
         ValueError: a setting that this kind cannot follow, a folder that cannot be written, or videos that are damaged
             or not those of config.sha256.
     """
-    _check_settings(config)
+    check_is_given(config)
     settings = _VERSION, config.exposure or 0.0, config.val_source or "test"
     folder = made_folder(config, settings, lambda place: _fill(place, config))
     try:
@@ -54,22 +54,7 @@ def open_fashion_clips(config: DataConfig, device: torch.device) -> Clips:
     return Clips(config, device, train, val, fingerprint=fingerprint, notes=[])
 
 
-def _check_settings(config: DataConfig) -> None:
-    check_clip_settings(config, foreign=())
-    for key, only in (("channels", 1), ("num_classes", len(MOTIONS))):
-        if getattr(config, key) != only:
-            raise ValueError(f"data.{key} must be {only} for kind {config.kind}, got {getattr(config, key)}")
-    if config.flip:
-        raise ValueError(f"data.flip must be false for kind {config.kind}: a mirror turns left into right")
-    check_is_given(config)
-    for key in ("num_train", "num_val"):
-        if getattr(config, key) < len(MOTIONS):
-            raise ValueError(
-                f"data.{key} must be at least {len(MOTIONS)}, one video a motion, got {getattr(config, key)}"
-            )
-
-
-def _fill(root: Path, config: DataConfig) -> None:
+def _fill(root: Path, config: FashionClipsConfig) -> None:
     digest = hashlib.sha256()
     for split, (garments, _) in split_garments(config.val_source).items():
         for motion in MOTIONS:

@@ -16,11 +16,11 @@ import torch
 from faster_coco_eval.core import mask as mask_api
 from PIL import Image
 
-from gnexp.config import DataConfig
 from gnexp.data.coco.chunks import read_pixels
-from gnexp.data.coco.dataset import SPLITS, Coco, check_detection_settings, read_split
+from gnexp.data.coco.dataset import SPLITS, Coco, read_split
 from gnexp.data.generated.pictures import SIDES, Picture, make_picture, shortest
 from gnexp.data.generated.store import check_is_given, check_made, made_folder, split_garments, with_progress
+from gnexp.data.kinds.fashion_coco import FashionCocoConfig
 
 CATEGORIES = (
     "T-shirt/top",
@@ -37,7 +37,7 @@ CATEGORIES = (
 _VERSION = 1  # of what is generated; part of the folder's name
 
 
-def open_fashion_coco(config: DataConfig, device: torch.device) -> Coco:
+def open_fashion_coco(config: FashionCocoConfig, device: torch.device) -> Coco:
     """Opens the set of these settings, in a folder of its own in data.root; the first time, generates it.
 
     The images stay in memory, 8-bit, and the fingerprint is of their pixels: a PNG's bytes depend on who compressed it.
@@ -57,7 +57,7 @@ def open_fashion_coco(config: DataConfig, device: torch.device) -> Coco:
     return dataset
 
 
-def _open_folder(config: DataConfig, device: torch.device, folder: Path) -> Coco:
+def _open_folder(config: FashionCocoConfig, device: torch.device, folder: Path) -> Coco:
     files = {split: read_split(folder, split, config) for split in SPLITS}
     images = {
         split: [read_pixels(own.path(i), 1) for i in range(len(own.names))] for split, own in files.items()
@@ -72,8 +72,7 @@ def _open_folder(config: DataConfig, device: torch.device, folder: Path) -> Coco
     return dataset
 
 
-def _check_settings(config: DataConfig) -> None:
-    check_detection_settings(config, {"channels": 1, "num_classes": len(CATEGORIES)}, foreign=("clutter",))
+def _check_settings(config: FashionCocoConfig) -> None:
     check_is_given(config)
     if shortest(config.image_size) < SIDES[1]:
         raise ValueError(
@@ -82,7 +81,7 @@ def _check_settings(config: DataConfig) -> None:
         )
 
 
-def _fill(root: Path, config: DataConfig) -> None:
+def _fill(root: Path, config: FashionCocoConfig) -> None:
     for split, source in split_garments(config.val_source).items():
         pictures = (
             make_picture(

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from gnexp.config import DataConfig
+from gnexp.data.kinds.fashion import FashionScenesConfig
 from gnexp.ops import keyed
 
 _SEED = 1803  # of the scenes; the runs' seeds never change the images
@@ -21,7 +21,9 @@ _GAIN = (0.1, 1.0)
 _BACKGROUND = (0.0, 0.6)
 
 
-def make_scenes(garments: npt.NDArray[np.uint8], config: DataConfig, split: str) -> npt.NDArray[np.uint8]:
+def make_scenes(
+    garments: npt.NDArray[np.uint8], config: FashionScenesConfig, split: str
+) -> npt.NDArray[np.uint8]:
     """Generates one scene of each garment.
 
     Scene i is a function of garment i, the settings, and (for clutter) the other garments of its split alone.
@@ -50,7 +52,7 @@ def make_scenes(garments: npt.NDArray[np.uint8], config: DataConfig, split: str)
 
 
 def _make(
-    garments: npt.NDArray[np.uint8], indices: npt.NDArray[np.int64], config: DataConfig, split: str
+    garments: npt.NDArray[np.uint8], indices: npt.NDArray[np.int64], config: FashionScenesConfig, split: str
 ) -> npt.NDArray[np.uint8]:
     size, clutter, exposure = config.image_size, config.clutter or 0, config.exposure or 0.0
     draws = keyed.uniform(_SEED, f"scene/{split}", 0, indices, 5)

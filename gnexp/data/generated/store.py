@@ -14,8 +14,8 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from gnexp.config import DataConfig
-from gnexp.data.generated.fashion import NUM_HELD_OUT
 from gnexp.data.generated.fashion_mnist import load_fashion_mnist
+from gnexp.data.kinds.fashion import NUM_HELD_OUT
 from gnexp.system.files import locked_folder
 
 _LOCK = ".make.lock"
@@ -33,10 +33,10 @@ def made_folder(config: DataConfig, settings: object, fill: Callable[[Path], Non
     Raises:
         ValueError: a folder that cannot be written.
     """
-    assert config.root is not None
+    assert config.folder is not None
     whole = hashlib.sha256(repr((settings, config.num_train, config.num_val)).encode()).hexdigest()
     name = f"{config.num_train}-{config.num_val}-{whole[:12]}"
-    folder = Path(config.root).expanduser().absolute() / name
+    folder = Path(config.folder).expanduser().absolute() / name
     try:
         if not folder.is_dir():
             with locked_folder(folder.parent, _LOCK):
@@ -44,7 +44,7 @@ def made_folder(config: DataConfig, settings: object, fill: Callable[[Path], Non
                     _make(folder, fill)
     except OSError as error:
         raise ValueError(
-            f"data.root must be a folder that can be written, got {config.root}: {error.strerror or error}; mend "
+            f"data.root must be a folder that can be written, got {config.folder}: {error.strerror or error}; mend "
             "that, or give another"
         ) from error
     return folder
@@ -64,8 +64,9 @@ def _make(folder: Path, fill: Callable[[Path], None]) -> None:
 
 def check_is_given(config: DataConfig) -> None:
     """Raises ValueError where a generated set lacks its numbers or its place."""
-    for key in ("num_train", "num_val", "root"):
-        if getattr(config, key) is None:
+    given = {"num_train": config.num_train, "num_val": config.num_val, "root": config.folder}
+    for key, value in given.items():
+        if value is None:
             raise ValueError(f"data.{key} must be given for kind {config.kind}, got none")
 
 

@@ -7,47 +7,32 @@ import io
 import socket
 import warnings
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 
-from gnexp.config import DataConfig
-from gnexp.data.in_memory import SIZES, InMemoryDataset, Split, check_settings
+from gnexp.data.in_memory import InMemoryDataset, Split
+from gnexp.data.kinds.downloaded import DownloadedConfig
 from gnexp.system.files import locked_folder
 
 _TIMEOUT = 20  # seconds that a server may be silent
 _LOCK = ".download.lock"
 
 
-class _Kind(NamedTuple):
-    torchvision: str  # its class
-    image_size: int
-    channels: int
-
-
-_KINDS = {"cifar10": _Kind("CIFAR10", 32, 3), "fashion_mnist": _Kind("FashionMNIST", 28, 1)}
-
-
-def open_downloaded(config: DataConfig, device: torch.device) -> InMemoryDataset:
+def open_downloaded(config: DownloadedConfig, device: torch.device) -> InMemoryDataset:
     """Reads every image from data.root; the first time, downloads them into it.
 
     Raises:
         ValueError: a setting that this kind does not have, more images asked for than there are, or files that can
             neither be read nor downloaded.
     """
-    kind = _KINDS[config.kind]
-    check_settings(
-        config,
-        needed={"image_size": kind.image_size, "channels": kind.channels, "num_classes": 10},
-        foreign=("exposure", "clutter", "val_source", *SIZES),
-    )
     if config.root is None:
         raise ValueError(f"data.root must be a folder, got none; data={config.name} keeps its files there")
     root = Path(config.root).expanduser().absolute()
     if root.exists() and not root.is_dir():
         raise ValueError(f"data.root must be a folder, got {root}, which is a file; give another")
-    train, val = _find(kind.torchvision, root)
+    train, val = _find(config.torchvision, root)
     return InMemoryDataset(
         config,
         device,

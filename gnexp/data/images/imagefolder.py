@@ -7,14 +7,12 @@ are the list, so no entry can point elsewhere but a link that somebody put there
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
 
-from gnexp.config import DataConfig
 from gnexp.data.chunks import Chunk, Decoder, Draws, load_chunks, note_skipped
 from gnexp.data.class_files import (
     ClassFiles,
@@ -27,7 +25,7 @@ from gnexp.data.class_files import (
 from gnexp.data.dataset import Batch, Batches, Indices
 from gnexp.data.images.color import apply_maps, color_maps, draw_color
 from gnexp.data.images.decode import NUM_CROP_DRAWS, center_crop, random_crop
-from gnexp.data.in_memory import CLIPS, SIZES
+from gnexp.data.kinds.imagefolder import ImageFolderConfig
 from gnexp.data.transfer import to_device
 
 PLACEHOLDER = "imagefolder"  # the name in conf/data/imagefolder.yaml, of no images
@@ -36,7 +34,7 @@ PLACEHOLDER = "imagefolder"  # the name in conf/data/imagefolder.yaml, of no ima
 class ImageFolder:
     """Training: random-resized crop, flip, color. Evaluation: shorter side resized, centre crop."""
 
-    def __init__(self, config: DataConfig, device: torch.device) -> None:
+    def __init__(self, config: ImageFolderConfig, device: torch.device) -> None:
         """Lists the files; opens none.
 
         Raises:
@@ -130,14 +128,11 @@ class _Crops:
         config: its crops and decoder are followed.
     """
 
-    def __init__(self, files: ClassFiles, config: DataConfig) -> None:
+    def __init__(self, files: ClassFiles, config: ImageFolderConfig) -> None:
         self._files, self._config = files, config
 
     def __call__(self, index: int, drawn: Draws | None) -> torch.Tensor:
         config, path = self._config, self._files.path(index)
-        assert (
-            config.crop_area is not None and config.crop_aspect is not None and config.eval_resize is not None
-        )
         is_scaled = config.decoder == "scaled"
         if drawn is None:
             return center_crop(path, config.eval_resize, config.image_size, is_scaled=is_scaled)
@@ -152,32 +147,9 @@ class _Crops:
         )
 
 
-def _check_settings(config: DataConfig) -> None:
-    for key, highest in (("crop_area", 1.0), ("crop_aspect", math.inf)):
-        limits: tuple[float, ...] | None = getattr(config, key)
-        if limits is None or len(limits) != 2 or not 0 < limits[0] <= limits[1] <= highest:
-            raise ValueError(
-                f"data.{key} must be [lowest, highest] above 0, at most {highest:g}, got {limits}"
-            )
-    for key, highest in (("jitter", 1.0), ("lighting", math.inf)):
-        strength: float | None = getattr(config, key)
-        if strength is not None and not 0 <= strength <= highest:
-            raise ValueError(f"data.{key} must be between 0 and {highest:g}, got {strength}")
-    if config.eval_resize is None or config.eval_resize < config.image_size:
-        raise ValueError(
-            f"data.eval_resize must be at least data.image_size={config.image_size}, got {config.eval_resize}"
-        )
-    if config.channels != 3:
-        raise ValueError(f"data.channels must be 3 (RGB) for kind imagefolder, got {config.channels}")
+def _check_settings(config: ImageFolderConfig) -> None:
     if config.name == PLACEHOLDER:
         raise ValueError(
             f"data.name must name your own images, so that runs on them are told from others', got {PLACEHOLDER}; "
             "give data.name=..."
         )
-    for key in ("shift", "exposure", "clutter", "val_source"):
-        if getattr(config, key):
-            raise ValueError(f"data.{key} is for the fashion kinds, got {getattr(config, key)}; leave it out")
-    for keys, what in ((SIZES, "detection"), (CLIPS, "videos")):
-        for key in keys:
-            if getattr(config, key) is not None:
-                raise ValueError(f"data.{key} is for {what}, got {getattr(config, key)}; leave it out")

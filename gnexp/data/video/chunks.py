@@ -11,11 +11,11 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import Dataset as TorchDataset
 
-from gnexp.config import DataConfig
 from gnexp.data.chunks import Draws, fault_of_the_machine
 from gnexp.data.class_files import ClassFiles
 from gnexp.data.dataset import Indices
 from gnexp.data.images.decode import Box, UnreadableError
+from gnexp.data.kinds.kinetics import ClipsConfig
 from gnexp.data.video.decode import UnreadableVideoError, Video, read_video
 from gnexp.ops import keyed
 
@@ -43,7 +43,7 @@ class RandomClips:
         config: its clips, sizes and flip are followed.
     """
 
-    def __init__(self, files: ClassFiles, config: DataConfig) -> None:
+    def __init__(self, files: ClassFiles, config: ClipsConfig) -> None:
         self._files, self._config = files, config
 
     def __call__(self, index: int, drawn: Draws | None) -> torch.Tensor:
@@ -60,7 +60,7 @@ class ViewDecoder(TorchDataset[list[Views]]):
         key: seed and epoch of one random clip a video; None = the test's.
     """
 
-    def __init__(self, files: ClassFiles, config: DataConfig, key: tuple[int, int] | None) -> None:
+    def __init__(self, files: ClassFiles, config: ClipsConfig, key: tuple[int, int] | None) -> None:
         self._files, self._config, self._key = files, config, key
 
     def __getitem__(self, indices: Indices) -> list[Views]:
@@ -78,14 +78,14 @@ class ViewDecoder(TorchDataset[list[Views]]):
             _, length, height, width = clip.shape
             return Views(index, clip, np.arange(length)[None], [(0, 0, width, height)])
         except UnreadableError as error:
-            if config.on_error == "skip":
+            if config.skips_errors:
                 return dataclasses.replace(nothing, skipped={error.path: error.reason})
             return dataclasses.replace(nothing, error=str(error))
         except OSError as error:
             return dataclasses.replace(nothing, error=fault_of_the_machine(error, "video"))
 
 
-def random_clip(path: str, drawn: Draws, config: DataConfig) -> torch.Tensor:
+def random_clip(path: str, drawn: Draws, config: ClipsConfig) -> torch.Tensor:
     """Training's clip: a random start, shorter side and crop, flipped with probability 1/2 if config.flip.
 
     Args:
@@ -119,7 +119,7 @@ def random_clip(path: str, drawn: Draws, config: DataConfig) -> torch.Tensor:
 
 
 def evenly_spaced_clips(
-    path: str, config: DataConfig
+    path: str, config: ClipsConfig
 ) -> tuple[torch.Tensor, npt.NDArray[np.int64], Sequence[Box]]:
     """The test's clips: num_clips of them, from the first possible start to the last, in the crops of test_crop.
 
@@ -134,7 +134,6 @@ def evenly_spaced_clips(
         UnreadableVideoError: as random_clip.
     """
     side, num, which = config.eval_resize, config.num_clips, config.test_crop
-    assert side is not None and num is not None and which is not None
 
     def read(video: Video) -> tuple[torch.Tensor, npt.NDArray[np.int64], Sequence[Box]]:
         width, height = _resized(video, side)
@@ -166,14 +165,12 @@ def crops(width: int, height: int, which: str) -> list[Box]:
     ]
 
 
-def _clip(start: int, config: DataConfig) -> range:
+def _clip(start: int, config: ClipsConfig) -> range:
     """The numbers of a clip's frames: clip_length of them, over clip_span frames of the video."""
-    assert config.clip_length is not None and config.clip_span is not None
     return range(start, start + config.clip_span, config.clip_span // config.clip_length)
 
 
-def _last_start(video: Video, config: DataConfig) -> int:
-    assert config.clip_span is not None
+def _last_start(video: Video, config: ClipsConfig) -> int:
     if video.num_frames < config.clip_span:
         raise UnreadableVideoError(
             video.path, f"it has {video.num_frames} frames, a clip is spread over {config.clip_span}"

@@ -12,11 +12,10 @@ from collections.abc import Generator, Sequence
 import numpy as np
 import torch
 
-from gnexp.config import DataConfig
 from gnexp.data.chunks import Decoder, load_chunks, note_skipped
 from gnexp.data.class_files import ClassFiles
 from gnexp.data.dataset import Batch, Batches, Indices
-from gnexp.data.in_memory import SIZES, refuse_keys
+from gnexp.data.kinds.kinetics import ClipsConfig
 from gnexp.data.transfer import Loaded, to_device
 from gnexp.data.video.chunks import NUM_CLIP_DRAWS, RandomClips, ViewDecoder, Views
 
@@ -44,7 +43,7 @@ class Clips:
 
     def __init__(
         self,
-        config: DataConfig,
+        config: ClipsConfig,
         device: torch.device,
         train: ClassFiles,
         val: ClassFiles,
@@ -90,7 +89,6 @@ class Clips:
             RuntimeError: a loader process died or hangs.
         """
         config, files = self._config, self._train
-        assert config.clip_length is not None
         shape = (config.channels, config.clip_length, config.image_size, config.image_size)
         clips = RandomClips(files, config)
         decoder = Decoder(clips, shape, files.labels, config, (seed, epoch), NUM_CLIP_DRAWS, "video")
@@ -128,7 +126,7 @@ class Clips:
                 labels = torch.from_numpy(self._val.labels[indices]).to(self._device)
                 images: list[torch.Tensor] | torch.Tensor = [self._look(views) for views in kept]
                 if self._monitor is not None:
-                    size, length = config.image_size, config.clip_length or 0
+                    size, length = config.image_size, config.clip_length
                     none = torch.empty((0, config.channels, length, size, size), device=self._device)
                     images = torch.cat([none, *images])
                 yield Batch(images, labels, indices)
@@ -163,33 +161,3 @@ class Clips:
 
     def _normalize(self, pixels: torch.Tensor) -> torch.Tensor:
         return pixels.float().div_(255).sub_(self._mean).div_(self._std)
-
-
-def check_clip_settings(config: DataConfig, *, foreign: Sequence[str]) -> None:
-    """Refuses what clips of videos cannot follow.
-
-    Args:
-        config: of the data set.
-        foreign: keys that its kind does not have, beside those of images.
-
-    Raises:
-        ValueError: a setting that is missing, wrong or ignored.
-    """
-    of_images = ("crop_area", "crop_aspect", "jitter", "lighting", "decoder", "clutter")
-    refuse_keys(config, (*of_images, *SIZES, *foreign))
-    if config.shift:
-        raise ValueError(f"data.shift must be 0 for kind {config.kind}, got {config.shift}")
-    if config.channels not in (1, 3):
-        raise ValueError(f"data.channels must be 1 (gray) or 3 (RGB), got {config.channels}")
-    for key in ("clip_length", "clip_span", "num_clips", "test_crop"):
-        if getattr(config, key) is None:
-            raise ValueError(f"data.{key} must be given for kind {config.kind}, got none")
-    size, sides = config.image_size, config.train_resize
-    if sides is None or len(sides) != 2 or not size <= sides[0] <= sides[1]:
-        raise ValueError(
-            f"data.train_resize must be [lowest, highest], at least data.image_size={size}, got {sides}"
-        )
-    if config.eval_resize is None or config.eval_resize < size:
-        raise ValueError(
-            f"data.eval_resize must be at least data.image_size={size}, got {config.eval_resize}"
-        )

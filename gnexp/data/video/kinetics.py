@@ -10,7 +10,6 @@ from pathlib import Path
 
 import torch
 
-from gnexp.config import DataConfig
 from gnexp.data.class_files import (
     ClassFiles,
     check_classes,
@@ -19,21 +18,21 @@ from gnexp.data.class_files import (
     fingerprint_of,
     scan_classes,
 )
-from gnexp.data.video.clips import Clips, check_clip_settings
+from gnexp.data.kinds.kinetics import ClipsConfig, KineticsConfig
+from gnexp.data.video.clips import Clips
 from gnexp.data.video.kinetics_csv import find_lists, scan_listed
 
 VIDEO_SUFFIXES = (b".mp4", b".mkv", b".webm", b".avi")
 SPLITS = ("train", "val")
 
 
-def open_kinetics(config: DataConfig, device: torch.device) -> Clips:
+def open_kinetics(config: KineticsConfig, device: torch.device) -> Clips:
     """Lists the files; opens none.
 
     Raises:
         ValueError: a setting that this kind cannot follow, a folder that is missing or not what config says, or a list
             that is broken or names what must not be or, with data.on_error=fail, is not there.
     """
-    check_clip_settings(config, foreign=("exposure", "val_source"))
     root = find_root(config.root, config.name)
     train, val, notes = scan_splits(root, config)
     return Clips(
@@ -46,7 +45,7 @@ def open_kinetics(config: DataConfig, device: torch.device) -> Clips:
     )
 
 
-def scan_splits(root: Path, config: DataConfig) -> tuple[ClassFiles, ClassFiles, list[str]]:
+def scan_splits(root: Path, config: ClipsConfig) -> tuple[ClassFiles, ClassFiles, list[str]]:
     """The files of both splits, and what is to say of them; raises ValueError as open_kinetics does."""
     lists = find_lists(root)
     notes: list[str] = []
@@ -57,7 +56,7 @@ def scan_splits(root: Path, config: DataConfig) -> tuple[ClassFiles, ClassFiles,
     found = []
     for split in SPLITS:
         files, missing = scan_listed(lists[split], root / split, VIDEO_SUFFIXES)
-        if missing and config.on_error != "skip":
+        if missing and not config.skips_errors:
             raise ValueError(
                 f"{lists[split]} names {len(missing)} video(s) that are not in {root / split}, the first {missing[0]}; "
                 "get them, take them out of the list, or give data.on_error=skip"

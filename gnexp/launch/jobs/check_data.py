@@ -9,7 +9,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from gnexp.data.checks import CHECKS
+from gnexp.config.kinds import class_of, classes_of, import_text
 from gnexp.data.checks.findings import Finding, Listing, Survey, inspect
 from gnexp.system.names import shown
 
@@ -21,12 +21,14 @@ def main(words: list[str]) -> int:
         ValueError: no such folder, or a kind of data that is no folder of files.
     """
     settings: dict[str, Any] = json.loads(words[0])
-    if settings["kind"] not in CHECKS:
+    named = class_of("data", settings["kind"]).survey
+    if named is None:
+        known = [kind for kind, cls in classes_of("data").items() if cls.survey]
         raise ValueError(
             f"data={settings['data']} says nothing of a folder's files, only data sets of the kinds "
-            f"{', '.join(CHECKS)} do; leave it out, or give another"
+            f"{', '.join(known)} do; leave it out, or give another"
         )
-    survey = CHECKS[settings["kind"]](settings["root"])
+    survey: Survey = import_text(named)(settings["root"])
     num_bad = sum(_say(finding) for finding in (*survey.findings, *_unexpected(survey, settings)))
     for split, listing in survey.splits.items():
         num_bad += _check_split(split, listing, settings["processes"])

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from gnexp.engine.evaluate import precise_model
-from gnexp.engine.export import export_weights, has_running_stats, torchvision_constructor
+from gnexp.engine.export import export_weights, torchvision_constructor
 from gnexp.experiments.finished import final_weights, finished_state
 from gnexp.experiments.run import set_threads
 from gnexp.runs.spec import Spec, load_spec
@@ -26,7 +26,7 @@ def main(words: list[str]) -> int:
     spec_path, file_format, eval_stats, output = words
     spec = load_spec(Path(spec_path))
     constructor = _constructor(spec, file_format)
-    if not has_running_stats(spec.run.norm):
+    if not spec.run.norm.has_running_stats:
         eval_stats = "none"
     path = Path(output) if output else _default_path(spec, file_format, eval_stats)
     weights = _weights(spec, eval_stats)

@@ -7,29 +7,30 @@ import typing
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from gnexp.config import NormConfig, RunConfig
+from gnexp.config import NormConfig, RunConfig, fields
 from gnexp.config.experiment import AxisValue
-from gnexp.config.keys import GROUPS
-from gnexp.config.places import PLACES, spell_place
+from gnexp.config.keys import GROUPS, type_of
+from gnexp.config.kinds import classes_of
+from gnexp.config.norm import NormName
+from gnexp.config.places import PLACES
 
 Key = tuple[AxisValue, ...]  # a cell: its values in the order of the exhibit's axes
 
-NORM_NAMES = {
-    "bn": "batch normalization",
-    "brn": "batch renormalization",
-    "ln": "layer normalization",
-    "in": "instance normalization",
-    "gn": "group normalization",
-    "none": "no normalization",
-    "frozen_bn": "frozen batch normalization",
-    "sync_bn": "synchronized batch normalization",
+# Norms of other works whose numbers the paper quotes, which gnexp does not have.
+_QUOTED = {
+    "sync_bn": NormName(
+        "sync BN",
+        "synchronized batch normalization",
+        "batch normalization over the images of all workers, in another work that the paper quotes",
+    )
 }
-_NORM_TITLES = {"none": "no norm", "frozen_bn": "BN*", "sync_bn": "sync BN"}
+_NAMES = {
+    **{label: name for cls in classes_of("norm").values() for label, name in cls.names.items()},
+    **_QUOTED,
+}
+NORM_NAMES = {label: name.words for label, name in _NAMES.items()}
 # Of norms that a reader of the paper may not know: what they are.
-NORM_LEGENDS = {
-    "frozen_bn": "batch normalization frozen at the statistics of pre-training: a fixed affine map",
-    "sync_bn": "batch normalization over the images of all workers, in another work that the paper quotes",
-}
+NORM_LEGENDS = {label: name.legend for label, name in _NAMES.items() if name.legend}
 # Axis -> its name over a row of values, and how one value of it is called.
 _WORDS = {
     "batch": ("images per worker", "{} images per worker"),
@@ -61,12 +62,12 @@ def parse_value(axis: str, value: Any) -> AxisValue:
 
 
 def value_of(run: RunConfig, axis: str) -> AxisValue:
-    """Where a run stands on an axis."""
+    """Where a run stands on an axis; none of a field that its kind does not have."""
     if axis == "norm":
         return run.norm.label
-    value: Any = functools.reduce(getattr, axis.split("."), run)
+    value: Any = functools.reduce(fields.value_of, axis.split("."), run)
     if isinstance(value, NormConfig) and axis in _HEAD_NORMS:
-        return spell_place(value)
+        return value.word
     return parse_value(axis, value.name if axis in GROUPS else value)
 
 
@@ -90,7 +91,7 @@ def short_title(axis: str, value: AxisValue) -> str:
 
 def norm_title(norm: str) -> str:
     """A norm as figures and tables write it: bn -> BN, frozen_bn -> BN*."""
-    return _NORM_TITLES.get(norm) or (norm.upper() if len(norm) <= 3 else norm)
+    return _NAMES[norm].title if norm in _NAMES else norm
 
 
 def cell_title(values: Mapping[str, AxisValue]) -> str:
@@ -129,9 +130,7 @@ def _norm_at_batch(values: dict[str, AxisValue], say: Callable[[str], str]) -> s
 @functools.cache
 def _type_of(axis: str) -> type[str] | type[int] | type[float]:
     """The type of a field's values; str for a group, whose values are its options."""
-    hint: Any = RunConfig
-    for part in axis.split("."):
-        hint = typing.get_type_hints(hint)[part]
+    hint = str if axis in GROUPS else type_of(axis)
     for kind in (int, float):
         if kind in (typing.get_args(hint) or (hint,)):
             return kind

@@ -11,8 +11,8 @@ import pytest
 import torch
 from PIL import Image
 
-from gnexp.config import DataConfig
-from gnexp.data import build_dataset
+from gnexp.config import DataConfig, data_config
+from gnexp.data.build import build_dataset
 from gnexp.data.coco.dataset import Coco
 from tests.data.annotations import annotations_path, write_coco
 from tests.data.coco.test_coco import BROKEN
@@ -32,7 +32,7 @@ def config_of(root: Path, **changes: Any) -> DataConfig:
         "name": "odd", "kind": "coco", "root": str(root), "image_size": 32, "min_size": 32, "max_size": 64,
         "channels": 3, "num_classes": 4, "mean": (0.5,) * 3, "std": (0.5,) * 3, "flip": False, "loader_workers": 0,
     }  # fmt: skip
-    return DataConfig(**(settings | changes))
+    return data_config(**(settings | changes))
 
 
 def opened(root: Path, **changes: Any) -> Coco:

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from gnexp.config import DataConfig
-from gnexp.data import build_dataset
+from gnexp.config import data_config
+from gnexp.data.build import build_dataset
 from gnexp.data.generated import fashion_clips
 from gnexp.data.generated.fashion import NUM_HELD_OUT
 from gnexp.data.generated.fashion_mnist import load_fashion_mnist
@@ -30,7 +30,7 @@ def _config(root, **changes):
         "clip_length": 16, "clip_span": 32, "num_clips": 3, "test_crop": "full", "loader_workers": 0,
         "root": None if root is None else str(root),
     }  # fmt: skip
-    return DataConfig(**(settings | changes))
+    return data_config(**(settings | changes))
 
 
 def _open(root, **changes) -> Clips:

@@ -13,8 +13,8 @@ import torch
 from PIL import Image
 from pycocotools.coco import COCO
 
-from gnexp.config import DataConfig
-from gnexp.data import build_dataset
+from gnexp.config import data_config
+from gnexp.data.build import build_dataset
 from gnexp.data.generated import fashion_coco
 from gnexp.data.generated import store as made
 from gnexp.data.generated.fashion import NUM_HELD_OUT
@@ -43,7 +43,7 @@ def _config(root, **changes):
         "flip": False,
         "root": None if root is None else str(root),
     }
-    return DataConfig(**(settings | changes))
+    return data_config(**(settings | changes))
 
 
 def _open(root, **changes):

@@ -6,11 +6,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from gnexp.config import DataConfig
+from gnexp.config import data_config
 from gnexp.data.generated.fashion_mnist import load_fashion_mnist
 from gnexp.data.generated.scenes import make_scenes
 
-PLAIN = DataConfig(exposure=0.0, clutter=0)
+PLAIN = data_config(exposure=0.0, clutter=0)
 
 
 @pytest.fixture(scope="module")

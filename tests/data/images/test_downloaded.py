@@ -14,7 +14,7 @@ import torch
 from torchvision.datasets import CIFAR10, FashionMNIST
 
 from gnexp.compose.composer import Composer
-from gnexp.config import DataConfig
+from gnexp.config import DataConfig, data_config
 from gnexp.data.images import downloaded
 from gnexp.data.images.downloaded import open_downloaded
 from tests.data.archives import images_of, pack_cifar10, write_fashion_mnist
@@ -27,11 +27,11 @@ CLOSED = "http://127.0.0.1:9"  # nobody listens there
 
 
 def gray(root: Path) -> DataConfig:
-    return DataConfig(name="f", kind="fashion_mnist", image_size=28, flip=False, root=str(root))
+    return data_config(name="f", kind="fashion_mnist", image_size=28, flip=False, root=str(root))
 
 
 def color(root: Path) -> DataConfig:
-    return DataConfig(
+    return data_config(
         name="c",
         kind="cifar10",
         channels=3,
@@ -219,7 +219,7 @@ def test_settings_that_would_be_ignored_are_refused(
     change: dict[str, object], message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(ValueError, match=message):
-        open_downloaded(dataclasses.replace(color(tmp_path), **change), CPU)  # type: ignore[arg-type]
+        open_downloaded(data_config(**{**dataclasses.asdict(color(tmp_path)), **change}), CPU)
 
 
 def test_fewer_images_and_other_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gnexp.config import DataConfig
+from gnexp.config import data_config
 from gnexp.data.video.chunks import NUM_CLIP_DRAWS, crops, even_starts, evenly_spaced_clips, random_clip
 from gnexp.data.video.decode import UnreadableVideoError
 from tests.data.videos import moving, write_video
@@ -17,7 +17,7 @@ def _config(**changes):
         "flip": False, "train_resize": (40, 40), "eval_resize": 40, "clip_length": 8, "clip_span": 16, "num_clips": 10,
         "test_crop": "full",
     }  # fmt: skip
-    return DataConfig(**(settings | changes))
+    return data_config(**(settings | changes))
 
 
 @pytest.fixture(scope="module")

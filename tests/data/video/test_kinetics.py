@@ -6,8 +6,8 @@ import os
 import pytest
 import torch
 
-from gnexp.config import DataConfig
-from gnexp.data import build_dataset
+from gnexp.config import data_config
+from gnexp.data.build import build_dataset
 from gnexp.data.video.clips import Clips
 from gnexp.data.video.kinetics import scan_splits
 
@@ -26,7 +26,7 @@ def _config(root, **changes):
         "mean": (0.5,) * 3, "std": (0.25,) * 3, "train_resize": (30, 40), "eval_resize": 36, "clip_length": 8,
         "clip_span": 16, "num_clips": 3, "test_crop": "full", "loader_workers": 0,
     }  # fmt: skip
-    return DataConfig(**(settings | changes))
+    return data_config(**(settings | changes))
 
 
 def _open(root, **changes) -> Clips:

@@ -14,7 +14,7 @@ from gnexp.experiments import finished
 from gnexp.launch.jobs import eval as job
 from gnexp.runs.pictures import load_pictures
 from gnexp.runs.result import Result
-from gnexp.tasks import build_task
+from gnexp.tasks.build import build_task
 from gnexp.tasks.detection import Detection
 
 COMPOSER = Composer()

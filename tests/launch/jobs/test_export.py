@@ -12,7 +12,7 @@ from safetensors import safe_open
 
 from gnexp.compose.composer import Composer
 from gnexp.config import RunConfig, science, to_dict
-from gnexp.data import build_dataset
+from gnexp.data.build import build_dataset
 from gnexp.data.loader import train_batches
 from gnexp.engine.checkpoint import save_tensors
 from gnexp.engine.initial_weights import load_initial_weights
@@ -21,7 +21,7 @@ from gnexp.launch.jobs import export
 from gnexp.nn.statistics import with_eval_stats, with_precise_stats
 from gnexp.runs.result import DIVERGED, Result
 from gnexp.runs.spec import load_spec
-from gnexp.tasks import build_task
+from gnexp.tasks.build import build_task
 from tests.data.annotations import annotations_path, write_coco
 from tests.experiments.runs import SMOKE
 

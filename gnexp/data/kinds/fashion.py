@@ -1,0 +1,56 @@
+"""The fields of the embedded garments, plain or as scenes, and of all that is made of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from gnexp.config.data import DataConfig
+from gnexp.config.fields import science_field
+from gnexp.config.task import CLASSIFICATION
+from gnexp.data.kinds.in_memory import InMemoryConfig
+
+SIDE = 28  # pixels, of a garment
+NUM_HELD_OUT = 5000  # training garments that val_source=train keeps for val
+
+
+@dataclass(frozen=True, kw_only=True)
+class GarmentsConfig(DataConfig):
+    """Made of the embedded garments."""
+
+    channels: int = science_field(1, choices=(1,), told_by="data")
+    # train = held-out training garments; None = test
+    val_source: str | None = science_field(None, choices=("test", "train"), told_by="data")
+
+
+@dataclass(frozen=True, kw_only=True)
+class InMemoryGarments(GarmentsConfig, InMemoryConfig):
+    """Garments that stay in memory."""
+
+    builder: ClassVar = "gnexp.data.generated.fashion:open_fashion"
+    task: ClassVar = CLASSIFICATION
+    num_known: ClassVar = 20_000
+    num_held_out: ClassVar = NUM_HELD_OUT
+
+    num_classes: int = science_field(10, choices=(10,), told_by="data")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FashionConfig(InMemoryGarments):
+    """The plain garments."""
+
+    kind: str = science_field("fashion")
+    image_size: int = science_field(SIDE, choices=(SIDE,), unit="pixels", told_by="data")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FashionScenesConfig(InMemoryGarments):
+    """One garment at a random place of a canvas, each scene with its own exposure."""
+
+    is_tasks_own: ClassVar = True
+
+    kind: str = science_field("fashion_scenes")
+    # spread of each scene's own exposure, 0 = none, 1 = full
+    exposure: float | None = science_field(None, ge=0, le=1, title="spread of exposure", told_by="data")
+    # parts of other garments per scene
+    clutter: int | None = science_field(None, ge=0, told_by="data")
