@@ -87,7 +87,7 @@ def build_kind(group: str, values: dict[str, Any]) -> Any:
             continue
         having = [kind for kind, other in classes_of(group).items() if name in hints_of(other)]
         near = difflib.get_close_matches(name, hints, n=1, cutoff=0.7)
-        hint = f", or did you mean {group}.{near[0]}?" if near else ""
+        hint = f"; did you mean {group}.{near[0]}?" if near else f"; or choose another {group}="
         raise ValueError(
             f"{group}.{name} is not for kind {cls.kind}, got {value}; leave it out, it is for kind "
             f"{join(having)}{hint}"
