@@ -24,6 +24,9 @@ def import_text(text: str) -> Any:
     return getattr(importlib.import_module(module), name)
 
 
+KIND_GROUPS = tuple(_ROOMS)
+
+
 @functools.cache
 def classes_of(group: str) -> dict[str, Any]:
     """Kind -> the dataclass of its fields.
@@ -57,6 +60,14 @@ def fields_of(group: str) -> dict[str, tuple[dataclasses.Field[Any], Any]]:
             hint = f.metadata.get("spelling", hints_of(cls)[f.name])
             found.setdefault(f.name, (f, hint if is_everywhere else hint | None))
     return found
+
+
+def choices_of(group: str, name: str) -> tuple[Any, ...]:
+    """All values that a field has in any of the kinds that have it; none where any value will do."""
+    having = [f for cls in classes_of(group).values() for f in dataclasses.fields(cls) if f.name == name]
+    if not all(f.metadata["choices"] for f in having):
+        return ()
+    return tuple(dict.fromkeys(choice for f in having for choice in f.metadata["choices"]))
 
 
 def default_of(group: str, name: str) -> Any:
