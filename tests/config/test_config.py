@@ -254,7 +254,7 @@ def test_a_place_that_is_the_same_has_the_backbones_groups_and_constants(norm):
 @pytest.mark.parametrize("head", [{"box_head": "2fc"}, None])
 def test_without_a_mask_head_no_convolution_has_the_heads_width(head):
     fpn_alone = dict.fromkeys(("fpn_stages", "fpn_width", "box_head", "fc_width"))
-    boxes = {"data": data_config(masks=False)}
+    boxes = {"data": data_config(kind="fashion_coco", min_size=32, max_size=32, masks=False)}
     runs = {
         RunConfig(model=detector(head_width=width, **(head or {"neck": "c4", **fpn_alone})), **boxes).run_id
         for width in (32, 64)
