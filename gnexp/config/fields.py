@@ -69,10 +69,14 @@ def hardware_field(
     title: str = "",
     unit: str = "",
     choices: Sequence[Any] = (),
+    offered: Sequence[Any] = (),
     ge: float | None = None,
     gt: float | None = None,
 ) -> Any:
-    """A field that cannot change a number beyond rounding; arguments as science_field's."""
+    """A field that cannot change a number beyond rounding.
+
+    Arguments as science_field's; `offered` is what completion offers where other values are allowed too.
+    """
     return field(
         default=default,
         metadata={
@@ -80,6 +84,7 @@ def hardware_field(
             "title": title,
             "unit": unit,
             "choices": tuple(choices),
+            "offered": tuple(offered),
             "bounds": {"ge": ge, "gt": gt},
         },
     )

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from gnexp.config import RunConfig
-from gnexp.config.kinds import fields_of, group_of
+from gnexp.config.kinds import KIND_GROUPS, choices_of, fields_of, group_of
 
 GROUPS = ("norm", "model", "data", "recipe", "scale", "experiment")
 SWEEP_KEYS = ("seeds", "dry_run", "results_dir")
@@ -98,15 +98,16 @@ def _fields() -> dict[str, tuple[dataclasses.Field[Any], Any]]:
 
 def choices_of_fields() -> dict[str, tuple[str, ...]]:
     """Key -> its values, of the keys that have few; what completion offers."""
-    booleans = [key for key, (_, hint) in _fields(RunConfig, "").items() if hint in (bool, bool | None)]
-    found = dict.fromkeys([*booleans, "dry_run"], ("true", "false"))
-    return found | {
-        "device": ("auto", "cpu", "cuda"),
-        "precision": ("fp32", "tf32", "bf16", "fp16"),
-        "data.on_error": ("fail", "skip"),
-        "data.test_crop": ("full", "three", "center"),
-        "memory_format": ("auto", "contiguous", "channels_last"),
-    }
+    found: dict[str, tuple[str, ...]] = {"dry_run": ("true", "false")}
+    for key, (f, hint) in _fields().items():
+        group, _, name = key.rpartition(".")
+        offered = choices_of(group, name) if group in KIND_GROUPS else f.metadata["choices"]
+        offered = offered or f.metadata.get("offered", ())
+        if hint in (bool, bool | None):
+            found[key] = ("true", "false")
+        elif len(offered) > 1:
+            found[key] = tuple(map(str, offered))
+    return found
 
 
 def did_you_mean(word: str, known: Sequence[str]) -> str:

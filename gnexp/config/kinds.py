@@ -24,6 +24,9 @@ def import_text(text: str) -> Any:
     return getattr(importlib.import_module(module), name)
 
 
+KIND_GROUPS = tuple(_ROOMS)
+
+
 @functools.cache
 def classes_of(group: str) -> dict[str, Any]:
     """Kind -> the dataclass of its fields.
@@ -59,6 +62,14 @@ def fields_of(group: str) -> dict[str, tuple[dataclasses.Field[Any], Any]]:
     return found
 
 
+def choices_of(group: str, name: str) -> tuple[Any, ...]:
+    """All values that a field has in any of the kinds that have it; none where any value will do."""
+    having = [f for cls in classes_of(group).values() for f in dataclasses.fields(cls) if f.name == name]
+    if not all(f.metadata["choices"] for f in having):
+        return ()
+    return tuple(dict.fromkeys(choice for f in having for choice in f.metadata["choices"]))
+
+
 def default_of(group: str, name: str) -> Any:
     """What a field is where nothing is said, if that is the same in every kind; else None: each kind has its own."""
     defaults = [
@@ -87,7 +98,7 @@ def build_kind(group: str, values: dict[str, Any]) -> Any:
             continue
         having = [kind for kind, other in classes_of(group).items() if name in hints_of(other)]
         near = difflib.get_close_matches(name, hints, n=1, cutoff=0.7)
-        hint = f", or did you mean {group}.{near[0]}?" if near else ""
+        hint = f"; did you mean {group}.{near[0]}?" if near else f"; or choose another {group}="
         raise ValueError(
             f"{group}.{name} is not for kind {cls.kind}, got {value}; leave it out, it is for kind "
             f"{join(having)}{hint}"

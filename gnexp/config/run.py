@@ -50,7 +50,7 @@ class RunConfig:
     init: str | None = science_field(None)
     init_path: str | None = hardware_field(None)  # where those weights lie; found from init
     scale: str = hardware_field("small")  # a name; what it chose is in the other fields
-    device: str = hardware_field("auto")  # auto | cpu | cuda | cuda:N
+    device: str = hardware_field("auto", offered=("auto", "cpu", "cuda"))  # or cuda:N
     threads: int | None = hardware_field(None, ge=1)  # of one process; None = what the launcher leaves free
     memory_format: str = hardware_field("auto", choices=("auto", "contiguous", "channels_last"))
     compile: bool = hardware_field(False)  # torch.compile of the training step's model

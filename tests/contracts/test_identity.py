@@ -14,7 +14,7 @@ import json
 import operator
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,8 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 from gnexp.compose.composer import Composer
-from gnexp.config import RunConfig, from_dict
+from gnexp.config import RunConfig, from_dict, science
+from gnexp.config import run as run_module
 from gnexp.config.keys import COMMAND_KEYS, GROUPS, known_keys
 from gnexp.data.build import build_dataset
 from gnexp.data.generated import fashion
@@ -81,7 +82,12 @@ OTHERS: dict[str, tuple[str, ...]] = {
     "norm.renorm_ramp": ("[0.2,0.5,0.9]",),
     "norm.impl": ("composed",),
     "model.name": ("other",),
-    "model.kind": ("model.kind=vgg model.classifier_pool=1 model.classifier_widths=[8] model.dropout=0.5",),
+    "model.kind": (
+        (
+            "model.kind=vgg model.classifier_pool=1 model.classifier_widths=[8] model.dropout=0.5 "
+            "model.block=null model.stem=null model.stem_stride=null model.zero_init_last=null"
+        ),
+    ),
     "model.block": ("bottleneck",),
     "model.blocks": ("[1,2]", "[1,1,1,2]", "model.blocks=[1,2] model.temporal_kernels=[3,1,1]"),
     "model.widths": ("[4,12]", "[16,32,64,136]"),
@@ -123,7 +129,6 @@ OTHERS: dict[str, tuple[str, ...]] = {
     "model.temporal_kernels": ("[1,1]",),
     "data.kind": ("data.kind=fashion data.image_size=28 data.exposure=null data.clutter=null",),
     "data.image_size": ("28", "17", "100"),
-    "data.channels": ("data.channels=3 data.mean=[0.5,0.5,0.5] data.std=[0.2,0.2,0.2]",),
     "data.num_classes": ("data.num_classes=3 data.root=ROOT/three",),
     "data.num_train": ("20", "4"),
     "data.num_val": ("5", "1", "9"),
@@ -186,6 +191,7 @@ OTHERS: dict[str, tuple[str, ...]] = {
 }
 # What changes nothing here, and why; a field of science is still hashed.
 EXCUSED = {
+    "data.channels": "goes with the kind of data; of coco: tests/data/coco/test_coco.py",
     "data.name": "names the images of data.root, which is hardware",
     "data.sha256": "is compared with the images, and another one refuses them",
     "data.on_error": "only where a file cannot be read: tests/data/images/test_imagefolder.py",
@@ -351,8 +357,34 @@ def test_every_field_has_another_value_or_an_excuse() -> None:
 
 @pytest.mark.parametrize("key", FIELDS)
 def test_what_changes_the_id_changes_the_run(key: str, place: Path) -> None:
+    walk_key(key, place, CELLS)
+
+
+def test_a_field_that_is_hashed_and_ignored_is_found(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A planted violation: the model's name, which changes nothing, as a part of the id."""
+    monkeypatch.setattr(run_module, "science", lambda run: {**science(run), "planted": run.model.name})
+    with pytest.raises(AssertionError, match="model.name changes the id and nothing else"):
+        walk_key("model.name", place, ["no norm"])
+
+
+def test_a_field_that_changes_the_run_and_not_the_id_is_found(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A planted violation: the initialisation, which changes the network, left out of the id."""
+
+    def without(run: RunConfig) -> dict[str, Any]:
+        found = science(run)
+        return {**found, "model": {k: v for k, v in found["model"].items() if k != "init_mode"}}
+
+    monkeypatch.setattr(run_module, "science", without)
+    with pytest.raises(AssertionError, match=r"changes \['network'"):
+        check_neutral("no norm", place)
+
+
+def walk_key(key: str, place: Path, cells: Iterable[str]) -> None:
+    """Asserts that another value of a field changes the id and the run, or neither."""
     legal = False
-    for cell in CELLS:
+    for cell in cells:
         run, expected = base(cell, place)
         for _, other in changed(cell, key, place):
             found = None if other.run_id == run.run_id else differs(other, expected)
@@ -366,6 +398,11 @@ def test_what_changes_the_id_changes_the_run(key: str, place: Path) -> None:
 @pytest.mark.parametrize("cell", CELLS)
 def test_what_does_not_change_the_id_changes_no_bit(cell: str, place: Path) -> None:
     """All such fields at once; those of execution change the last bits."""
+    check_neutral(cell, place)
+
+
+def check_neutral(cell: str, place: Path) -> None:
+    """Asserts that what leaves a cell's id as it is leaves the run as it is."""
     run, expected = base(cell, place)
     neutral = {
         key: change
