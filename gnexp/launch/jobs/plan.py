@@ -24,7 +24,7 @@ def main(words: list[str]) -> int:
 
 def _cell(run: RunConfig, counted: dict[str, Cost]) -> dict[str, Any]:
     config = to_dict(run)
-    shape = {key: config["data"][key] for key in ("image_size", "channels", "num_classes", "clip_length")}
+    shape = {key: config["data"].get(key) for key in ("image_size", "channels", "num_classes", "clip_length")}
     network = json.dumps([config["task"], config["model"], config["norm"], shape])
     try:
         if network not in counted:
