@@ -411,7 +411,7 @@ def check_neutral(cell: str, place: Path) -> None:
         if other.run_id == run.run_id
     }
     exact = [change for key, change in neutral.items() if key not in ROUNDING]
-    assert len(exact) >= 8
+    assert len(exact) >= 6
     stages = dict(outcome(compose(cell, " ".join(exact), place)))
     wrong = [name for name, value in stages.items() if expected[name] != value]
     assert not wrong, f"{' '.join(exact)} changes {wrong} and not the id"
