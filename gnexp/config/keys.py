@@ -80,6 +80,11 @@ def type_of(key: str) -> Any:
     return _fields()[key][1]
 
 
+def title_of(key: str) -> str:
+    """A field in words; its name where it has no title."""
+    return _fields()[key][0].metadata["title"] or key.rpartition(".")[2].replace("_", " ")
+
+
 @functools.cache
 def _fields() -> dict[str, tuple[dataclasses.Field[Any], Any]]:
     """Key -> its field and type; of a group's keys those of every kind."""

@@ -19,6 +19,8 @@ class NormName(NamedTuple):
     title: str  # in tables and figures: GN
     words: str  # group normalization
     legend: str = ""  # what it is, where a reader of the paper may not know it
+    hue: str = ""  # of its line in figures: a name of HUES in report/render/figures.py; "" = ink
+    marker: str = "o"  # on that line, as matplotlib has it
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -33,7 +33,7 @@ class BatchNormConfig(RunningStats):
     """Statistics per worker, never synchronised."""
 
     builder: ClassVar = "gnexp.nn.batch_norm:build_batch_norm"
-    names: ClassVar = {"bn": NormName("BN", "batch normalization")}
+    names: ClassVar = {"bn": NormName("BN", "batch normalization", hue="orange", marker="s")}
     place_words: ClassVar = ("bn",)
 
     kind: str = science_field("bn")

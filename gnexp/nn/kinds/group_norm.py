@@ -22,9 +22,9 @@ class GroupNormConfig(NormWithEps):
 
     builder: ClassVar = "gnexp.nn.group_norm:build_group_norm"
     names: ClassVar = {
-        "gn": NormName("GN", "group normalization"),
-        _LN: NormName("LN", "layer normalization"),
-        _IN: NormName("IN", "instance normalization"),
+        "gn": NormName("GN", "group normalization", hue="blue"),
+        _LN: NormName("LN", "layer normalization", hue="green", marker="^"),
+        _IN: NormName("IN", "instance normalization", hue="purple", marker="D"),
     }
     place_words: ClassVar = ("gn", _LN)
     statistics_over: ClassVar = "sample"

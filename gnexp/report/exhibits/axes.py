@@ -9,7 +9,7 @@ from typing import Any
 
 from gnexp.config import NormConfig, RunConfig, fields
 from gnexp.config.experiment import AxisValue
-from gnexp.config.keys import GROUPS, type_of
+from gnexp.config.keys import GROUPS, title_of, type_of
 from gnexp.config.kinds import classes_of
 from gnexp.config.norm import NormName
 from gnexp.config.places import PLACES
@@ -24,23 +24,23 @@ _QUOTED = {
         "batch normalization over the images of all workers, in another work that the paper quotes",
     )
 }
-_NAMES = {
+NORMS = {  # label without numbers -> how that norm is called and drawn
     **{label: name for cls in classes_of("norm").values() for label, name in cls.names.items()},
     **_QUOTED,
 }
-NORM_NAMES = {label: name.words for label, name in _NAMES.items()}
+NORM_NAMES = {label: name.words for label, name in NORMS.items()}
 # Of norms that a reader of the paper may not know: what they are.
-NORM_LEGENDS = {label: name.legend for label, name in _NAMES.items() if name.legend}
-# Axis -> its name over a row of values, and how one value of it is called.
-_WORDS = {
-    "batch": ("images per worker", "{} images per worker"),
-    "norm.num_groups": ("groups (G)", "G = {}"),
-    "norm.channels_per_group": ("channels per group (C/G)", "C/G = {}"),
-    "data.clip_length": ("frames of a clip", "{} frames"),
-    "data.exposure": ("spread of exposure", "exposure {}"),
-    "model.fpn_norm": ("FPN norm", "{} in the FPN"),
-    "model.box_norm": ("box head norm", "{} in the box head"),
-    "model.mask_norm": ("mask head norm", "{} in the mask head"),
+NORM_LEGENDS = {label: name.legend for label, name in NORMS.items() if name.legend}
+# Axis -> how one value of it is called where its title and the value beside each other read badly.
+_VALUES = {
+    "batch": "{} images per worker",
+    "norm.num_groups": "G = {}",
+    "norm.channels_per_group": "C/G = {}",
+    "data.clip_length": "{} frames",
+    "data.exposure": "exposure {}",
+    "model.fpn_norm": "{} in the FPN",
+    "model.box_norm": "{} in the box head",
+    "model.mask_norm": "{} in the mask head",
 }
 _HEAD_NORMS = tuple(f"model.{name}" for name in PLACES)  # beside the backbone's
 _PLACES = {"model": "in", "data": "on", "recipe": "with"}
@@ -73,14 +73,14 @@ def value_of(run: RunConfig, axis: str) -> AxisValue:
 
 def axis_title(axis: str) -> str:
     """An axis in words, over its values."""
-    return _WORDS[axis][0] if axis in _WORDS else axis.rpartition(".")[2].replace("_", " ")
+    return axis if axis in GROUPS else title_of(axis)
 
 
 def value_title(axis: str, value: AxisValue) -> str:
     """A value that stands alone: BN, 32 images per worker, G = 8."""
     short = short_title(axis, value)
-    if axis in _WORDS:
-        return _WORDS[axis][1].format(short)
+    if axis in _VALUES:
+        return _VALUES[axis].format(short)
     return short if axis in GROUPS else f"{axis_title(axis)} {short}"
 
 
@@ -91,7 +91,7 @@ def short_title(axis: str, value: AxisValue) -> str:
 
 def norm_title(norm: str) -> str:
     """A norm as figures and tables write it: bn -> BN, frozen_bn -> BN*."""
-    return _NAMES[norm].title if norm in _NAMES else norm
+    return NORMS[norm].title if norm in NORMS else norm
 
 
 def cell_title(values: Mapping[str, AxisValue]) -> str:

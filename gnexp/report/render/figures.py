@@ -7,6 +7,7 @@ import re
 import struct
 from typing import TYPE_CHECKING, Any
 
+from gnexp.report.exhibits.axes import NORMS
 from gnexp.report.render.plots import Line, Panel, Plot
 
 if TYPE_CHECKING:  # matplotlib takes half a second to import, and only drawing needs it
@@ -18,10 +19,7 @@ INK, MUTED, GRID, PAPER = "#1b1f24", "#5b6470", "#d9dde2", "#ffffff"
 HUES = {"orange": "#b84a00", "blue": "#0069a8", "green": "#00785a", "purple": "#a6487f"}
 # Line -> its colour, and a marker of its own too.
 STYLES: dict[str, tuple[str, str]] = {
-    "bn": (HUES["orange"], "s"),
-    "gn": (HUES["blue"], "o"),
-    "ln": (HUES["green"], "^"),
-    "in": (HUES["purple"], "D"),
+    **{norm: (HUES.get(name.hue, INK), name.marker) for norm, name in NORMS.items()},
     "32": (INK, "o"),
     "16": (HUES["blue"], "^"),
     "8": (HUES["green"], "v"),
