@@ -161,6 +161,20 @@ def test_links_lead_somewhere(page):
     assert not broken
 
 
+@pytest.mark.parametrize("page", ["docs/adding.md", "docs/design.md"])
+def test_modules_that_a_page_names_are_there(page):
+    """By their path below the repository or below gnexp/; the code that adding.md shows is new."""
+    text = re.sub(
+        r"^```.*?^```", "", (ROOT / page).read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE
+    )
+    named = re.findall(r"`((?:\w+/)+(?:\w+\.py)?)`", text)
+    assert [name for name in named if name.endswith(".py")]
+    modules = [name for name in named if name.endswith(".py") or name.startswith("gnexp/")]
+    assert not [
+        name for name in modules if not any((root / name).exists() for root in (ROOT, ROOT / "gnexp"))
+    ]
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
     """The wheel, built and unpacked."""
