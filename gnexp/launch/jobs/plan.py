@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gnexp.config import RunConfig, from_dict, to_dict
+from gnexp.config.fields import value_of
 from gnexp.data.sizes import num_train_images
 from gnexp.engine.cost import Cost, count_cost
 from gnexp.engine.device import choose_device, describe
@@ -24,7 +25,7 @@ def main(words: list[str]) -> int:
 
 def _cell(run: RunConfig, counted: dict[str, Cost]) -> dict[str, Any]:
     config = to_dict(run)
-    shape = {key: config["data"].get(key) for key in ("image_size", "channels", "num_classes", "clip_length")}
+    shape = [value_of(run.data, name) for name in ("image_size", "channels", "num_classes", "clip_length")]
     network = json.dumps([config["task"], config["model"], config["norm"], shape])
     try:
         if network not in counted:
