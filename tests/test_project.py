@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from gnexp.config.keys import conf_dir
 
 ROOT = Path(__file__).parents[1]
 MAX_LINES = 350  # a file is read in one sitting
+MAX_ROOMS, MAX_ARROWS = 20, 80  # of gnexp/, and "this room imports from that one" between them
 MAX_MIB = 60  # of the tree without ignored files: it is carried to a GPU machine (docs/gpu.md)
 # In parts, so that this file does not name what it forbids.
 REGISTRY_HOSTS = [
@@ -85,6 +87,30 @@ def _names_no_encoding(call: ast.Call) -> bool:
         mode = call.args[1] if len(call.args) > 1 else None
         return not (isinstance(mode, ast.Constant) and "b" in str(mode.value))
     return False
+
+
+def _imported(tree: ast.AST) -> Iterator[str]:
+    """The modules that a file imports, also within its functions."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+def test_the_house_has_few_rooms_and_few_arrows_between_them():
+    """That arrows point down is import-linter's; how many there are is told here."""
+    package = ROOT / "gnexp"
+    rooms = {path.parent.name for path in package.glob("*/__init__.py")}
+    arrows = {
+        (room, parts[1])
+        for room in rooms
+        for path in (package / room).rglob("*.py")
+        for module in _imported(ast.parse(path.read_text(encoding="utf-8")))
+        if (parts := module.split("."))[0] == "gnexp" and parts[1] in rooms - {room}
+    }
+    assert ("cli", "compose") in arrows and ("report", "ops") not in arrows
+    assert len(rooms) <= MAX_ROOMS and len(arrows) <= MAX_ARROWS, (len(rooms), len(arrows), sorted(arrows))
 
 
 def test_every_text_file_is_opened_with_its_encoding():

@@ -7,7 +7,6 @@ config stays below the rooms.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import functools
 import importlib
 import typing
@@ -97,11 +96,9 @@ def build_kind(group: str, values: dict[str, Any]) -> Any:
         if name in hints or value is None:
             continue
         having = [kind for kind, other in classes_of(group).items() if name in hints_of(other)]
-        near = difflib.get_close_matches(name, hints, n=1, cutoff=0.7)
-        hint = f"; did you mean {group}.{near[0]}?" if near else f"; or choose another {group}="
         raise ValueError(
             f"{group}.{name} is not for kind {cls.kind}, got {value}; leave it out, it is for kind "
-            f"{join(having)}{hint}"
+            f"{join(having)}; or choose another {group}="
         )
     given = {
         name: value

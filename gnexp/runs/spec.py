@@ -51,13 +51,19 @@ def load_spec(path: Path) -> Spec:
     """
     try:
         values = _read(path)
-        run = from_dict(values["config"])
-        run_id = values["run_id"]
+        config, run_id = values["config"], values["run_id"]
     except FormatError:
         raise
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise ValueError(
             f"{path} is not a run's spec ({error}); start the run again with gnexp train"
+        ) from None
+    try:
+        run = from_dict(config)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"{path} has a config that this gnexp does not read ({error}): go on with the gnexp that wrote it, "
+            "or start the run again with gnexp train"
         ) from None
     if run.run_id != run_id:
         raise ValueError(

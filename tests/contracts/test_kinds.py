@@ -61,6 +61,8 @@ def test_a_field_of_another_kind_is_refused_with_what_it_is_for(group: str, kind
             ValueError, match=rf"^{group}\.{name} is not for kind {kind}, got 1; leave it out, it is for "
         ) as error:
             build_kind(group, {"kind": kind, name: 1})
+        # It is no misspelling of a key that this kind has: model.block of a ResNet was told to mean model.blocks.
+        assert str(error.value).endswith(f"; or choose another {group}=")
         assert "\n" not in str(error.value)
 
 

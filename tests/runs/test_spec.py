@@ -57,3 +57,17 @@ def test_a_spec_without_a_format_is_damaged(tmp_path):
     path.write_text(json.dumps(values), encoding="utf-8")
     with pytest.raises(ValueError, match="is not a run's spec .it names no format.; start the run again"):
         load_spec(path)
+
+
+def test_a_config_of_an_older_gnexp_is_said_to_be_that(tmp_path):
+    """Before a kind owned its fields, a VGG's spec held a block, and was said to be no spec at all."""
+    path = write_spec(RunConfig(), RunDirectory(tmp_path))
+    values = json.loads(path.read_text(encoding="utf-8"))
+    values["config"]["model"]["classifier_pool"] = 7
+    path.write_text(json.dumps(values), encoding="utf-8")
+    said = (
+        r"has a config that this gnexp does not read \(model.classifier_pool is not for kind resnet, got 7; .*\): "
+        "go on with the gnexp that wrote it, or start the run again with gnexp train$"
+    )
+    with pytest.raises(ValueError, match=said):
+        load_spec(path)
