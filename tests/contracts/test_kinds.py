@@ -15,6 +15,7 @@ PACKAGE = Path(__file__).parents[2] / "gnexp"
 GROUPS = ("norm", "model", "data")
 KINDS = [(group, kind) for group in GROUPS for kind in classes_of(group)]
 NAMES = {kind for _, kind in KINDS}
+CLASSES = {cls.__name__ for group in GROUPS for cls in classes_of(group).values()}
 # Where a kind's name is no question about a kind, by file.
 OTHER_MEANINGS = {
     # the word
@@ -77,6 +78,9 @@ def strange_words(source: str, where: str) -> Iterator[str]:
                     of = ast.unparse(side.value)
                     if of.rpartition(".")[2] in (*GROUPS, "config"):
                         yield f"{where}:{node.lineno}: compares {of}.kind"
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("isinstance", "issubclass"):
+            for name in CLASSES & {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}:
+                yield f"{where}:{node.lineno}: asks for a {name}"
         if isinstance(node, ast.Constant) and node.value in NAMES:
             places = OTHER_MEANINGS.get(str(node.value), ())
             if not where.startswith(places):
@@ -109,3 +113,5 @@ def test_nothing_asks_for_the_name_of_a_kind() -> None:
 def test_a_planted_name_is_found() -> None:
     planted = "def f(run):\n    if run.norm.kind in ('bn', 'brn'):\n        return 1\n"
     assert len(list(strange_words(planted, "engine/device.py"))) == 3
+    # A kind's class is its name in another guise.
+    assert len(list(strange_words("isinstance(run.norm, BatchNormConfig)", "engine/device.py"))) == 1

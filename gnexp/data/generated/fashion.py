@@ -13,12 +13,30 @@ from gnexp.data.kinds.fashion import NUM_HELD_OUT, FashionScenesConfig, InMemory
 
 
 def open_fashion(config: InMemoryGarments, device: torch.device) -> InMemoryDataset:
-    """Loads the embedded file and generates the scenes, if it is to be scenes.
+    """Loads the embedded file.
+
+    Raises:
+        ValueError: more images asked for than there are.
+    """
+    return InMemoryDataset(config, device, *_splits(config))
+
+
+def open_scenes(config: FashionScenesConfig, device: torch.device) -> InMemoryDataset:
+    """Loads the embedded file and generates the scenes.
 
     Raises:
         ValueError: more images asked for than there are, or scenes that
             are not those of config.sha256.
     """
+    train, val = (
+        dataclasses.replace(split, images=make_scenes(split.images, config, name))
+        for name, split in zip(("train", "val"), _splits(config), strict=True)
+    )
+    return InMemoryDataset(config, device, train, val)
+
+
+def _splits(config: InMemoryGarments) -> tuple[Split, Split]:
+    """Garments to train on and to score, as many as asked for."""
     garments = load_fashion_mnist()
     train = Split(garments.train_images, garments.train_labels)
     val = Split(garments.test_images, garments.test_labels)
@@ -30,7 +48,4 @@ def open_fashion(config: InMemoryGarments, device: torch.device) -> InMemoryData
         )
     train = train.first(config.num_train, "data.num_train")
     val = val.first(config.num_val, "data.num_val")
-    if isinstance(config, FashionScenesConfig):
-        train = dataclasses.replace(train, images=make_scenes(train.images, config, "train"))
-        val = dataclasses.replace(val, images=make_scenes(val.images, config, "val"))
-    return InMemoryDataset(config, device, train, val)
+    return train, val

@@ -49,6 +49,8 @@ class FashionScenesConfig(InMemoryGarments):
 
     is_tasks_own: ClassVar = True
 
+    builder: ClassVar = "gnexp.data.generated.fashion:open_scenes"
+
     kind: str = science_field("fashion_scenes")
     # spread of each scene's own exposure, 0 = none, 1 = full
     exposure: float | None = science_field(None, ge=0, le=1, title="spread of exposure", told_by="data")
