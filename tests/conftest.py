@@ -16,8 +16,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Before Triton is imported: without a GPU its kernels are tested by its interpreter. `make test-gpu` sets it to 0.
 os.environ.setdefault("TRITON_INTERPRET", "1")
 
-# A shell that starts the tests in the background has SIGINT ignored, and the processes under test would inherit that.
+# A shell that starts the tests in the background has SIGINT ignored, nohup has SIGHUP ignored, and the processes under
+# test would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
