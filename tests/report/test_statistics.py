@@ -83,7 +83,7 @@ def test_two_seeds_have_no_interval_in_any_words() -> None:
 def test_the_design_says_from_how_many_seeds_on() -> None:
     """Rules stand in one place, and what the program does is what they say."""
     text = " ".join((Path(__file__).parents[2] / "docs" / "design.md").read_text(encoding="utf-8").split())
-    assert f"From n = {LEAST_SEEDS} on a 95 % t interval, below that none" in text
+    assert f"From n = {LEAST_SEEDS} on it has a 95 % t interval, below that none" in text
 
 
 def test_an_interval_that_touches_zero_excludes_nothing() -> None:
