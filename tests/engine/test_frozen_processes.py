@@ -35,7 +35,7 @@ def groups(tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict[str, Any]
 
 
 def test_two_processes_compute_what_one_computes(groups: dict[int, dict[str, Any]]) -> None:
-    """Weights, optimizer, every worker's running statistics, losses; after two steps in float64, a loss aside."""
+    """Weights, optimizer, every worker's running statistics, losses; float32 after two steps."""
     for key in ("start", "state", "losses"):
         assert_close(groups[2][key], groups[1][key], 1e-5, key)
     # Of detections that score alike either may come first.
