@@ -24,6 +24,7 @@ from gnexp.tasks.build import build_task
 from tests.contracts.expansions import COMPOSER, expand
 from tests.data.annotations import write_coco
 from tests.data.archives import images_of, pack_cifar10, write_fashion_mnist
+from tests.data.eurosat import write_eurosat
 from tests.data.videos import write_kinetics
 
 CPU = torch.device("cpu")
@@ -136,7 +137,10 @@ def test_every_data_set_gives_what_its_file_says(
     elif config.kind == "cifar10":
         archive = pack_cifar10(images_of(5, 3, 32, 32), images_of(5, 3, 32, 32), monkeypatch)
         (tmp_path / CIFAR10.filename).write_bytes(archive)
-        overrides += [f"data.root={tmp_path}"]
+        overrides += [f"data.root={tmp_path}", "data.sha256=null"]
+    elif config.kind == "eurosat":
+        write_eurosat(tmp_path, monkeypatch)
+        overrides += [f"data.root={tmp_path}", "data.sha256=null"]
     elif config.kind == "coco":
         write_coco(tmp_path, category_ids=range(11, 11 + config.num_classes))
         overrides += [f"data.root={tmp_path}", "data.loader_workers=0"]

@@ -1,4 +1,4 @@
-"""Fashion-MNIST whole and CIFAR-10, downloaded once by torchvision, which knows their places and checksums."""
+"""Fashion-MNIST whole and CIFAR-10, downloaded once by torchvision, which knows where they are and their checksums."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import io
 import socket
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from gnexp.data.kinds.downloaded import DownloadedConfig
 from gnexp.system.files import locked_folder
 
 _TIMEOUT = 20  # seconds that a server may be silent
-_LOCK = ".download.lock"
+LOCK = ".download.lock"
 
 
 def open_downloaded(config: DownloadedConfig, device: torch.device) -> InMemoryDataset:
@@ -27,12 +28,8 @@ def open_downloaded(config: DownloadedConfig, device: torch.device) -> InMemoryD
         ValueError: a setting that this kind does not have, more images asked for than there are, or files that can
             neither be read nor downloaded.
     """
-    if config.root is None:
-        raise ValueError(f"data.root must be a folder, got none; data={config.name} keeps its files there")
-    root = Path(config.root).expanduser().absolute()
-    if root.exists() and not root.is_dir():
-        raise ValueError(f"data.root must be a folder, got {root}, which is a file; give another")
-    train, val = _find(config.torchvision, root)
+    root = root_folder(config)
+    train, val = _find(config, root)
     return InMemoryDataset(
         config,
         device,
@@ -41,33 +38,62 @@ def open_downloaded(config: DownloadedConfig, device: torch.device) -> InMemoryD
     )
 
 
-def _find(name: str, root: Path) -> tuple[Split, Split]:
+def root_folder(config: DownloadedConfig) -> Path:
+    """data.root, absolute; it need not be there yet.
+
+    Raises:
+        ValueError: none is given, or it is a file.
+    """
+    if config.root is None:
+        raise ValueError(f"data.root must be a folder, got none; data={config.name} keeps its files there")
+    root = Path(config.root).expanduser().absolute()
+    if root.exists() and not root.is_dir():
+        raise ValueError(f"data.root must be a folder, got {root}, which is a file; give another")
+    return root
+
+
+def _find(config: DownloadedConfig, root: Path) -> tuple[Split, Split]:
     from torchvision import datasets  # seconds
 
-    source = getattr(datasets, name)
+    source = getattr(datasets, config.torchvision)
     with contextlib.suppress(Exception):  # not there or not whole; torchvision raises RuntimeError and more
         return _read(source, root)
     archives = _archives(source, root)
     try:
-        with locked_folder(root, _LOCK):
+        with locked_folder(root, LOCK):
             with contextlib.suppress(Exception):  # another run has downloaded them meanwhile
                 return _read(source, root)
             if not all(archive.is_file() for archive in archives):
-                print(f"downloading {name} into {root}", flush=True)
+                print(f"downloading {config.torchvision}, {config.megabytes} MB, into {root}", flush=True)
             _remove_unpacked(archives)
             return _download(source, root)
     except Exception as error:  # no network, a full disk, a wrong checksum: OSError, RuntimeError and more
-        reason = " ".join(str(error).split()) or type(error).__name__
-        damaged = [
-            archive.name for archive in archives if archive.is_file() and not _is_whole(archive, archives)
-        ]
-        if damaged:
-            reason += f" ({', '.join(damaged)} has the wrong MD5)"
-        files, folder = ", ".join(archive.name for archive in archives), next(iter(archives)).parent
-        raise ValueError(
-            f"{name} must be in {root}, is not there or not whole, and cannot be downloaded: {reason}; try again "
-            f"with a network, put {files} into {folder}, or give data.root=/the/folder/that/has/it"
-        ) from error
+        raise not_downloaded(config, root, archives, error) from error
+
+
+def not_downloaded(
+    config: DownloadedConfig, root: Path, archives: dict[Path, str], error: Exception
+) -> ValueError:
+    """The line of a set that is neither there nor can be fetched.
+
+    Args:
+        config: of the set.
+        root: where it was looked for.
+        archives: the files that a person can put there by hand, all in one folder, and their MD5.
+        error: what came of the download.
+    """
+    reason = " ".join(str(error).split()) or type(error).__name__
+    damaged = [
+        archive for archive in archives if archive.is_file() and not is_whole(archive, archives[archive])
+    ]
+    if damaged:
+        reason += f" ({', '.join(archive.name for archive in damaged)} has the wrong MD5)"
+    files, folder = ", ".join(archive.name for archive in archives), next(iter(archives)).parent
+    return ValueError(
+        f"{config.torchvision} must be in {root}, is not there or not whole, and cannot be downloaded: {reason}; try "
+        f"again with a network ({config.megabytes} MB), put {files} into {folder}, or give "
+        "data.root=/the/folder/that/has/it"
+    )
 
 
 def _read(source: Any, root: Path, *, download: bool = False) -> tuple[Split, Split]:
@@ -85,11 +111,18 @@ def _split(loaded: Any) -> Split:
 
 
 def _download(source: Any, root: Path) -> tuple[Split, Split]:
+    with patient():
+        return _read(source, root, download=True)
+
+
+@contextlib.contextmanager
+def patient() -> Iterator[None]:
+    """Downloads by torchvision show no bar within and do not wait for minutes for a server that says nothing."""
     silence = socket.getdefaulttimeout()
     socket.setdefaulttimeout(_TIMEOUT)  # torchvision sets none, and a server that drops packets takes minutes
     try:
-        with contextlib.redirect_stderr(io.StringIO()):  # its progress bar
-            return _read(source, root, download=True)
+        with contextlib.redirect_stderr(io.StringIO()):
+            yield
     finally:
         socket.setdefaulttimeout(silence)
 
@@ -101,15 +134,16 @@ def _archives(source: Any, root: Path) -> dict[Path, str]:
     return {root / source.filename: source.tgz_md5}
 
 
-def _is_whole(archive: Path, archives: dict[Path, str]) -> bool:
+def is_whole(archive: Path, md5: str) -> bool:
+    """Whether an archive is there and has this MD5."""
     from torchvision.datasets.utils import check_integrity
 
-    return bool(check_integrity(archive, archives[archive]))
+    return bool(check_integrity(archive, md5))
 
 
 def _remove_unpacked(archives: dict[Path, str]) -> None:
     """Removes what can be unpacked again: torchvision takes a file of FashionMNIST that was cut short for whole."""
     for archive in archives:
         unpacked = archive.with_suffix("")
-        if unpacked.is_file() and _is_whole(archive, archives):
+        if unpacked.is_file() and is_whole(archive, archives[archive]):
             unpacked.unlink()

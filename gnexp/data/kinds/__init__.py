@@ -3,6 +3,7 @@
 KINDS = {
     "cifar10": "gnexp.data.kinds.downloaded:Cifar10Config",
     "coco": "gnexp.data.kinds.coco:CocoConfig",
+    "eurosat": "gnexp.data.kinds.eurosat:EuroSatConfig",
     "fashion": "gnexp.data.kinds.fashion:FashionConfig",
     "fashion_clips": "gnexp.data.kinds.fashion_clips:FashionClipsConfig",
     "fashion_coco": "gnexp.data.kinds.fashion_coco:FashionCocoConfig",

@@ -12,12 +12,13 @@ from gnexp.data.kinds.in_memory import InMemoryConfig
 
 @dataclass(frozen=True, kw_only=True)
 class DownloadedConfig(InMemoryConfig):
-    """Trait `torchvision`: its class there, which reads and fetches the files."""
+    """Traits `torchvision`: its class there, which fetches the files; `megabytes`: how much that is."""
 
     builder: ClassVar = "gnexp.data.images.downloaded:open_downloaded"
     task: ClassVar = CLASSIFICATION
     is_downloaded: ClassVar = True
     torchvision: ClassVar[str]
+    megabytes: ClassVar[int]
 
     num_classes: int = science_field(10, choices=(10,), told_by="data")
     root: str | None = hardware_field(None)
@@ -32,6 +33,7 @@ class Cifar10Config(DownloadedConfig):
     """CIFAR-10 (Krizhevsky 2009)."""
 
     torchvision: ClassVar = "CIFAR10"
+    megabytes: ClassVar = 170
     num_known: ClassVar = 50_000
 
     kind: str = science_field("cifar10")
@@ -44,6 +46,7 @@ class FashionMnistConfig(DownloadedConfig):
     """Fashion-MNIST (Xiao et al. 2017), all of it."""
 
     torchvision: ClassVar = "FashionMNIST"
+    megabytes: ClassVar = 31
     num_known: ClassVar = 60_000
 
     kind: str = science_field("fashion_mnist")

@@ -2,7 +2,6 @@
 
 import dataclasses
 import gzip
-import http.server
 import socket
 import threading
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from gnexp.config import DataConfig, data_config
 from gnexp.data.images import downloaded
 from gnexp.data.images.downloaded import open_downloaded
 from tests.data.archives import images_of, pack_cifar10, write_fashion_mnist
+from tests.data.server import Server, serve
 
 CPU = torch.device("cpu")
 GRAY_TRAIN, GRAY_TEST = images_of(30, 28, 28), images_of(20, 28, 28)
@@ -49,38 +49,12 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(CIFAR10, "url", f"{CLOSED}/{CIFAR10.filename}")
 
 
-class Server(http.server.ThreadingHTTPServer):
-    content: bytes
-    sent: int  # bytes after which the connection breaks
-    requests = 0
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    server: Server
-
-    def do_GET(self) -> None:
-        self.server.requests += 1
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(self.server.content)))
-        self.end_headers()
-        self.wfile.write(self.server.content[: self.server.sent])
-
-    def log_message(self, *args: object) -> None:
-        pass
-
-
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     """Offers CIFAR-10's small archive."""
-    with Server(("127.0.0.1", 0), Handler) as server:
-        server.content = pack_cifar10(COLOR_TRAIN, COLOR_TEST, monkeypatch)
-        server.sent = len(server.content)
-        monkeypatch.setattr(CIFAR10, "url", f"http://127.0.0.1:{server.server_address[1]}/{CIFAR10.filename}")
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with serve(pack_cifar10(COLOR_TRAIN, COLOR_TEST, monkeypatch)) as server:
+        monkeypatch.setattr(CIFAR10, "url", f"{server.url}/{CIFAR10.filename}")
         yield server
-        server.shutdown()
-        thread.join()
 
 
 def test_fashion_mnist_is_read_from_its_archives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,7 +78,7 @@ def test_cifar10_is_downloaded_once(
     dataset = open_downloaded(color(root), CPU)
     requests = server.requests
     assert requests > 0
-    assert capfd.readouterr() == (f"downloading CIFAR10 into {root}\n", "")
+    assert capfd.readouterr() == (f"downloading CIFAR10, 170 MB, into {root}\n", "")
     again = open_downloaded(color(root), CPU)
     assert server.requests == requests and capfd.readouterr() == ("", "")
     assert again.fingerprint == dataset.fingerprint
