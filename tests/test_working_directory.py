@@ -25,6 +25,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.mark.dist
+@pytest.mark.slow
 def test_a_sweep_beside_modules_and_a_checkout_of_other_names_runs_the_installed_code(
     folder: Path, tmp_path: Path
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 
 import torch
@@ -80,9 +81,10 @@ class State:
         return state
 
     def load_state_dict(self, saved: dict[str, object]) -> None:
-        """Goes back to a checkpoint, of any number of processes."""
+        """Goes back to a checkpoint, of any number of processes; the checkpoint itself stays as it is."""
         self.load_model_state(saved["model"])  # type: ignore[arg-type]
-        self.optimizer.load_state_dict(saved["optimizer"])  # type: ignore[arg-type]
+        # torch's optimizer would take the very tensors of the momentum, and the next steps would write into them.
+        self.optimizer.load_state_dict(copy.deepcopy(saved["optimizer"]))  # type: ignore[arg-type]
         self.scaler.load_state_dict(saved["scaler"])  # type: ignore[arg-type]
         position = saved["position"]
         assert isinstance(position, dict)

@@ -41,6 +41,7 @@ def orchestrator() -> ModuleType:
     return module
 
 
+@pytest.mark.slow  # a minute and a half of a processor
 def test_the_rehearsal_runs_every_part(tmp_path: Path) -> None:
     before = sorted((ROOT / "results").rglob("*"))
     # Boxes that no machine of ours exceeds, however busy it is: what is looked at here is no time.

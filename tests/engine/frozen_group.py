@@ -16,8 +16,7 @@ from gnexp.config import RunConfig
 from gnexp.engine.evaluate import evaluate
 from gnexp.engine.initial_weights import load_initial_weights
 from gnexp.engine.processes import Processes, joined
-from gnexp.engine.state import build
-from tests.engine.group import CPU, first_steps
+from tests.engine.group import CPU, build_as, first_steps
 
 STEPS = 2
 WEIGHTS = "classifier.pt"
@@ -33,7 +32,7 @@ def run_in(folder: Path) -> RunConfig:
 def trained(folder: Path, processes: Processes) -> dict[str, Any]:
     """A checkpoint after some steps, their losses, and what evaluation then sees; every process gets it."""
     run = dataclasses.replace(run_in(folder), processes=processes.world_size)
-    state = build(run, CPU, processes)
+    state = build_as(run, processes, torch.float64)
     load_initial_weights(state.model, run, CPU, first_worker=processes.rank * run.virtual_workers)
     start = {name: value.clone() for name, value in state.model_state().items()}
     losses = [record.loss for record in first_steps(state, STEPS)]

@@ -5,7 +5,7 @@ Trains small networks for some steps and saves, in the first process, what a che
 
 import dataclasses
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,38 +30,34 @@ NORMS = {
 RUN = RunConfig(
     model=model_config(widths=(8, 8, 16, 16)),
     # Augmented: flipped and shifted. 53 images of val divide over no number of processes.
-    data=data_config(exposure=1.0, clutter=0, num_train=16 * STEPS + 5, num_val=53, shift=2),
+    data=data_config(exposure=1.0, clutter=0, num_train=16 * (STEPS + 2) + 5, num_val=53, shift=2),
     recipe=RecipeConfig(epochs=2, base_lr=0.2, report_epochs=1),
     batch=2,
     workers=8,
 )
 
 
-class Double:
-    """A data set in float64."""
+def doubled(batches: Callable[..., Batches]) -> Callable[..., Batches]:
+    """A data set's method, in float64."""
 
-    def __init__(self, dataset: Any) -> None:
-        self._dataset = dataset
+    def generate(*arguments: Any) -> Batches:
+        yield from map(double, batches(*arguments))
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._dataset, name)
-
-    def train_batches(self, *arguments: Any) -> Batches:
-        yield from map(double, self._dataset.train_batches(*arguments))
-
-    def val_batches(self, *arguments: Any) -> Batches:
-        yield from map(double, self._dataset.val_batches(*arguments))
+    return generate
 
 
 def double(batch: Batch) -> Batch:
-    return dataclasses.replace(batch, images=batch.images.double())
+    if isinstance(batch.images, torch.Tensor):
+        return dataclasses.replace(batch, images=batch.images.double())
+    labels = [{**target, "boxes": target["boxes"].double()} for target in batch.labels]  # of detection
+    return dataclasses.replace(batch, images=[image.double() for image in batch.images], labels=labels)
 
 
 def build_as(run: RunConfig, processes: Processes, dtype: torch.dtype) -> State:
     if dtype == torch.float32:
         return build(run, CPU, processes)
-    state = build(dataclasses.replace(run, processes=1), CPU)  # in one process's way, for its data alone
-    dataset: Any = Double(state.dataset)
+    dataset: Any = build(dataclasses.replace(run, processes=1), CPU).dataset  # whose images are of float32
+    dataset.train_batches, dataset.val_batches = map(doubled, (dataset.train_batches, dataset.val_batches))
     torch.set_default_dtype(torch.float64)
     try:
         state = build(run, CPU, processes)

@@ -8,9 +8,11 @@ import torch
 
 from gnexp.config import RecipeConfig, RunConfig, data_config, model_config, norm_config
 from gnexp.engine.device import describe, norm_impl
+from gnexp.engine.processes import ALONE
 from gnexp.engine.state import build
 from gnexp.engine.train import StepRecord, train
 from gnexp.ops import fused
+from tests.engine.group import build_as
 
 CPU = torch.device("cpu")
 RUN = RunConfig(
@@ -29,14 +31,15 @@ def of(impl: str, **changes: object) -> RunConfig:
 @pytest.mark.skipif(not (fused.HAS_TRITON and fused.is_interpreting()), reason="by Triton's interpreter")
 @pytest.mark.parametrize("memory_format", ["contiguous", "channels_last"])
 def test_three_steps_are_the_same(memory_format: str) -> None:
-    states = [build(of(impl, memory_format=memory_format), CPU) for impl in ("fused", "composed")]
+    runs = [of(impl, memory_format=memory_format) for impl in ("fused", "composed")]
+    states = [build_as(run, ALONE, torch.float64) for run in runs]
     steps = [list(itertools.islice(train(state), 3)) for state in states]
     for ours, theirs in zip(*steps, strict=True):
         assert isinstance(ours, StepRecord) and isinstance(theirs, StepRecord)
-        assert ours.loss == pytest.approx(theirs.loss, abs=1e-4)
+        assert ours.loss == pytest.approx(theirs.loss, abs=1e-9)
     first, second = (state.model.state_dict() for state in states)
     for name, value in first.items():
-        torch.testing.assert_close(value, second[name], rtol=0, atol=1e-3, msg=name)
+        torch.testing.assert_close(value, second[name], rtol=0, atol=1e-9, msg=name)
     assert steps[0][2].loss != steps[0][0].loss
 
 

@@ -11,8 +11,10 @@ import torch
 from gnexp.config import RecipeConfig, RunConfig, data_config, norm_config
 from gnexp.engine.checkpoint import Checkpoints
 from gnexp.engine.evaluate import evaluate
+from gnexp.engine.processes import ALONE
 from gnexp.engine.state import State, build
 from gnexp.engine.train import EpochRecord, StepRecord, train
+from tests.engine.group import build_as
 
 CPU = torch.device("cpu")
 NORMS = {
@@ -91,10 +93,10 @@ def test_one_worker_takes_channels_last_natively(norm: str) -> None:
     """Without virtual workers nothing is folded: the same as contiguous, but for rounding."""
     plain = of(norm, workers=1, batch=16)
     first, second = (
-        finished(build(dataclasses.replace(plain, memory_format=name), CPU))[-1]
+        finished(build_as(dataclasses.replace(plain, memory_format=name), ALONE, torch.float64))[-1]
         for name in ("contiguous", "channels_last")
     )
-    assert second["train/loss"] == pytest.approx(first["train/loss"], rel=1e-3)
+    assert second["train/loss"] == pytest.approx(first["train/loss"], rel=1e-9)
 
 
 @pytest.mark.slow

@@ -9,13 +9,11 @@ import torch
 import torch.distributed as dist
 
 from gnexp.engine.processes import ALONE, Processes, joined
-from gnexp.engine.state import build
 from tests.engine import group
-from tests.engine.group import CPU, NORMS, RUN, STEPS, all_of_them, first_steps, trained
+from tests.engine.group import CPU, NORMS, RUN, STEPS, all_of_them, build_as, first_steps, trained
 from tests.warm import run_group
 
 pytestmark = pytest.mark.dist
-TOLERANCE = {"float64": 1e-9, "float32": 1e-5}
 
 
 @pytest.fixture(scope="module")
@@ -53,9 +51,21 @@ def assert_close(found: Any, expected: Any, tolerance: float, name: str = "") ->
 def test_processes_compute_what_one_computes(
     groups: dict[int, dict[str, Any]], size: int, norm: str, dtype: str
 ) -> None:
-    """Weights, optimizer, all eight workers' running statistics, losses; float64 after 10 steps, float32 after one."""
+    """Weights, optimizer, all eight workers' running statistics, losses; float64 after 10 steps, float32 after one.
+
+    Of float32 what a forward pass gives, which is continuous. A gradient is not: a ReLU that rounding turns off moves
+    each of them by far more than rounding.
+    """
     found, expected = (groups[n][f"{norm} {dtype}"] for n in (size, 1))
-    assert_close(found, expected, TOLERANCE[dtype])
+    if dtype == "float64":
+        assert_close(found, expected, 1e-9)
+    else:
+        assert_close(found["losses"], expected["losses"], 1e-5)
+        first, second = (one["state"]["model"] for one in (found, expected))
+        assert first.keys() == second.keys()
+        for name in second:
+            if "running" in name:
+                assert_close(first[name], second[name], 1e-5, name)
     if norm != "gn":
         running = expected["state"]["model"]["bn1.running_mean"]
         assert running.shape[0] == 8 and len(running.unique(dim=0)) == 8  # each worker has its own
@@ -86,15 +96,15 @@ def test_passes_compute_what_one_pass_computes(
 def test_a_checkpoint_of_one_number_of_processes_serves_another(
     groups: dict[int, dict[str, Any]], norm: str
 ) -> None:
-    """Saved by four processes after one step, taken up by one."""
+    """Saved by four processes after ten steps, taken up by one."""
     run = dataclasses.replace(RUN, norm=NORMS[norm])
-    state = build(run, CPU)
-    state.load_state_dict(groups[4][f"{norm} float32"]["state"])
-    assert (state.epoch, state.step) == (0, 1)
+    state = build_as(run, ALONE, torch.float64)
+    state.load_state_dict(groups[4][f"{norm} float64"]["state"])
+    assert (state.epoch, state.step) == (0, STEPS)
     (record,) = first_steps(state, 1)
-    whole = trained(norm, ALONE, torch.float32, 2)
-    assert record.loss == pytest.approx(whole["losses"][1], abs=1e-4)
-    assert_close(state.model_state(), whole["state"]["model"], 1e-4)
+    whole = trained(norm, ALONE, torch.float64, STEPS + 1)
+    assert record.loss == pytest.approx(whole["losses"][STEPS], abs=1e-9)
+    assert_close(state.model_state(), whole["state"]["model"], 1e-9)
 
 
 @pytest.mark.parametrize("is_compiled", [False, True])

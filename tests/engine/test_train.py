@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+from typing import Any
 
 import pytest
 import torch
@@ -75,6 +76,26 @@ def test_resume_equals_the_uninterrupted_run(norm: NormConfig) -> None:
     resumed.load_state_dict(saved)
     assert epochs(resumed) == expected[1:]
     assert_equal(weights(whole), weights(resumed))
+
+
+def test_a_checkpoint_that_is_taken_up_stays_as_it_is() -> None:
+    """Whoever trains on from it: a second state that starts from it computes the same."""
+    first = build(SMOKE, CPU)
+    next(train(first))
+    saved = first.state_dict()
+    before = copy.deepcopy(saved)
+    ends = []
+    for _ in range(2):
+        resumed = build(SMOKE, CPU)
+        resumed.load_state_dict(saved)
+        ends.append(epochs(resumed))
+    assert ends[0] == ends[1]
+    for parts in (saved["model"], before["model"]), *zip(momenta(saved), momenta(before), strict=True):
+        assert_equal(*parts)
+
+
+def momenta(saved: dict[str, Any]) -> list[dict[str, torch.Tensor]]:
+    return list(saved["optimizer"]["state"].values())
 
 
 def test_it_learns() -> None:

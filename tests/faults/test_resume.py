@@ -110,12 +110,15 @@ def test_fault_01_two_processes_stopped_and_killed(
     with pair(spec) as group:
         assert [process.wait() for process in group] == [(0, []), (0, [])]
     assert_equal(contents(spec.parent), contents(whole.parent))
-    # Fault 3: one process takes up what two have begun. The same numbers but for rounding.
+    # Fault 3: one process takes up what two have begun. The same numbers but for rounding, which a ReLU here and there
+    # makes larger; tests/engine/test_processes.py has it in float64.
+    begun, _ = Checkpoints(RunDirectory(half_way).checkpoints).load(tiny.CPU)
+    assert begun is not None
     alone = write_spec(half_way.parent, **{**changes, "processes": 1})
     train_whole(alone)
-    found, expected = contents(alone.parent), contents(whole.parent)
-    for name, value in expected["weights"]["model"].items():
-        torch.testing.assert_close(found["weights"]["model"][name], value, rtol=0, atol=1e-3, msg=name)
+    models = (begun["state"]["model"], *(contents(of.parent)["weights"]["model"] for of in (whole, alone)))
+    start, two, one = (torch.cat([value.flatten().double() for value in model.values()]) for model in models)
+    assert models[1].keys() == models[2].keys() and (one - two).norm() < 0.01 * (two - start).norm()
 
 
 @pytest.mark.parametrize("loader_workers", [0, 2])

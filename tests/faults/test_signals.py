@@ -90,9 +90,12 @@ def test_fault_05_during_the_import_of_torch(tmp_path: Path, module: str, number
         stderr=subprocess.PIPE,
         text=True,
     )
-    wait_until(
-        lambda: "libtorch" in Path(f"/proc/{process.pid}/maps").read_text(encoding="utf-8"), "the import", 30
-    )
+
+    def is_importing() -> bool:
+        assert process.poll() is None, process.communicate()
+        return "libtorch" in Path(f"/proc/{process.pid}/maps").read_text(encoding="utf-8")
+
+    wait_until(is_importing, "the import", 30)
     assert not (spec.parent / "log.txt").exists() and not children_of(process.pid)
     process.send_signal(number)
     _, errors = process.communicate(timeout=30 * crowding())

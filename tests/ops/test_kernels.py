@@ -108,7 +108,7 @@ def plant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plant:
     return alter
 
 
-@pytest.mark.parametrize("module", ["kernels", "kernels_backward"])
+@pytest.mark.parametrize("module", ["kernels", pytest.param("kernels_backward", marks=pytest.mark.slow)])
 def test_unaltered_they_stay_inside_and_are_right(
     plant: Plant, module: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

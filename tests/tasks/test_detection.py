@@ -1,6 +1,5 @@
 """Mask R-CNN in the engine: losses, scores, resuming, processes, and what it can learn."""
 
-import copy
 import dataclasses
 import itertools
 import json
@@ -22,6 +21,7 @@ from gnexp.engine.train import DivergedError, EpochRecord, StepRecord, train
 from gnexp.experiments.screen import Screen
 from gnexp.nn.step import Step, step_listeners
 from gnexp.runs.directory import RunDirectory
+from gnexp.runs.spec import load_spec
 from gnexp.tasks.detection import Detection, in_order
 from gnexp.tasks.task import NotFiniteError
 
@@ -166,7 +166,7 @@ def test_resume_equals_the_uninterrupted_run(root: Path) -> None:
     for _ in itertools.islice((r for r in train(stopped) if isinstance(r, StepRecord)), 3):
         pass
     resumed = build(run, CPU)
-    resumed.load_state_dict(copy.deepcopy(stopped.state_dict()))
+    resumed.load_state_dict(stopped.state_dict())
     torch.manual_seed(123)
     assert [record.metrics for record in train(resumed) if isinstance(record, EpochRecord)] == expected
     for name, value in whole.model.state_dict().items():
@@ -207,8 +207,12 @@ def test_two_processes_train_what_one_does(root: Path, tmp_path: Path) -> None:
         weights = torch.load(run_dir / "weights.pt", weights_only=True)["model"]
         found.append((weights, json.loads((run_dir / "result.json").read_text(encoding="utf-8"))["metrics"]))
     (one, scores), (two, others) = found
-    for name, value in one.items():
-        torch.testing.assert_close(two[name], value, rtol=0, atol=1e-5, msg=name)
+    assert one.keys() == two.keys()
+    start = build(load_spec(run_dir / "spec.json").run, CPU).model_state()
+    before, first, second = (
+        torch.cat([of[name].flatten().double() for name in one]) for of in (start, one, two)
+    )
+    assert (first - second).norm() < 0.01 * (first - before).norm()
     assert others["val/box_ap"] == pytest.approx(scores["val/box_ap"], abs=0.5)
 
 
