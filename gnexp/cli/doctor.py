@@ -164,15 +164,15 @@ def _shared_memory() -> Finding:
 
 
 def _folders() -> Iterator[Finding]:
-    """data.root of each data set that has one."""
+    """Where each data set that is kept in a folder is looked for."""
     composer = Composer()
     for name in group_options("data"):
         config = composer.load([f"data={name}"]).data
         traits = class_of("data", config.kind)
         what = f"data={name}"
         if config.root is not None:
-            is_there = Path(config.root).expanduser().is_dir()
-            place = Path(config.root).expanduser().resolve()
+            place = Path(config.root).expanduser().resolve() / traits.unpacked
+            is_there = place.is_dir()
             made = "generated" if traits.is_generated else "downloaded"
             yield Finding(OK, what, str(place) if is_there else f"{place}, not there; {made} when needed")
         elif traits.reads_folder:

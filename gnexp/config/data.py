@@ -22,6 +22,7 @@ class DataConfig:
         is_tasks_own: whether the task has it where nobody names data: it comes with gnexp.
         is_generated: whether it is made on first use, into a folder.
         is_downloaded: whether it is fetched on first use, into a folder.
+        unpacked: the folder below data.root that is there once it has been fetched.
         reads_folder: whether a person brings the folder.
         survey: module:function that looks through such a folder (gnexp data check).
         num_known: training images that there are, where every copy has as many.
@@ -34,6 +35,7 @@ class DataConfig:
     is_tasks_own: ClassVar[bool] = False
     is_generated: ClassVar[bool] = False
     is_downloaded: ClassVar[bool] = False
+    unpacked: ClassVar[str] = ""
     reads_folder: ClassVar[bool] = False
     survey: ClassVar[str | None] = None
     num_known: ClassVar[int | None] = None

@@ -31,7 +31,9 @@ def test_it_says_what_is_here(tmp_path, monkeypatch, capfd):
     assert "GiB free of" in found["memory"][1]
     assert re.fullmatch(r"/dev/shm, [\d.]+ MiB free of [\d.]+", found["shared memory"][1])
     assert found["runs_dir"][1].startswith(f"{tmp_path / 'runs'}, not there yet, ")
-    assert found["data=cifar10"] == ("ok", f"{tmp_path / 'data'}, not there; downloaded when needed")
+    for name, folder in (("cifar10", "cifar-10-batches-py"), ("eurosat", "eurosat/2750")):
+        place = tmp_path / "data" / folder
+        assert found[f"data={name}"] == ("ok", f"{place}, not there; downloaded when needed")
     column = out.splitlines()[0].index(gnexp.__version__)
     assert all(line[column - 1] == " " != line[column] for line in out.splitlines())
     assert not list(tmp_path.iterdir())

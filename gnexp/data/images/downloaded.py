@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import socket
+import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -117,11 +118,11 @@ def _download(source: Any, root: Path) -> tuple[Split, Split]:
 
 @contextlib.contextmanager
 def patient() -> Iterator[None]:
-    """Downloads by torchvision show no bar within and do not wait for minutes for a server that says nothing."""
+    """Downloads by torchvision show a bar on a terminal only, and a server that says nothing is not waited for."""
     silence = socket.getdefaulttimeout()
     socket.setdefaulttimeout(_TIMEOUT)  # torchvision sets none, and a server that drops packets takes minutes
     try:
-        with contextlib.redirect_stderr(io.StringIO()):
+        with contextlib.nullcontext() if sys.stderr.isatty() else contextlib.redirect_stderr(io.StringIO()):
             yield
     finally:
         socket.setdefaulttimeout(silence)

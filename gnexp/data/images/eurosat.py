@@ -56,7 +56,7 @@ def open_eurosat(config: EuroSatConfig, device: torch.device) -> InMemoryDataset
             cannot be downloaded.
     """
     root = root_folder(config)
-    folder = root / "eurosat/2750"  # as torchvision has it
+    folder = root / config.unpacked
     train, val = split_photographs(config.counts, config.val_source)
     check_num(config.num_train, len(train), "data.num_train", "the images that there are")
     check_num(config.num_val, len(val), "data.num_val", "the images that there are")

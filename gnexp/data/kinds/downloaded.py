@@ -34,6 +34,7 @@ class Cifar10Config(DownloadedConfig):
 
     torchvision: ClassVar = "CIFAR10"
     megabytes: ClassVar = 170
+    unpacked: ClassVar = "cifar-10-batches-py"
     num_known: ClassVar = 50_000
 
     kind: str = science_field("cifar10")
@@ -47,6 +48,7 @@ class FashionMnistConfig(DownloadedConfig):
 
     torchvision: ClassVar = "FashionMNIST"
     megabytes: ClassVar = 31
+    unpacked: ClassVar = "FashionMNIST/raw"
     num_known: ClassVar = 60_000
 
     kind: str = science_field("fashion_mnist")

@@ -22,6 +22,7 @@ class EuroSatConfig(DownloadedConfig):
     builder: ClassVar = "gnexp.data.images.eurosat:open_eurosat"
     torchvision: ClassVar = "EuroSAT"
     megabytes: ClassVar = 90
+    unpacked: ClassVar = "eurosat/2750"
     num_known: ClassVar = 16_200
     counts: ClassVar[Mapping[str, int]] = {
         "AnnualCrop": 3000,

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shutil
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -196,6 +197,15 @@ def test_it_is_downloaded_once_and_a_download_that_broke_off_is_begun_again(
     downloading = f"downloading EuroSAT, 90 MB, into {root / 'eurosat'}\n"
     assert capfd.readouterr() == (f"{downloading}decoding 60 photographs of EuroSAT\n", "")
     assert open_eurosat(photos(root), CPU).fingerprint == before
+
+
+def test_on_a_terminal_a_bar_stands_for_the_line(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    open_eurosat(photos(tmp_path), CPU)
+    out, err = capsys.readouterr()
+    assert out == "" and "decoding EuroSAT:" in err and "/60" in err
 
 
 def test_of_a_runs_processes_the_first_tells(
