@@ -17,6 +17,7 @@ from gnexp.config.keys import (
     group_options,
     known_keys,
 )
+from gnexp.system.exit_codes import EXIT_DONE
 
 _SCRIPT = """\
 # bash completion of gnexp; written by `gnexp completion`. Run that again after adding files to conf/.
@@ -109,4 +110,4 @@ def main(words: list[str]) -> int:
     """Prints it."""
     settings_of("completion", words)
     print(script(), end="")
-    return 0
+    return EXIT_DONE
