@@ -74,21 +74,21 @@ def script() -> str:
 
 def _values() -> Iterator[str]:
     """What follows "KEY=", a verb's own keys first."""
-    places = {key: FILE if key.startswith("init") else FOLDER for key in PATH_KEYS}
+    paths = {key: FILE if key.startswith("init") else FOLDER for key in PATH_KEYS}
     for verb in VERBS.values():
         for setting in verb.own.values():
             if setting.choices:
                 yield f'        "{verb.name} {setting.key}") echo "{" ".join(setting.choices)}" ;;'
-            elif setting.place:
-                places[setting.key] = setting.place
+            elif setting.path:
+                paths[setting.key] = setting.path
     for group in (*GROUPS, "exhibit"):
         options = " ".join(group_options(group))
         every = f" $([[ $verb == train ]] || echo {ALL_EXPERIMENTS})" if group == "experiment" else ""
         yield f'        *" {group}") echo "{options}{every}" ;;'
     for key, choices in {**choices_of_fields(), "hydra/launcher": ("joblib", "basic")}.items():
         yield f'        *" {key}") echo "{" ".join(choices)}" ;;'
-    for key, place in places.items():
-        yield f'        *" {key}") compgen -{"f" if place == FILE else "d"} -- "$2" ;;'
+    for key, path in paths.items():
+        yield f'        *" {key}") compgen -{"f" if path == FILE else "d"} -- "$2" ;;'
 
 
 def _words() -> Iterator[str]:

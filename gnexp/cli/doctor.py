@@ -83,7 +83,7 @@ def _versions() -> Iterator[Finding]:
 def _version(name: str, version: str, bounds: str) -> Finding:
     if is_within(version, bounds):
         return Finding(OK, name, version)
-    return Finding(WARNING, name, f"{version}, gnexp is made for {bounds}")
+    return Finding(WARNING, name, f"{version}, gnexp needs {bounds}")
 
 
 def _needs(requirements: list[str]) -> dict[str, str]:
@@ -173,8 +173,8 @@ def _folders() -> Iterator[Finding]:
         if config.root is not None:
             is_there = Path(config.root).expanduser().is_dir()
             place = Path(config.root).expanduser().resolve()
-            made = "generated" if traits.is_generated else "downloaded"
-            yield Finding(OK, what, str(place) if is_there else f"{place}, not there; {made} when needed")
+            origin = "generated" if traits.is_generated else "downloaded"
+            yield Finding(OK, what, str(place) if is_there else f"{place}, not there; {origin} when needed")
         elif traits.reads_folder:
             yield Finding(OK, what, "no folder of its own; give data.root=/path/to/it")
 
