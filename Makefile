@@ -14,7 +14,7 @@ COMMIT ?=
 REHEARSAL := build/gpu-rehearsal
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow test-gpu gpu gpu-rehearsal soak check sweep report bench clean
+.PHONY: help install demo test test-slow test-gpu gpu gpu-rehearsal soak check sweep report bench golden clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,6 +71,9 @@ report: $(STAMP) ## tables and figures from finished runs, into results/
 
 bench: $(STAMP) ## the benchmarks of this machine
 	@for file in benchmarks/bench_*.py; do echo "$$file"; $(BIN)/python "$$file" || exit 1; done
+
+golden: $(STAMP) ## renews the list of run_ids that tests/contracts holds, after a new experiment or cell
+	@$(BIN)/python -m scripts.golden_ids
 
 clean: ## removes .venv, demo/, caches and builds; keeps runs/ and results/
 	rm -rf $(VENV) demo build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

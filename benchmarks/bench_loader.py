@@ -211,12 +211,12 @@ def main() -> None:
             "decoding alone": functools.partial(decode_all, paths),
         }
         rows = rows_of(measure(passes, num, options.rounds))
-    made = commit()
+    code = commit()
     print(
         f"images per second of one core; {num} photographs of {pixels / 1e3:.0f} thousand pixels and "
         f"{size / 1e3:.0f} KB in the mean (quality {options.quality}); medians of {options.rounds} interleaved rounds\n"
-        f"{processor()}, torch {torch.__version__}, torchvision {torchvision_version}, commit {made['commit']}"
-        f"{' with changes' if made['dirty'] else ''}\n"
+        f"{processor()}, torch {torch.__version__}, torchvision {torchvision_version}, commit {code['commit']}"
+        f"{' with changes' if code['dirty'] else ''}\n"
     )
     print(
         "| pipeline | images/s/core | range | ratio to the reference with jitter | range |\n|---|---|---|---|---|"
@@ -232,7 +232,7 @@ def main() -> None:
                 "bench": "loader", "images": num, "quality": options.quality, "mean_bytes": round(size),
                 "mean_pixels": round(pixels), "rounds": options.rounds, "machine": processor(),
                 "torch": torch.__version__, "torchvision": torchvision_version,
-                "libjpeg_turbo": features.version("libjpeg_turbo"), **made, "rows": rows,
+                "libjpeg_turbo": features.version("libjpeg_turbo"), **code, "rows": rows,
             }
         )
     )  # fmt: skip

@@ -159,16 +159,16 @@ def main() -> None:
             # What the system ends for want of memory has no number.
             found = json.loads(done.stdout) if done.returncode == 0 else {"megabytes": None, "seconds": None}
             rows.append({"what": row, **found})
-    made = commit()
+    code = commit()
     print(
         f"an image of {options.height} x {options.width} pixels with {options.instances} instances, at "
-        f"{options.pixels} pixels; torch {torch.__version__}, commit {made['commit']}"
-        f"{' with changes' if made['dirty'] else ''}\n\n| what | peak memory, MB | seconds |\n|---|---|---|"
+        f"{options.pixels} pixels; torch {torch.__version__}, commit {code['commit']}"
+        f"{' with changes' if code['dirty'] else ''}\n\n| what | peak memory, MB | seconds |\n|---|---|---|"
     )
     for found in rows:
         print(f"| {found['what']} | {found['megabytes']} | {found['seconds']} |")
     print(json.dumps({"bench": "memory", **{k: v for k, v in vars(options).items() if k not in ("row", "folders")},
-                      "torch": torch.__version__, **made, "rows": rows}))  # fmt: skip
+                      "torch": torch.__version__, **code, "rows": rows}))  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -178,11 +178,11 @@ def main() -> None:
             check(paths, config)
             makers: dict[str, Maker] = {"gnexp": random_clip, "plain": plain_clip}
             rows.append(row_of(gop, paths, measure(paths, config, makers, options.rounds)))
-    made = commit()
+    code = commit()
     print(
         f"CPU milliseconds a clip of {config.clip_length} frames, of one core; {options.videos} videos of "
         f"{NUM_FRAMES} frames of {WIDTH} x {HEIGHT} pixels; medians of {options.rounds} interleaved rounds\n"
-        f"{processor()}, PyAV {av.__version__}, commit {made['commit']}{' with changes' if made['dirty'] else ''}\n"
+        f"{processor()}, PyAV {av.__version__}, commit {code['commit']}{' with changes' if code['dirty'] else ''}\n"
     )
     print("| frames between keyframes | KB a video | gnexp, ms | plain loop, ms | ratio | quartiles |")
     print("|---|---|---|---|---|---|")
@@ -195,7 +195,7 @@ def main() -> None:
         json.dumps(
             {
                 "bench": "video", "videos": options.videos, "rounds": options.rounds, "machine": processor(),
-                "av": av.__version__, "libraries": av.library_versions, **made, "rows": rows,
+                "av": av.__version__, "libraries": av.library_versions, **code, "rows": rows,
             }
         )
     )  # fmt: skip

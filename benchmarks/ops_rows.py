@@ -144,7 +144,7 @@ class Case:
         return [self.x, *([] if self.residual is None else [self.residual]), *norm.parameters()]
 
     def reference(self, is_batch: bool) -> list[torch.Tensor]:
-        """The output and all gradients in float64, by the equations; made once."""
+        """The output and all gradients in float64, by the equations; computed once."""
         if is_batch not in self.wanted:
             wide = self._wide()
             y = F.relu(self._sum(is_batch, *wide))

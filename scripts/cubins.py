@@ -34,7 +34,7 @@ GOLDEN = Path(__file__).parents[1] / "tests" / "ops" / "cubins.json"
 BIN = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
 ARCHITECTURES = (80, 90)
 NUM_GROUPS = 32
-# ResNet-50's and a video's (C, places), by their best path in contiguous (nchw) and in channels last (nhwc).
+# ResNet-50's and a video's (C, pixels), by their best path in contiguous (nchw) and in channels last (nhwc).
 SHAPES = [
     *((WHOLE, "nchw", *shape) for shape in ((256, 784), (1024, 196), (2048, 49))),
     *((WHOLE, "nhwc", *shape) for shape in ((1024, 196), (2048, 49))),
@@ -60,7 +60,7 @@ class Variant(NamedTuple):
 
     kernel: Any
     layout: str
-    places: int
+    pixels: int
     dtype: str
     constants: dict[str, Any]
     num_warps: int
@@ -70,18 +70,18 @@ class Variant(NamedTuple):
 def variants() -> Iterator[Variant]:
     """Every kernel that ResNet-50 uses, in both layouts and two precisions, with residual and ReLU."""
     common = {"EPS": 1e-5, "ACC": tl.float32, "HAS_RESIDUAL": True, "HAS_OUTPUT": True, "HAS_RELU": True}
-    for path, layout, channels, places in SHAPES:
+    for path, layout, channels, pixels in SHAPES:
         is_last = layout == "nhwc"
-        plan = make_plan(channels, places, NUM_GROUPS, is_channels_last=is_last)
-        assert plan.path == path, f"{channels}, {places} takes the path {plan.path} now, not {path}"
+        plan = make_plan(channels, pixels, NUM_GROUPS, is_channels_last=is_last)
+        assert plan.path == path, f"{channels}, {pixels} takes the path {plan.path} now, not {path}"
         constants = {
             **common, "IS_CHANNELS_LAST": is_last, "IS_ONE_GROUP": plan.slab <= channels // NUM_GROUPS,
             "slab": plan.slab, "BLOCK_S": plan.block_s, "BLOCK_C": plan.block_c,
         }  # fmt: skip
-        sizes = {"num_places": places, "channels": channels, "per_split": plan.per_split}
+        sizes = {"num_pixels": pixels, "channels": channels, "per_split": plan.per_split}
         for kernel in KERNELS[path]:
             for dtype in ("bf16", "fp32"):
-                yield Variant(kernel, layout, places, dtype, constants, plan.num_warps, sizes)
+                yield Variant(kernel, layout, pixels, dtype, constants, plan.num_warps, sizes)
     slab, _, block_c = group_slab(256, NUM_GROUPS)
     for kernel in MERGES:
         constants = {**common, "IS_ONE_GROUP": False, "slab": slab, "BLOCK_R": 32, "BLOCK_C": block_c}
@@ -121,7 +121,7 @@ def inspect(variant: Variant, arch: int) -> dict[str, Any]:
         return sum(op in which and wide in (None, ".128" in suffix) for op, suffix in operations)
 
     return {
-        "kernel": kernel.__name__, "layout": variant.layout, "places": variant.places,
+        "kernel": kernel.__name__, "layout": variant.layout, "pixels": variant.pixels,
         "dtype": variant.dtype, "sm": arch,
         "warps": variant.num_warps, "registers": int(found[1]), "stack": int(found[2]),
         "spills": count("LDL", "STL"), "atomics": count("ATOM", "ATOMG", "RED"),

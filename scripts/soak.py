@@ -30,7 +30,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from gnexp.engine.checkpoint import Checkpoints, load_tensors
+from gnexp.engine.checkpoint import load_tensors
 from gnexp.runs.directory import RunDirectory, run_dirs
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -123,9 +123,7 @@ def disturb(
         command = start(words, folder, log)
         begin = time.monotonic()
         if chance.random() < 0.6:  # in training, where most of a long run's time goes; else at any moment
-            while command.poll() is None and not any(
-                list(d.checkpoints.glob("*.pt")) for d in run_dirs(folder)
-            ):
+            while command.poll() is None and not any(d.all_checkpoints for d in run_dirs(folder)):
                 time.sleep(0.01)
             wait = chance.uniform(0, seconds / 3)
         else:
@@ -156,7 +154,7 @@ def difference(ours: RunDirectory, expected: RunDirectory) -> str:
     """Where two finished runs' directories differ, or nothing."""
     if ours.metrics.read_bytes() != expected.metrics.read_bytes():
         return f"{ours.metrics.name} differs"
-    last = Checkpoints(expected.checkpoints).paths[0].name
+    last = expected.all_checkpoints[0].name
     for paths in ((ours.weights, expected.weights), (ours.checkpoints / last, expected.checkpoints / last)):
         pair = [load_tensors(path, torch.device("cpu")) for path in paths]
         if found := _difference(*pair, paths[0].name):

@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from benchmarks.photographs import save_photographs
-from gnexp.engine.checkpoint import Checkpoints, load_tensors
+from gnexp.engine.checkpoint import load_tensors
+from gnexp.runs.directory import RunDirectory
 
 pytestmark = [pytest.mark.slow, pytest.mark.dist]
 ROOT = Path(__file__).parents[1]
@@ -70,7 +71,7 @@ def test_resnet50_at_224_killed_in_the_middle_ends_equal(tmp_path: Path) -> None
     assert again.returncode == 0 and "goes on from the checkpoint of epoch 1, step" in out, out
     (reference,) = (tmp_path / "whole").iterdir()
     assert (run_dir / "metrics.jsonl").read_bytes() == (reference / "metrics.jsonl").read_bytes()
-    for path in ("weights.pt", f"checkpoints/{Checkpoints(reference / 'checkpoints').paths[0].name}"):
+    for path in ("weights.pt", f"checkpoints/{RunDirectory(reference).all_checkpoints[0].name}"):
         ours, expected = (load_tensors(folder / path, CPU) for folder in (run_dir, reference))
         assert_equal(ours, expected, path)
 

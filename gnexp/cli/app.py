@@ -15,18 +15,20 @@ from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gnexp.cli.complaint import complain
-from gnexp.compose.composer import to_run
+from gnexp.compose.composer import Composer, to_run
 from gnexp.compose.conf_files import CONFIG_NAME
 from gnexp.compose.overrides import explain, parse, values_of
+from gnexp.compose.shown import as_text
 from gnexp.config import RunConfig
 from gnexp.config.keys import conf_dir
 from gnexp.launch.launch import launch
 from gnexp.system import children
-from gnexp.system.exit_codes import exit_code_of
+from gnexp.system.exit_codes import EXIT_DONE, EXIT_USER_ERROR, exit_code_of
+from gnexp.system.terminal import require_printed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +39,9 @@ class Command:
     flags: list[str]  # Hydra's
     directories: list[str]  # the user's own conf/
     shows_only: bool  # a config or Hydra itself; nothing runs
+    cfg: str | None  # which config: job, hydra or all
+    package: str | None  # the part of it
+    resolve: bool  # ${...} in it
 
 
 def read(verb: str, words: Sequence[str]) -> Command:
@@ -62,11 +67,34 @@ def read(verb: str, words: Sequence[str]) -> Command:
         flags=[word for word in words if word not in known.overrides],
         directories=directories,
         shows_only=bool(known.cfg or known.info or known.hydra_help),
+        cfg=known.cfg,
+        package=known.package,
+        resolve=known.resolve,
     )
 
 
 def _refuse(message: str) -> Any:
     raise ValueError(message)
+
+
+def show(command: Command, composer: Composer, arguments: Sequence[str]) -> int:
+    """Prints the config that these arguments make, or what Hydra says of itself; returns the exit code.
+
+    Raises:
+        ValueError: what Hydra refuses.
+        OSError: it cannot be printed.
+    """
+    if command.cfg in ("job", "all"):
+        config = composer.whole(arguments)
+        if command.cfg == "job":
+            OmegaConf.set_struct(config, False)
+            del config["hydra"]
+        print(as_text(config, package=command.package, resolve=command.resolve), end="")
+        code = EXIT_DONE
+    else:
+        code = run_app([*arguments, *command.flags])
+    require_printed()
+    return code
 
 
 def run_app(arguments: Sequence[str]) -> int:
@@ -83,12 +111,12 @@ def run_app(arguments: Sequence[str]) -> int:
         with children.inheriting():
             app(run_task)()
     except SystemExit as end:
-        return end.code if isinstance(end.code, int) else 0
+        return end.code if isinstance(end.code, int) else EXIT_DONE
     except (HydraException, OmegaConfBaseException) as error:
         raise ValueError(explain(error)) from None
     finally:
         sys.argv = before
-    return 0
+    return EXIT_DONE
 
 
 def run_task(config: DictConfig) -> int:
@@ -103,7 +131,7 @@ def run_task(config: DictConfig) -> int:
             code = train(to_run(config), Path(config.runs_dir))
         except (ValueError, OSError) as error:
             complain(error)  # not raised: Hydra would print a line of its own first
-            code = 2
+            code = EXIT_USER_ERROR
         raise SystemExit(code)
     # What it raises the sweeper lists beside the others.
     outcome = launch(to_run(config), Path(config.runs_dir), quiet=True)

@@ -17,6 +17,7 @@ from gnexp.config.keys import (
     group_options,
     known_keys,
 )
+from gnexp.system.exit_codes import EXIT_DONE
 
 _SCRIPT = """\
 # bash completion of gnexp; written by `gnexp completion`. Run that again after adding files to conf/.
@@ -73,21 +74,21 @@ def script() -> str:
 
 def _values() -> Iterator[str]:
     """What follows "KEY=", a verb's own keys first."""
-    places = {key: FILE if key.startswith("init") else FOLDER for key in PATH_KEYS}
+    paths = {key: FILE if key.startswith("init") else FOLDER for key in PATH_KEYS}
     for verb in VERBS.values():
         for setting in verb.own.values():
             if setting.choices:
                 yield f'        "{verb.name} {setting.key}") echo "{" ".join(setting.choices)}" ;;'
-            elif setting.place:
-                places[setting.key] = setting.place
+            elif setting.path:
+                paths[setting.key] = setting.path
     for group in (*GROUPS, "exhibit"):
         options = " ".join(group_options(group))
         every = f" $([[ $verb == train ]] || echo {ALL_EXPERIMENTS})" if group == "experiment" else ""
         yield f'        *" {group}") echo "{options}{every}" ;;'
     for key, choices in {**choices_of_fields(), "hydra/launcher": ("joblib", "basic")}.items():
         yield f'        *" {key}") echo "{" ".join(choices)}" ;;'
-    for key, place in places.items():
-        yield f'        *" {key}") compgen -{"f" if place == FILE else "d"} -- "$2" ;;'
+    for key, path in paths.items():
+        yield f'        *" {key}") compgen -{"f" if path == FILE else "d"} -- "$2" ;;'
 
 
 def _words() -> Iterator[str]:
@@ -109,4 +110,4 @@ def main(words: list[str]) -> int:
     """Prints it."""
     settings_of("completion", words)
     print(script(), end="")
-    return 0
+    return EXIT_DONE

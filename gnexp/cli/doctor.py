@@ -83,7 +83,7 @@ def _versions() -> Iterator[Finding]:
 def _version(name: str, version: str, bounds: str) -> Finding:
     if is_within(version, bounds):
         return Finding(OK, name, version)
-    return Finding(WARNING, name, f"{version}, gnexp is made for {bounds}")
+    return Finding(WARNING, name, f"{version}, gnexp needs {bounds}")
 
 
 def _needs(requirements: list[str]) -> dict[str, str]:
@@ -171,10 +171,10 @@ def _folders() -> Iterator[Finding]:
         traits = class_of("data", config.kind)
         what = f"data={name}"
         if config.root is not None:
-            place = Path(config.root).expanduser().resolve() / traits.unpacked
-            is_there = place.is_dir()
-            made = "generated" if traits.is_generated else "downloaded"
-            yield Finding(OK, what, str(place) if is_there else f"{place}, not there; {made} when needed")
+            folder = Path(config.root).expanduser().resolve() / traits.unpacked
+            is_there = folder.is_dir()
+            origin = "generated" if traits.is_generated else "downloaded"
+            yield Finding(OK, what, str(folder) if is_there else f"{folder}, not there; {origin} when needed")
         elif traits.reads_folder:
             yield Finding(OK, what, "no folder of its own; give data.root=/path/to/it")
 

@@ -16,6 +16,7 @@ from gnexp.cli.complaint import complain, is_of_stdout
 from gnexp.cli.help import help_of, help_of_all
 from gnexp.cli.verb import Verb
 from gnexp.cli.verbs import VERBS
+from gnexp.system.exit_codes import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USER_ERROR
 from gnexp.system.names import escape_unprintable
 
 if TYPE_CHECKING:
@@ -32,26 +33,27 @@ def main(argv: Sequence[str] | None = None) -> int:
         return code
     except KeyboardInterrupt:
         print("gnexp: interrupted", file=sys.stderr)
-        return 130
+        return EXIT_INTERRUPTED
     except BrokenPipeError:
         _close_stdout()  # `gnexp ... | head`: nobody reads on
-        return 0
+        return EXIT_DONE
     except (ValueError, OSError) as error:
         if os.environ.get("GNEXP_DEBUG"):
             raise
+        complain(error)
         if is_of_stdout(error):
             _close_stdout()
-        complain(error)
-        return 2
+            return EXIT_FAILED
+        return EXIT_USER_ERROR
 
 
 def _do(words: list[str]) -> int:
     if not words or words[0] in ("-h", "--help", "help"):
         print(help_of_all(), end="")
-        return 0 if words else 2
+        return EXIT_DONE if words else EXIT_USER_ERROR
     if words[0] == "--version":
         print(f"gnexp {__version__}")
-        return 0
+        return EXIT_DONE
     return _run(_verb(words[0]), words[1:])
 
 
@@ -74,7 +76,7 @@ def _run(verb: Verb, words: list[str]) -> int:
     asks_for_help = {"-h", "--help"} & set(words[:1] if verb.own_help else words)
     if asks_for_help:
         print(help_of(verb), end="")
-        return 0
+        return EXIT_DONE
     with _stoppable() if verb.trains else contextlib.nullcontext():
         return int(importlib.import_module(f"gnexp.cli.{verb.name}").main(words))
 

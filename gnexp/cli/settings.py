@@ -50,7 +50,7 @@ def _value(setting: Setting, word: str) -> str:
         )
     if setting.choices == BOOLEAN:
         return value.strip().lower()
-    return ",".join(read_path(key, text) if setting.place else text for text in texts)
+    return ",".join(read_path(key, text) if setting.path else text for text in texts)
 
 
 def _check(setting: Setting, value: str, verb: str) -> None:

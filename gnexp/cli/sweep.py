@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from gnexp.cli.app import Command, read, run_app
+from gnexp.cli.app import Command, read, run_app, show
 from gnexp.compose.composer import Composer
 from gnexp.compose.overrides import check, parse, question, respell
 from gnexp.config.keys import ALL_EXPERIMENTS, DEFAULT_EXPERIMENT
@@ -27,7 +27,10 @@ def main(words: list[str]) -> int:
             f"{outer.starter} has started {outer.world_size} processes, which are one run's: start gnexp sweep alone"
         )
     command = read("sweep", words)
-    arguments = _arguments(command)
+    composer = Composer(command.directories)
+    arguments = _arguments(command, composer)
+    if command.shows_only:
+        return show(command, composer, arguments)
     # joblib's helper process, when Ctrl-C reaches it too, may warn of what it finds cleaned up: nothing for a user.
     silenced = "ignore:resource_tracker:UserWarning"
     os.environ["PYTHONWARNINGS"] = ",".join(filter(None, (os.environ.get("PYTHONWARNINGS"), silenced)))
@@ -38,9 +41,8 @@ def main(words: list[str]) -> int:
     return run_app(arguments)
 
 
-def _arguments(command: Command) -> list[str]:
+def _arguments(command: Command, composer: Composer) -> list[str]:
     """What Hydra's app is started with, once keys, choices and a user's files are known to be right."""
-    composer = Composer(command.directories)
     check(command.overrides, composer.options, sweep=True)
     overrides = respell(_named(command.overrides))
     if not command.directories and not command.shows_only:
@@ -49,7 +51,7 @@ def _arguments(command: Command) -> list[str]:
     if command.directories:
         composer.load(fixed)  # Hydra acts on a user's files before the sweeper reads them
     if command.shows_only:
-        return [*fixed, *command.flags]
+        return fixed
     return [*_without_null(overrides), "--multirun", *command.flags]
 
 

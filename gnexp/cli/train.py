@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gnexp.cli.app import Command, read, run_app, train
+from gnexp.cli.app import Command, read, run_app, show, train
 from gnexp.compose.composer import Composer
 from gnexp.compose.overrides import check, is_hydra, parse, runs_dir_of
 from gnexp.compose.parents import check_weights
@@ -13,20 +13,22 @@ from gnexp.system import children
 def main(words: list[str]) -> int:
     """Trains it in a child; returns the exit code."""
     command = read("train", words)
-    arguments, run = _validate(command)
-    if command.shows_only or _sets_hydra(command):
+    composer = Composer(command.directories)
+    arguments, run = _validate(command, composer)
+    if command.shows_only:
+        return show(command, composer, arguments)
+    if _sets_hydra(command):
         return run_app([*arguments, *command.flags])
     with children.inheriting():
         return train(run, runs_dir_of(arguments))
 
 
-def _validate(command: Command) -> tuple[list[str], RunConfig]:
+def _validate(command: Command, composer: Composer) -> tuple[list[str], RunConfig]:
     """All overrides of the run, and the run that they make.
 
     Raises:
         ValueError: a mistake, in one line.
     """
-    composer = Composer(command.directories)
     check(command.overrides, composer.options, sweep=False)
     composer.check_fit(command.overrides)
     arguments = composer.flatten(command.overrides)

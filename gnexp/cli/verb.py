@@ -19,7 +19,7 @@ class Setting(NamedTuple):
     text: str  # its lines, each behind the keys
     default: str = ""
     choices: tuple[str, ...] = ()
-    place: str = ""  # FILE | FOLDER: what its value names
+    path: str = ""  # FILE | FOLDER: what its value names
     is_count: bool = False  # a whole number
     is_list: bool = False  # several values, with commas between
     missing: str = ""  # what is asked where it is not given, and has to be

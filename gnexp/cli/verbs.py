@@ -5,12 +5,12 @@ from __future__ import annotations
 from gnexp.cli.verb import BOOLEAN, FILE, FOLDER, Row, Setting, Verb
 
 _STATS = ("worker0", "mean", "precise")
-_RUNS = Setting("runs_dir", "runs_dir=runs", "where run directories lie", "runs", place=FOLDER)
+_RUNS = Setting("runs_dir", "runs_dir=runs", "where run directories lie", "runs", path=FOLDER)
 _RUN = Setting(
     "run",
     "run=RUN",
     "a run's id, the start of it, or its directory",
-    place=FILE,
+    path=FILE,
     missing="which run? gnexp {verb} run=RUN_ID (or the start of it, or its directory)",
 )
 _RUN_ROWS = (
@@ -119,7 +119,7 @@ _REPORT = Verb(
             BOOLEAN,
         ),
         _RUNS,
-        Setting("results_dir", "results_dir=results", "where the report goes", "results", place=FOLDER),
+        Setting("results_dir", "results_dir=results", "where the report goes", "results", path=FOLDER),
     ),
     words=("--check",),
 )
@@ -204,7 +204,7 @@ _EXPORT = Verb(
             "worker0",
             _STATS,
         ),
-        Setting("output", "output=PATH", "(default: in the run's directory)", place=FILE),
+        Setting("output", "output=PATH", "(default: in the run's directory)", path=FILE),
         _RUNS,
     ),
 )
@@ -216,9 +216,9 @@ _DOCTOR = Verb(
     "versions, cores, memory, GPUs, data folders, free disk; exit code 1 if something is broken.",
     (),
     (
-        Setting("runs_dir", "runs_dir=runs", "where runs would be written", "runs", place=FOLDER),
+        Setting("runs_dir", "runs_dir=runs", "where runs would be written", "runs", path=FOLDER),
         Setting(
-            "results_dir", "results_dir=results", "where results would be written", "results", place=FOLDER
+            "results_dir", "results_dir=results", "where results would be written", "results", path=FOLDER
         ),
     ),
 )
@@ -240,7 +240,7 @@ _DATA = Verb(
             "data.root",
             "data.root=ROOT",
             "the same as ROOT",
-            place=FOLDER,
+            path=FOLDER,
             missing="which folder? gnexp data check ROOT, the one that holds train/ and val/",
         ),
         Setting("data", "data=imagenet", "the layout; also expect its numbers of classes and images"),

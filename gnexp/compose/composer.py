@@ -45,6 +45,14 @@ class Composer:
         """
         return self._files.compose(overrides)
 
+    def whole(self, overrides: Sequence[str]) -> DictConfig:
+        """Composes a config by Hydra, its own part in it.
+
+        Raises:
+            ValueError: as load.
+        """
+        return self._files.whole(overrides)
+
     def run(self, overrides: Sequence[str]) -> RunConfig:
         """Composes one run from overrides as Hydra takes them (see `flatten`).
 
@@ -113,6 +121,10 @@ class Composer:
         except ValueError as error:
             raise ValueError(f"init=cell:{words}: {error}") from None
 
+    def experiments(self, scale: str) -> list[str]:
+        """Every experiment that has a block for a scale."""
+        return self._experiments.names(scale)
+
     def expansions(
         self, experiment: str, scale: str, overrides: Sequence[str] = (), *, seeds: int | None = None
     ) -> list[Expansion]:
@@ -124,7 +136,7 @@ class Composer:
         if experiment != ALL_EXPERIMENTS:
             return [self.expand(experiment, scale, overrides, seeds=seeds)]
         found = []
-        for name in self._experiments.names(scale):
+        for name in self.experiments(scale):
             try:
                 found.append(self.expand(name, scale, overrides, seeds=seeds))
             except ValueError as error:

@@ -20,7 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from gnexp.compose.overrides import explain, is_hydra, parse
 from gnexp.compose.parts import SCHEMA, Parts
-from gnexp.compose.schema import app_schema
+from gnexp.compose.schema import app_schema, require_kinds
 from gnexp.config.experiment import ExperimentConfig
 from gnexp.config.keys import GROUPS, conf_dir
 
@@ -106,6 +106,26 @@ class ConfFiles:
             raise ValueError(explain(error)) from None
         return config
 
+    def whole(self, overrides: Sequence[str]) -> DictConfig:
+        """The config that overrides make, Hydra's own part in it; composed anew each time.
+
+        Raises:
+            ValueError: a key, a choice or a value that the schema refuses, or a file that names no kind.
+        """
+        try:
+            config = self._loader.load_configuration(CONFIG_NAME, list(overrides), RunMode.RUN)
+        except (HydraException, OmegaConfBaseException) as error:
+            raise ValueError(explain(error)) from None
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            self._blame_a_file(error)
+        require_kinds(config, lambda group: self._file(group, config.hydra.runtime.choices[group]))
+        return config
+
+    def _file(self, group: str, option: str) -> Path:
+        """The file of a choice: gnexp's own goes before a user's of the same name."""
+        places = [folder / group / f"{option}.yaml" for folder in (conf_dir(), *self._folders)]
+        return next((place for place in places if place.is_file()), Path(group, f"{option}.yaml"))
+
     def experiment(self, name: str, scale: str) -> ExperimentConfig:
         """An experiment's file; a user's may hold other things at another scale.
 
@@ -127,12 +147,7 @@ class ConfFiles:
         return self._chosen[choices]
 
     def _compose(self, choices: Sequence[str]) -> DictConfig:
-        try:
-            config = self._loader.load_configuration(CONFIG_NAME, list(choices), RunMode.RUN)
-        except (HydraException, OmegaConfBaseException) as error:
-            raise ValueError(explain(error)) from None
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            self._blame_a_file(error)
+        config = self.whole(choices)
         if self.has_users and choices:
             self._check_hydra(config)
         OmegaConf.set_struct(config, False)

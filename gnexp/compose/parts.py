@@ -20,7 +20,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gnexp.compose.overrides import explain, is_hydra, values_of
-from gnexp.config.keys import DEFAULT_SCALE, GROUPS
+from gnexp.compose.schema import require_kinds
+from gnexp.config.keys import DEFAULT_SCALE, GROUPS, conf_dir
 
 SCHEMA = "_app"  # with an underscore, so that it is no visible option
 _SECTIONS = tuple(group for group in GROUPS if group not in ("scale", "experiment"))
@@ -152,6 +153,7 @@ class Parts:
         except (HydraException, OmegaConfBaseException) as error:
             raise ValueError(explain(error)) from None
         OmegaConf.set_struct(config, True)
+        require_kinds(config, lambda group: conf_dir() / group / f"{option}.yaml")
         return config
 
     def _body(self, name: str) -> DictConfig:

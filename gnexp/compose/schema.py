@@ -5,11 +5,14 @@ from __future__ import annotations
 import dataclasses
 import functools
 import typing
+from collections.abc import Callable
 from typing import Any
+
+from omegaconf import MISSING, DictConfig, OmegaConf
 
 from gnexp.config import RunConfig
 from gnexp.config.experiment import ExperimentConfig
-from gnexp.config.kinds import default_of, fields_of, group_of
+from gnexp.config.kinds import KIND_GROUPS, classes_of, default_of, fields_of, group_of, join
 
 
 def _mutable(cls: type) -> type:
@@ -32,12 +35,12 @@ def _mutable(cls: type) -> type:
 def _node(group: str) -> type:
     """The fields of all kinds of a group, since the kind is one of them; build_kind refuses those of other kinds.
 
-    A field that some kind does not have is None where nothing is said, and then what its kind has for it.
+    A field that some kind does not have is None where nothing is said, and then what its kind has for it. The kind
+    itself has to be said.
     """
     fields: list[tuple[str, Any, Any]] = []
     for name, (_, hint) in fields_of(group).items():
-        is_choice = name == "kind"
-        default = getattr(RunConfig(), group).kind if is_choice else default_of(group, name)
+        default = MISSING if name == "kind" else default_of(group, name)
         fields.append(
             (name, hint if default is not None else hint | None, dataclasses.field(default=default))
         )
@@ -57,3 +60,20 @@ def app_schema() -> type:
         ("results_dir", str, dataclasses.field(default="results")),
     ]
     return dataclasses.make_dataclass("AppConfig", command, bases=(run,))
+
+
+def require_kinds(config: DictConfig, file_of: Callable[[str], object]) -> None:
+    """Refuses a norm, a model or data whose file does not say of which kind it is.
+
+    Args:
+        config: what was composed, with the schema's types; sections that it does not have are not asked for.
+        file_of: the file that was chosen for a group.
+
+    Raises:
+        ValueError: naming the file and the kinds that there are.
+    """
+    for group in KIND_GROUPS:
+        if group in config and OmegaConf.is_missing(config[group], "kind"):
+            raise ValueError(
+                f"{file_of(group)} names no kind: add a line `kind: ...` with {join(list(classes_of(group)), 'or')}"
+            )

@@ -20,7 +20,7 @@ class DataConfig:
         builder: module:function that takes this config and a device and gives a Dataset.
         task: what it is for.
         is_tasks_own: whether the task has it where nobody names data: it comes with gnexp.
-        is_generated: whether it is made on first use, into a folder.
+        is_generated: whether it is generated on first use, into a folder.
         is_downloaded: whether it is fetched on first use, into a folder.
         unpacked: the folder below data.root that is there once it has been fetched.
         reads_folder: whether a person brings the folder.

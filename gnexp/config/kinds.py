@@ -111,9 +111,9 @@ def build_kind(group: str, values: dict[str, Any]) -> Any:
     return cls(**{name: _built(hints[name], value) for name, value in given.items()})
 
 
-def join(words: list[str]) -> str:
+def join(words: list[str], conjunction: str = "and") -> str:
     """A, B and C."""
-    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+    return f" {conjunction} ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
 def _built(hint: Any, value: Any) -> Any:

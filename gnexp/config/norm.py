@@ -29,8 +29,8 @@ class NormConfig:
 
     Its traits:
         builder: module:function that takes this config and the number of virtual workers and gives a NormFactory.
-        names: label without numbers -> how it is called; the words of a place among them, where it can be at one.
-        place_words: how a command line names it at a place of a detector beside the backbone.
+        names: label without numbers -> how it is called; the words of a site among them, where it can be at one.
+        site_words: how a command line names it at a site of a detector beside the backbone.
         has_running_stats: whether it evaluates with running statistics, which each worker has of its own.
         statistics_over: sample, worker or all_workers: what one mean is taken over; None for no statistics.
         takes_groups: whether its channels are normalized in groups, by the operators of ops/group_norm.py.
@@ -43,7 +43,7 @@ class NormConfig:
     group: ClassVar[str] = "norm"
     builder: ClassVar[str]
     names: ClassVar[Mapping[str, NormName]]
-    place_words: ClassVar[tuple[str, ...]] = ()
+    site_words: ClassVar[tuple[str, ...]] = ()
     has_running_stats: ClassVar[bool] = False
     statistics_over: ClassVar[str | None] = None
     takes_groups: ClassVar[bool] = False
@@ -67,9 +67,9 @@ class NormConfig:
         return self
 
     @classmethod
-    def at_place(cls, word: str, backbone: NormConfig, num_groups: int) -> NormConfig:
-        """The norm that one of place_words names, with the constants of the backbone's norm."""
-        raise NotImplementedError(f"{cls.kind} has no word for a place, got {word}")
+    def at_site(cls, word: str, backbone: NormConfig, num_groups: int) -> NormConfig:
+        """The norm that one of site_words names, with the constants of the backbone's norm."""
+        raise NotImplementedError(f"{cls.kind} has no word for a site, got {word}")
 
     def torch_layer(self, channels: str) -> str | None:
         """The Python of torch's layer that computes the same in evaluation; None where it has no layer.

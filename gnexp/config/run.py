@@ -111,7 +111,7 @@ class RunConfig:
 
     @property
     def norms(self) -> list[NormConfig]:
-        """Every norm of the network: the backbone's first, then those of a detector's places."""
+        """Every norm of the network: the backbone's first, then those of a detector's sites."""
         return [self.norm, *self.model.norms]
 
     @property

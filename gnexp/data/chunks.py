@@ -185,14 +185,14 @@ def load_chunks(
     watchdog = _Watchdog(processes, timeout)
     try:
         for step in cut:
-            made = []
+            done = []
             for _ in step:
                 with watchdog:
                     chunk, remarks = next(chunks)
-                made.append(chunk)
+                done.append(chunk)
                 for path, reason in remarks:
                     warnings.warn(FileWarning(path, reason), stacklevel=2)
-            yield made
+            yield done
     except Exception as error:
         _end(processes)
         said = str(error).splitlines()[0] if str(error) else ""

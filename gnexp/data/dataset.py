@@ -49,7 +49,7 @@ class Dataset(Protocol):
 
     num_train: int
     num_val: int
-    fingerprint: str  # sha256 of what was read or made
+    fingerprint: str  # sha256 of what was read or generated
     notes: list[str]  # what a person should know before training, one line each
     skipped: dict[str, str]  # files that could not be used so far: path -> reason
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from gnexp.runs.directory import RunDirectory, hash_beside, put_aside
 from gnexp.system.files import remove_leftovers, write_bytes, write_text
 
 FORMAT = 2
@@ -29,11 +30,11 @@ def save_tensors(path: Path, values: dict[str, Any]) -> None:
     content = buffer.getbuffer()
     try:
         # The hash first: a kill between the two leaves a hash without a file, and never a file without its hash.
-        write_text(_hash_of(path), f"{hashlib.sha256(content).hexdigest()}  {path.name}\n")
+        write_text(hash_beside(path), f"{hashlib.sha256(content).hexdigest()}  {path.name}\n")
         write_bytes(path, content)
     except OSError:
         if not path.exists():
-            _hash_of(path).unlink(missing_ok=True)
+            hash_beside(path).unlink(missing_ok=True)
         raise
 
 
@@ -45,7 +46,7 @@ def load_tensors(path: Path, device: torch.device) -> dict[str, Any]:
     """
     try:
         content = path.read_bytes()
-        expected = _hash_of(path).read_text(encoding="utf-8").split()[0]
+        expected = hash_beside(path).read_text(encoding="utf-8").split()[0]
         if hashlib.sha256(content).hexdigest() != expected:
             raise ValueError("its sha256 is not the one beside it")
         values: dict[str, Any] = torch.load(io.BytesIO(content), map_location=device, weights_only=True)
@@ -64,17 +65,12 @@ class Checkpoints:
     """The last checkpoints of a run, in a folder of their own. One process at a time may write there.
 
     Args:
-        directory: the folder; made when something is saved.
+        directory: the run's; the folder is created when something is saved.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: RunDirectory) -> None:
         self._directory = directory
-        remove_leftovers(directory)
-
-    @property
-    def paths(self) -> list[Path]:
-        """The checkpoints there are, newest first."""
-        return sorted(self._directory.glob("epoch*-step*.pt"), reverse=True)
+        remove_leftovers(directory.checkpoints)
 
     def save(self, values: dict[str, Any], *, epoch: int, step: int) -> None:
         """Adds a checkpoint, then removes all but the newest.
@@ -82,12 +78,11 @@ class Checkpoints:
         Raises:
             OSError: the disk is full or not writable; the older checkpoints are still there.
         """
-        # Numbers of fixed width: the order of the names is the order of time.
-        save_tensors(self._directory / f"epoch{epoch:05d}-step{step:09d}.pt", values)
-        for old in self.paths[_KEPT:]:
+        save_tensors(self._directory.checkpoint(epoch, step), values)
+        for old in self._directory.all_checkpoints[_KEPT:]:
             old.unlink()
             with contextlib.suppress(OSError):
-                _hash_of(old).unlink()
+                hash_beside(old).unlink()
 
     def load(self, device: torch.device) -> tuple[dict[str, Any] | None, list[str]]:
         """The newest checkpoint that is whole, or None where there is none, and a warning for each damaged one.
@@ -98,23 +93,20 @@ class Checkpoints:
             ValueError: there are checkpoints, and none is whole.
         """
         problems: list[str] = []
-        for path in self.paths:
+        found = self._directory.all_checkpoints
+        for path in found:
             try:
                 values = load_tensors(path, device)
             except ValueError as error:
                 problems.append(str(error))
                 continue
-            for damaged in self.paths[: len(problems)]:
-                damaged.rename(damaged.with_name(f"{damaged.name}.damaged"))
-                _hash_of(damaged).unlink(missing_ok=True)
+            for damaged in found[: len(problems)]:
+                damaged.rename(put_aside(damaged))
+                hash_beside(damaged).unlink(missing_ok=True)
             return values, problems
         if problems:
             raise ValueError(
                 f"no checkpoint is whole: {'; '.join(problems)}; "
-                f"bring one back, or delete {self._directory.parent} to start this run again"
+                f"bring one back, or delete {self._directory} to start this run again"
             )
         return None, []
-
-
-def _hash_of(path: Path) -> Path:
-    return path.with_name(f"{path.name}.sha256")

@@ -119,7 +119,7 @@ def build(run: RunConfig, device: torch.device, processes: Processes = ALONE) ->
     """Builds model, data and optimizer of a run, at its start.
 
     Raises:
-        ValueError: something in the config cannot be built; found before any image is read or made.
+        ValueError: something in the config cannot be built; found before any image is read or generated.
     """
     task = build_task(run.task)
     norm_impl(run, device)

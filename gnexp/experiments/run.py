@@ -76,7 +76,7 @@ class _Segment:
     ) -> None:
         self.run, self.directory, self.processes, self.screen = spec.run, spec.directory, processes, screen
         self.status = status
-        self.checkpoints = Checkpoints(spec.directory.checkpoints)
+        self.checkpoints = Checkpoints(spec.directory)
         self.state = build(spec.run, device, processes)
         self.saved_at = time.monotonic()
         self.saved_position = self._resume(device)
@@ -198,7 +198,7 @@ class _Segment:
         state = self.state
         # The first process looks and puts aside what is damaged; the others read the very file that it has chosen.
         saved, problems = self.checkpoints.load(device) if self.processes.is_first else (None, [])
-        name = self.processes.from_first(self.checkpoints.paths[0].name if saved else None)
+        name = self.processes.from_first(self.directory.all_checkpoints[0].name if saved else None)
         if not self.processes.is_first and name is not None:
             saved = load_tensors(self.directory.checkpoints / name, device)
         for problem in problems:
@@ -213,12 +213,12 @@ class _Segment:
             return 0, 0
         if saved["run_id"] != self.run.run_id:
             raise ValueError(
-                f"{self.checkpoints.paths[0]} belongs to run {saved['run_id']}, not to {self.run.run_id}; "
+                f"{self.directory.all_checkpoints[0]} belongs to run {saved['run_id']}, not to {self.run.run_id}; "
                 "give it its own directory"
             )
         if saved["data"] != state.dataset.fingerprint:
             raise ValueError(
-                f"the images of data={self.run.data.name} have changed since {self.checkpoints.paths[0]} was "
+                f"the images of data={self.run.data.name} have changed since {self.directory.all_checkpoints[0]} was "
                 f"written (sha256 {saved['data'][:12]} then, {state.dataset.fingerprint[:12]} now); "
                 "bring the old images back, or delete the run's directory"
             )

@@ -62,7 +62,7 @@ def build_detector(
 
     Args:
         config: of a detector.
-        norm: the backbone's; the other places' are in config.
+        norm: the backbone's; those of a detector's other sites are in config.
         workers: virtual workers whose statistics batch normalization keeps apart.
         mean: of pixel values in [0, 1], one per channel of the images.
         std: likewise.

@@ -81,7 +81,7 @@ class I3D(ResNet):
         return logits
 
     def predict(self, clips: torch.Tensor, crop: int) -> torch.Tensor:
-        """Fully convolutional: class probabilities at every place of a training crop, averaged.
+        """Fully convolutional: class probabilities at every position of a training crop, averaged.
 
         Args:
             clips: (N, channels, T, H, W), in evaluation mode.
@@ -92,8 +92,8 @@ class I3D(ResNet):
         """
         maps = self.features(clips).mean(2)
         rows, columns = (min(-(-crop // self.stride), side) for side in maps.shape[2:])
-        places = F.avg_pool2d(maps, (rows, columns), stride=1)
-        return F.softmax(self.fc(places.movedim(1, 3)).float(), dim=3).mean((1, 2))
+        positions = F.avg_pool2d(maps, (rows, columns), stride=1)
+        return F.softmax(self.fc(positions.movedim(1, 3)).float(), dim=3).mean((1, 2))
 
     def from_images(self, weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor] | None:
         """The weights of the network of images, inflated; None where they are a network of videos' already.

@@ -1,4 +1,4 @@
-"""Mask R-CNN (He et al. 2017) on a gnexp ResNet: R-C4 and R-FPN, with a norm of choice at each place.
+"""Mask R-CNN (He et al. 2017) on a gnexp ResNet: R-C4 and R-FPN, with a norm of choice at each site.
 
 Settings are Detectron's, the code that the paper follows; parts are torchvision's, and so are the parameters' names.
 Differences that are left: a step's images are all wide or all tall, where Detectron sorts each worker's own; anchors
@@ -170,7 +170,7 @@ def build_mask_rcnn(
 ) -> MaskRCNN:
     """A Mask R-CNN as configured, not yet initialised; arguments as build_detector's."""
     fpn_norm, box_norm, mask_norm = (
-        _place_norm(place, workers) for place in (config.fpn_norm, config.box_norm, config.mask_norm)
+        _site_norm(site, workers) for site in (config.fpn_norm, config.box_norm, config.mask_norm)
     )
     body = build_resnet(config, norm, channels=len(mean), num_classes=1)
     del body.fc
@@ -194,9 +194,9 @@ def build_mask_rcnn(
     return MaskRCNN(backbone, _build_rpn(config, backbone), heads, transform)
 
 
-def _place_norm(place: NormConfig | str | None, workers: int) -> NormFactory | None:
-    assert not isinstance(place, str), "resolved by RunConfig"
-    return None if place is None else norm_factory(place, workers)
+def _site_norm(site: NormConfig | str | None, workers: int) -> NormFactory | None:
+    assert not isinstance(site, str), "resolved by RunConfig"
+    return None if site is None else norm_factory(site, workers)
 
 
 def _build_rpn(config: MaskRCNNConfig, backbone: Backbone) -> nn.Module:

@@ -17,7 +17,7 @@ class KeyedSampler(nn.Module):
     """Chooses candidates of each image for the loss: a share of positives at most, the rest negatives.
 
     What torchvision's BalancedPositiveNegativeSampler does by the global random state. Here each candidate draws a
-    number that belongs to its image, epoch and place among the image's candidates, and the smallest are taken: neither
+    number that belongs to its image, epoch and index among the image's candidates, and the smallest are taken: neither
     the order of a batch nor the number of processes changes what is chosen.
 
     Args:
@@ -55,9 +55,9 @@ class KeyedSampler(nn.Module):
             positives, negatives = np.flatnonzero(found >= 1), np.flatnonzero(found == 0)
             positives = _smallest(positives, draws, int(self.num * self.positive_share))
             negatives = _smallest(negatives, draws, self.num - len(positives))
-            for masks, places in zip(chosen, (positives, negatives), strict=True):
+            for masks, candidates in zip(chosen, (positives, negatives), strict=True):
                 mask = np.zeros(len(found), dtype=bool)
-                mask[places] = True
+                mask[candidates] = True
                 masks.append(torch.from_numpy(mask).to(of_image.device))
         return chosen
 
@@ -65,8 +65,10 @@ class KeyedSampler(nn.Module):
         return f"num={self.num}, positive_share={self.positive_share}, stream={self.stream}"
 
 
-def _smallest(places: npt.NDArray[np.intp], draws: npt.NDArray[np.uint64], num: int) -> npt.NDArray[np.intp]:
-    """The num places whose draws are smallest; all of them where there are no more."""
-    if len(places) <= num:
-        return places
-    return places[np.argpartition(draws[places], num)[:num]]
+def _smallest(
+    candidates: npt.NDArray[np.intp], draws: npt.NDArray[np.uint64], num: int
+) -> npt.NDArray[np.intp]:
+    """The num candidates whose draws are smallest; all of them where there are no more."""
+    if len(candidates) <= num:
+        return candidates
+    return candidates[np.argpartition(draws[candidates], num)[:num]]

@@ -3,7 +3,7 @@
 On a CPU it is torch's NCHW kernel, then add and ReLU in place. Torch's channels_last kernel cancels (an error of 1e3
 at mean/std 1000), so channels_last goes through NCHW and back. The NCHW kernel's backward sums dy * x uncentered: far
 from zero, on a large map, the gradients drown (an error of 4e-2 of the largest one at mean/std 1000 and 112^2 pixels),
-and a backward over deviations takes its place. Forward bits are the native kernel's everywhere.
+and a backward over centred values takes its place. Forward bits are the native kernel's everywhere.
 
 Fewer passes than these do not pay in torch's operations: what was tried stands in docs/log.md.
 """
@@ -138,7 +138,7 @@ class _CenteredBackward(torch.autograd.Function):
 def _centered_backward(
     dy: torch.Tensor, x: torch.Tensor, weight: torch.Tensor, mean: torch.Tensor, rstd: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """dx, dweight and dbias of contiguous x, from sums over deviations; mean and rstd are (N, G).
+    """dx, dweight and dbias of contiguous x, from sums over centred values; mean and rstd are (N, G).
 
     The mean was rounded when it was saved, to 3e-5 of a std at mean/std 1000: what is left of it is removed here.
     """
@@ -146,14 +146,14 @@ def _centered_backward(
     values = math.prod(x.shape[2:])
     by_image, by_group = (num_images, channels * values), (mean.numel(), -1)
     dy_wide = dy.reshape(by_image).to(mean.dtype)
-    deviations = x.reshape(by_group) - mean.view(-1, 1)
-    rest = deviations.mean(1)
+    centred = x.reshape(by_group) - mean.view(-1, 1)
+    rest = centred.mean(1)
     # Scaled as whole rows of an image: a scale per channel would be a loop of few values each.
     scaled = dy_wide * weight.view(-1, 1).expand(channels, values).reshape(-1)
     # Group normalization of N images is batch normalization of one image with N * G channels.
     dx, _, _ = torch.ops.aten.native_batch_norm_backward.default(
         scaled.view(1, *by_group),
-        deviations.view(1, *by_group),
+        centred.view(1, *by_group),
         None,
         None,
         None,
@@ -163,7 +163,7 @@ def _centered_backward(
         0.0,
         [True, False, False],
     )
-    normalized = deviations.sub_(rest.view(-1, 1)).mul_(rstd.view(-1, 1)).view(by_image)
+    normalized = centred.sub_(rest.view(-1, 1)).mul_(rstd.view(-1, 1)).view(by_image)
     dweight = normalized.mul_(dy_wide).sum(0).view(channels, values).sum(1)
     dbias = dy_wide.sum(0).view(channels, values).sum(1)
     return dx.view(x.shape).to(x.dtype), dweight, dbias

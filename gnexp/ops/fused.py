@@ -81,7 +81,7 @@ def _forward(
         return y, mean, rstd
     split_mean, split_m2 = shape.workspace(), shape.workspace()
     shape.launch(
-        kernels.moments, x, split_mean, split_m2, shape.num_places, shape.channels, *shape.slabs, *shape.splits, ACC=acc
+        kernels.moments, x, split_mean, split_m2, shape.num_pixels, shape.channels, *shape.slabs, *shape.splits, ACC=acc
     )  # fmt: skip
     shape.launch_merge(
         kernels.merge_moments, (split_mean, split_m2, mean, rstd), shape.sizes, shape.splits, EPS=eps, ACC=acc
@@ -174,14 +174,14 @@ class _Shape:
         import triton.language as tl
 
         self.num_images, self.channels = x.shape[:2]
-        self.num_places = x[0, 0].numel()
+        self.num_pixels = x[0, 0].numel()
         self.num_groups = num_groups
         self.is_last = layout_of(x) != torch.contiguous_format
-        self.plan = make_plan(self.channels, self.num_places, num_groups, is_channels_last=self.is_last)
+        self.plan = make_plan(self.channels, self.num_pixels, num_groups, is_channels_last=self.is_last)
         self.acc = tl.float64 if x.dtype == torch.float64 else tl.float32
         self.x = x
         per_group = self.channels // num_groups
-        self.sizes = (self.num_places, self.channels, per_group)
+        self.sizes = (self.num_pixels, self.channels, per_group)
         self.slabs = (self.plan.slab, self.plan.num_slabs)
         self.splits = (self.plan.num_splits, self.plan.per_split)
         self.grouping = {"IS_ONE_GROUP": self.plan.slab <= per_group}

@@ -7,7 +7,7 @@ import torch
 
 @torch.no_grad()
 def channel_moments(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean and biased variance of each channel of (N, C, *), both (C,), in two passes: the variance of deviations.
+    """Mean and biased variance of each channel of (N, C, *), both (C,), in two passes: the variance of centred values.
 
     On a CPU torch.var_mean, and native batch norm's own statistics, take several times as long (docs/log.md).
     """

@@ -26,7 +26,7 @@ class Plan:
     block_s: int
     block_c: int
     num_splits: int = 1
-    per_split: int = 0  # places
+    per_split: int = 0  # pixels
     is_aligned: bool = True  # memory can be read 128 bits at a time
 
     @property
@@ -41,36 +41,36 @@ class Plan:
 
 def make_plan(
     channels: int,
-    num_places: int,
+    num_pixels: int,
     num_groups: int,
     *,
     is_channels_last: bool,
     path: str | None = None,
     per_split: int | None = None,
 ) -> Plan:
-    """The plan for one image of (channels, num_places).
+    """The plan for one image of (channels, num_pixels).
 
     Args:
         channels: C.
-        num_places: S, all of space and time.
+        num_pixels: S, all of space and time.
         num_groups: G.
         is_channels_last: whether channels lie innermost in memory.
         path: taken instead of the best one; for tests.
-        per_split: places of a split, likewise.
+        per_split: pixels of a split, likewise.
     """
     per_group = channels // num_groups
     # As many as fill the lanes, and no more: to tell groups apart costs a program the square of its channels.
     groups, most = _NARROWEST // per_group, _LOOPED_CHANNELS_LAST
     if not is_channels_last:
-        groups, most = min(groups, _MIN_SLAB // (per_group * num_places)), _LOOPED_CONTIGUOUS
+        groups, most = min(groups, _MIN_SLAB // (per_group * num_pixels)), _LOOPED_CONTIGUOUS
     slab = max(1, min(groups, num_groups)) * per_group
-    block_s, block_c = _power(num_places), _power(slab)
+    block_s, block_c = _power(num_pixels), _power(slab)
     if path is None:
-        is_looped = slab * num_places <= most and block_c <= _WIDEST
+        is_looped = slab * num_pixels <= most and block_c <= _WIDEST
         path = WHOLE if block_s * block_c <= _WHOLE else LOOPED if is_looped else SPLIT
     if path == WHOLE:
-        # Triton asks whether 16 divides the places; those of 14^2 and 7^2 pixels it does not.
-        is_aligned = is_channels_last or num_places % 16 == 0
+        # Triton asks whether 16 divides the pixels; those of 14^2 and 7^2 pixels it does not.
+        is_aligned = is_channels_last or num_pixels % 16 == 0
         return Plan(WHOLE, slab, _up(channels, slab), block_s, block_c, is_aligned=is_aligned)
     if path == LOOPED:
         return Plan(LOOPED, slab, _up(channels, slab), _limit(block_s, _TILE // block_c), block_c)
@@ -83,7 +83,7 @@ def make_plan(
         block_c = _limit(_power(channels), _TILE // block_s)
     per_split = per_split or 8 * block_s
     return Plan(
-        SPLIT, block_c, _up(channels, block_c), block_s, block_c, _up(num_places, per_split), per_split
+        SPLIT, block_c, _up(channels, block_c), block_s, block_c, _up(num_pixels, per_split), per_split
     )
 
 

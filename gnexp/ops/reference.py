@@ -1,7 +1,7 @@
 """The equations, in plain tensor code: what every faster path is tested against.
 
 Shapes: x is (N, C, *) with any number of trailing (space, time) axes. Statistics are taken in x's dtype; variances are
-biased (divided by the count), computed from deviations and never as E[x^2] - E[x]^2.
+biased (divided by the count), computed from centred values and never as E[x^2] - E[x]^2.
 """
 
 from __future__ import annotations

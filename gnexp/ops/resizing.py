@@ -23,5 +23,5 @@ def nearest_pixels(side: int, resized: int) -> npt.NDArray[np.int64]:
     In single precision as there, so that the masks are its masks to the bit.
     """
     scale = np.float32(side) / np.float32(resized)
-    places = np.arange(resized, dtype=np.float32) * scale
-    return np.minimum(places.astype(np.int64), side - 1)
+    positions = np.arange(resized, dtype=np.float32) * scale
+    return np.minimum(positions.astype(np.int64), side - 1)

@@ -68,6 +68,15 @@ class RunDirectory:
         """Folder of the last checkpoints."""
         return self.path / "checkpoints"
 
+    def checkpoint(self, epoch: int, step: int) -> Path:
+        """A checkpoint; the order of the names is the order of time."""
+        return self.checkpoints / f"epoch{epoch:05d}-step{step:09d}.pt"
+
+    @property
+    def all_checkpoints(self) -> list[Path]:
+        """Those that there are, newest first."""
+        return sorted(self.checkpoints.glob("epoch*-step*.pt"), reverse=True)
+
     @property
     def weights(self) -> Path:
         """The final weights; a diverged run has none."""
@@ -143,6 +152,16 @@ class RunDirectory:
             return self.metrics.read_bytes().count(b"\n")
         except OSError:
             return 0
+
+
+def hash_beside(path: Path) -> Path:
+    """The file that holds the sha256 of a file of tensors, as `sha256sum --check` reads it."""
+    return path.with_name(f"{path.name}.sha256")
+
+
+def put_aside(path: Path) -> Path:
+    """Where a damaged checkpoint goes."""
+    return path.with_name(f"{path.name}.damaged")
 
 
 def unwritable(place: Path | RunDirectory, error: OSError) -> str:

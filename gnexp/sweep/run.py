@@ -90,10 +90,10 @@ def _fate(parent: PlannedRun) -> str:
 
 
 def check_writable(directory: Path) -> None:
-    """Makes a directory and tries a file in it, so that a sweep does not fail run by run.
+    """Creates a directory and tries a file in it, so that a sweep does not fail run by run.
 
     Raises:
-        ValueError: it cannot be made or written.
+        ValueError: it cannot be created or written.
     """
     probe = directory / ".gnexp-write-test"
     try:

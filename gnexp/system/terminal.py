@@ -35,6 +35,17 @@ def dropping_unprintable() -> Iterator[None]:
             signal.signal(signal.SIGTTOU, on_write)
 
 
+def require_printed() -> None:
+    """For what is printed as the work itself, and not beside it: that all of it has been taken.
+
+    Raises:
+        OSError: some of it was dropped.
+    """
+    sys.stdout.flush()
+    if isinstance(sys.stdout, _Dropping) and sys.stdout.error is not None:
+        raise sys.stdout.error
+
+
 def _nowhere() -> TextIO:
     return open(os.devnull, "w", encoding="utf-8")
 
@@ -60,6 +71,7 @@ class _Dropping:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+        self.error: OSError | None = None  # why something was dropped
 
     def write(self, text: str) -> int:
         try:
@@ -80,6 +92,7 @@ class _Dropping:
             error, BlockingIOError
         ):  # somebody else made it so that it does not wait; it has room later
             return
+        self.error = error
         with contextlib.suppress(OSError):
             null = os.open(os.devnull, os.O_WRONLY)
             os.dup2(null, self._stream.fileno())

@@ -53,6 +53,7 @@ class GnexpSweeper(Sweeper):
         from gnexp.sweep.plan import PENDING, describe, generations, make_plan
         from gnexp.sweep.run import run_plan
         from gnexp.system.exit_codes import EXIT_DONE
+        from gnexp.system.terminal import require_printed
 
         assert self.config is not None and self.hydra_context is not None
         sources = self.config.hydra.runtime.config_sources
@@ -67,6 +68,7 @@ class GnexpSweeper(Sweeper):
         plan = make_plan(expansions, runs_dir, Path(self.config.results_dir))
         if self.config.dry_run:
             print(describe(plan, expansions))
+            require_printed()
             raise SystemExit(EXIT_DONE)
         todo = [item for item in plan if item.state == PENDING]
         side_by_side, threads = self._share([item.run for item in todo])

@@ -25,6 +25,7 @@ from gnexp.cli.verbs import VERBS
 from gnexp.config import RunConfig
 from gnexp.config.keys import GROUPS, benchmark_names, group_options
 from gnexp.launch import launch
+from gnexp.system.exit_codes import EXIT_FAILED
 
 ROOT = Path(__file__).parents[2]
 FAKE = str(Path(__file__).parents[1] / "fake_trainer.py")
@@ -82,7 +83,19 @@ def test_version(capsys):
     assert capsys.readouterr().out == f"gnexp {gnexp.__version__}\n"
 
 
-@pytest.mark.parametrize("words", [["--version"], ["--help"], ["train", "--help"], ["completion"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--version"],
+        ["--help"],
+        ["train", "--help"],
+        ["completion"],
+        ["train", "--cfg", "job"],
+        ["sweep", "--info", "config"],
+        ["sweep", "dry_run=true"],
+    ],
+    ids=" ".join,
+)
 @pytest.mark.parametrize("buffering", ["", "1"])
 def test_what_cannot_be_printed_is_one_line(words, buffering):
     """Before a verb is known too, whether Python notices at once or when it flushes."""
@@ -92,7 +105,7 @@ def test_what_cannot_be_printed_is_one_line(words, buffering):
     env = ENV | {"PYTHONUNBUFFERED": buffering}
     with open("/dev/full", "w", encoding="utf-8") as full, run(stdout=full, env=env) as process:
         assert process.communicate()[1] == "gnexp: error: cannot print: [Errno 28] No space left on device\n"
-    assert process.returncode == 2
+    assert process.returncode == EXIT_FAILED
     reading, writing = os.pipe()
     os.close(reading)  # `| true`
     with os.fdopen(writing, "w", encoding="utf-8") as pipe, run(stdout=pipe, env=env) as process:

@@ -217,13 +217,13 @@ def test_a_detectors_norm_spelled_none_is_no_norm():
     assert RunConfig(model=detector(fpn_norm="none")).run_id == RunConfig(model=detector()).run_id
 
 
-PLACES = ("fpn_norm", "box_norm", "mask_norm")
+SITES = ("fpn_norm", "box_norm", "mask_norm")
 
 
-def places(model, norm):
-    """The norms of a detector's places."""
+def sites(model, norm):
+    """The norms of a detector's sites."""
     run = RunConfig(norm=norm, model=detector(**model))
-    return [getattr(run.model, name) for name in PLACES]
+    return [getattr(run.model, name) for name in SITES]
 
 
 @pytest.mark.parametrize(
@@ -237,18 +237,18 @@ def places(model, norm):
     ],
 )
 def test_a_detectors_places_take_the_backbones_norm(norm, word):
-    same = dict.fromkeys(PLACES, "same")
+    same = dict.fromkeys(SITES, "same")
     run = RunConfig(norm=norm, model=detector(**same))
-    assert places(same, norm) == [None if word is None else run.norm] * 3
+    assert sites(same, norm) == [None if word is None else run.norm] * 3
     spelled = RunConfig(norm=norm, model=detector(**dict.fromkeys(same, word)))
     assert run.run_id == spelled.run_id and run == spelled
-    assert places({**same, "box_head": "2fc"}, norm)[1] is None
+    assert sites({**same, "box_head": "2fc"}, norm)[1] is None
     assert from_dict(json.loads(json.dumps(to_dict(run)))) == run
 
 
 @pytest.mark.parametrize("norm", [norm_config(num_groups=4), norm_config(channels_per_group=1), brn()])
 def test_a_place_that_is_the_same_has_the_backbones_groups_and_constants(norm):
-    assert places(dict.fromkeys(PLACES, "same"), norm) == [norm] * 3
+    assert sites(dict.fromkeys(SITES, "same"), norm) == [norm] * 3
 
 
 @pytest.mark.parametrize("head", [{"box_head": "2fc"}, None])

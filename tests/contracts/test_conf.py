@@ -34,7 +34,7 @@ def test_every_file_composes(composer, group, option, scale):
     run = composer.run([f"scale={scale}", f"{group}={option}"])
     assert run.scale == scale
     if group in ("model", "data", "recipe"):
-        assert getattr(run, group).name == option  # a run directory's label names the file that made it
+        assert getattr(run, group).name == option  # a run directory's label names the file that it is of
     assert RunConfig.__dataclass_fields__.keys() == vars(run).keys()
 
 

@@ -32,8 +32,7 @@ from gnexp.config.keys import COMMAND_KEYS, GROUPS, choices_of_fields, conf_dir,
 from gnexp.config.kinds import KIND_GROUPS, classes_of
 from gnexp.config.task import CLASSIFICATION
 from gnexp.data.build import build_dataset
-from gnexp.data.generated import fashion
-from gnexp.data.generated import store as made
+from gnexp.data.generated import fashion, store
 from gnexp.data.generated.fashion_mnist import load_fashion_mnist
 from gnexp.data.loader import train_batches, val_batches
 from gnexp.engine import state as state_module
@@ -334,7 +333,7 @@ def _kept() -> Iterator[None]:
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
-        for module in (fashion, made):
+        for module in (fashion, store):
             patch.setattr(module, "load_fashion_mnist", _garments)
         patch.setattr(state_module, "build_dataset", _dataset)
         yield

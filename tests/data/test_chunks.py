@@ -110,7 +110,7 @@ def test_a_consumer_that_is_killed_while_it_fetches_leaves_no_traceback(is_ours)
     assert not is_ours or said == b""
 
 
-def test_a_step_is_cut_into_pieces_and_none_is_mixed():
+def test_a_step_is_cut_into_chunks_and_none_is_mixed():
     steps = [np.arange(70), np.arange(70, 72)]
     found = list(load_chunks(Failing(), steps, num_processes=0, timeout=1.0, is_pinned=False))
     assert [[len(chunk.pixels) for chunk in chunks] for chunks in found] == [[32, 32, 6], [2]]

@@ -31,7 +31,7 @@ class Numbered(torch.utils.data.Dataset[Chunk]):
 
 
 def check_loading(shape: tuple[int, ...], num_images: int, num_steps: int, num_processes: int = 2) -> None:
-    """Every image arrives as it was made."""
+    """Every image arrives as it was generated."""
     steps = [np.arange(i, i + num_images) for i in range(num_steps)]
     loaded = load_chunks(Numbered(shape), steps, num_processes=num_processes, timeout=30.0, is_pinned=False)
     for step, chunks in zip(steps, loaded, strict=True):
@@ -89,16 +89,16 @@ def test_tensors_arrive_whole(
     monkeypatch: pytest.MonkeyPatch, is_forbidden: bool, shape: tuple[int, ...]
 ) -> None:
     """Small ones through the pipe, and all of them where a machine allows no anonymous memory."""
-    made = []
+    named = []
 
     def create(name: str) -> int:
-        made.append(name)
+        named.append(name)
         raise OSError(38, "Function not implemented")
 
     if is_forbidden:
         monkeypatch.setattr(os, "memfd_create", create)
     check_loading(shape, 40, 3, num_processes=1)
-    assert made == []  # only loader processes make it
+    assert named == []  # only loader processes make it
 
 
 def test_no_descriptor_is_left_open() -> None:

@@ -1,4 +1,4 @@
-"""Sizes that are told without making images are those of the data sets made."""
+"""Sizes that are told without making images are those of the data sets themselves."""
 
 import dataclasses
 

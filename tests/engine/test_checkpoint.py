@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from gnexp.engine.checkpoint import FORMAT, Checkpoints, load_tensors, save_tensors
+from gnexp.runs.directory import RunDirectory
 
 CPU = torch.device("cpu")
 
@@ -33,7 +34,7 @@ def put(path: Path, content: bytes) -> None:
 
 
 def saved(folder: Path, *places: tuple[int, int]) -> Checkpoints:
-    checkpoints = Checkpoints(folder)
+    checkpoints = Checkpoints(RunDirectory(folder))
     for epoch, step in places:
         checkpoints.save({"place": [epoch, step], "weights": torch.zeros(1000)}, epoch=epoch, step=step)
     return checkpoints
@@ -53,7 +54,7 @@ def test_round_trip(tmp_path: Path) -> None:
 
 def test_a_write_that_fails_keeps_the_old_checkpoints(tmp_path: Path) -> None:
     checkpoints = saved(tmp_path, (1, 0), (1, 5))
-    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    before = {path: path.read_bytes() for path in (tmp_path / "checkpoints").iterdir()}
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))
     try:
@@ -61,29 +62,29 @@ def test_a_write_that_fails_keeps_the_old_checkpoints(tmp_path: Path) -> None:
             checkpoints.save({"weights": torch.zeros(100_000)}, epoch=2, step=0)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+    assert {path: path.read_bytes() for path in (tmp_path / "checkpoints").iterdir()} == before
 
 
 def test_the_last_two_are_kept_in_the_order_of_time(tmp_path: Path) -> None:
     checkpoints = saved(tmp_path, (0, 90), (0, 100), (1, 0), (9, 5), (10, 0))
-    assert [path.name for path in checkpoints.paths] == [
+    assert [path.name for path in RunDirectory(tmp_path).all_checkpoints] == [
         "epoch00010-step000000000.pt", "epoch00009-step000000005.pt",
     ]  # fmt: skip
-    assert len(list(tmp_path.iterdir())) == 4
+    assert len(list((tmp_path / "checkpoints").iterdir())) == 4
     values, problems = checkpoints.load(CPU)
     assert values is not None and values["place"] == [10, 0] and problems == []
 
 
 def test_none_is_none(tmp_path: Path) -> None:
-    assert Checkpoints(tmp_path / "checkpoints").load(CPU) == (None, [])
+    assert Checkpoints(RunDirectory(tmp_path)).load(CPU) == (None, [])
 
 
 @pytest.mark.parametrize(
     "damage", ["empty", "truncated", "flipped", "no hash", "empty hash", "pickle", "newer"]
 )
 def test_the_one_before_serves_when_the_newest_is_damaged(tmp_path: Path, damage: str) -> None:
-    checkpoints = saved(tmp_path / "c", (1, 0), (2, 0))
-    path, planted = checkpoints.paths[0], tmp_path / "planted"
+    checkpoints = saved(tmp_path, (1, 0), (2, 0))
+    path, planted = RunDirectory(tmp_path).all_checkpoints[0], tmp_path / "planted"
     content, beside = path.read_bytes(), path.with_name(f"{path.name}.sha256")
     reason = "its sha256 is not the one beside it"
     if damage == "empty":
@@ -118,18 +119,18 @@ def test_the_one_before_serves_when_the_newest_is_damaged(tmp_path: Path, damage
 
 def test_all_damaged_is_an_error_that_lists_them(tmp_path: Path) -> None:
     checkpoints = saved(tmp_path, (1, 0), (2, 0))
-    for path in checkpoints.paths:
+    for path in RunDirectory(tmp_path).all_checkpoints:
         path.write_bytes(b"")
     with pytest.raises(
         ValueError, match=r"no checkpoint is whole: .*epoch00002.*; .*epoch00001.*; bring one back"
     ):
         checkpoints.load(CPU)
-    assert len(checkpoints.paths) == 2  # left where they are
+    assert len(RunDirectory(tmp_path).all_checkpoints) == 2  # left where they are
 
 
 def test_what_a_killed_writer_left_is_removed(tmp_path: Path) -> None:
     saved(tmp_path, (1, 0))
-    leftover = tmp_path / ".epoch00002-step000000000.pt.123.tmp"
-    shutil.copy(next(tmp_path.glob("*.pt")), leftover)
-    Checkpoints(tmp_path)
-    assert not leftover.exists() and len(list(tmp_path.iterdir())) == 2
+    leftover = tmp_path / "checkpoints" / ".epoch00002-step000000000.pt.123.tmp"
+    shutil.copy(next(tmp_path.glob("*/*.pt")), leftover)
+    Checkpoints(RunDirectory(tmp_path))
+    assert not leftover.exists() and len(list((tmp_path / "checkpoints").iterdir())) == 2

@@ -53,6 +53,6 @@ def test_it_is_no_science_and_is_in_env() -> None:
 
 def test_what_cannot_be_had_ends_before_any_image_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TRITON_INTERPRET")
-    monkeypatch.setattr("gnexp.engine.state.build_dataset", lambda *_: pytest.fail("images were made"))
+    monkeypatch.setattr("gnexp.engine.state.build_dataset", lambda *_: pytest.fail("images were generated"))
     with pytest.raises(ValueError, match="norm.impl=fused is unsupported here: .* use norm.impl=auto"):
         build(of("fused"), CPU)

@@ -14,6 +14,7 @@ from gnexp.engine.evaluate import evaluate
 from gnexp.engine.processes import ALONE
 from gnexp.engine.state import State, build
 from gnexp.engine.train import EpochRecord, StepRecord, train
+from gnexp.runs.directory import RunDirectory
 from tests.engine.group import build_as
 
 CPU = torch.device("cpu")
@@ -66,9 +67,9 @@ def test_the_scaler_is_in_the_checkpoint_and_the_resumed_run_repeats(tmp_path: P
         if isinstance(record, StepRecord) and (record.epoch, record.step) == (2, 1):
             break
     assert stopped.scaler.get_scale() != build(run, CPU).scaler.get_scale()
-    Checkpoints(tmp_path).save({"state": stopped.state_dict()}, epoch=1, step=1)
+    Checkpoints(RunDirectory(tmp_path)).save({"state": stopped.state_dict()}, epoch=1, step=1)
     resumed = build(run, CPU)
-    saved, _ = Checkpoints(tmp_path).load(CPU)
+    saved, _ = Checkpoints(RunDirectory(tmp_path)).load(CPU)
     assert saved is not None
     resumed.load_state_dict(saved["state"])
     assert resumed.scaler.state_dict() == stopped.scaler.state_dict()

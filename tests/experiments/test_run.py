@@ -189,7 +189,7 @@ def test_a_spec_that_is_not_its_own(tmp_path: Path) -> None:
 def test_a_checkpoint_of_something_else(tmp_path: Path, change: dict[str, str], message: str) -> None:
     path = write_spec(tmp_path)
     saved = {"run_id": SMOKE.run_id, "data": "0" * 64, "state": {}}
-    Checkpoints(path.parent / "checkpoints").save({**saved, **change}, epoch=1, step=0)
+    Checkpoints(RunDirectory(path.parent)).save({**saved, **change}, epoch=1, step=0)
     with pytest.raises(ValueError, match=message):
         train_spec(path)
 

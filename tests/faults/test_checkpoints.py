@@ -17,6 +17,7 @@ import torch
 
 from gnexp.engine.checkpoint import Checkpoints
 from gnexp.experiments.run import train_run
+from gnexp.runs.directory import RunDirectory
 from gnexp.runs.spec import load_spec
 from tests.faults.started import checkpoints, in_child, position, trainer
 from tests.faults.tiny import CPU, assert_equal, contents, train_until, train_whole, write_spec
@@ -27,11 +28,11 @@ _MIDDLE, _SECOND_EPOCH = 3, 9  # looks: see tests/faults/test_resume.py
 def kill_at_each_call(folder: Path, outcomes: Path) -> None:
     """Saves a third checkpoint beside two, killed before and after each call of Python's that touches a file."""
     os.fsync = lambda descriptor: None  # type: ignore[assignment,misc]  # slow, and a kill loses nothing of what it syncs
-    checkpoints = Checkpoints(folder)
+    checkpoints = Checkpoints(RunDirectory(folder))
     values = [{"number": number, "weights": torch.full((100,), float(number))} for number in (1, 2, 3)]
     found = []
     for moment in itertools.count(1):
-        for path in folder.glob("*"):
+        for path in folder.glob("checkpoints/*"):
             path.unlink()
         for number in (1, 2):
             checkpoints.save(values[number - 1], epoch=number, step=0)
@@ -51,8 +52,8 @@ def kill_at_each_call(folder: Path, outcomes: Path) -> None:
             os._exit(0)
         _, status = os.waitpid(pid, 0)
         try:
-            loaded, problems = Checkpoints(folder).load(CPU)
-            found.append([loaded["number"], problems, sorted(p.name for p in folder.glob(".*.tmp"))])  # type: ignore[index]
+            loaded, problems = Checkpoints(RunDirectory(folder)).load(CPU)
+            found.append([loaded["number"], problems, sorted(p.name for p in folder.glob("*/.*.tmp"))])  # type: ignore[index]
         except ValueError as error:
             found.append([0, [str(error)], []])
         if status == 0:
@@ -62,7 +63,7 @@ def kill_at_each_call(folder: Path, outcomes: Path) -> None:
 
 def test_fault_08_killed_at_each_call_of_a_save(tmp_path: Path) -> None:
     (tmp_path / "checkpoints").mkdir()
-    assert in_child(kill_at_each_call, tmp_path / "checkpoints", tmp_path / "outcomes.json") == 0
+    assert in_child(kill_at_each_call, tmp_path, tmp_path / "outcomes.json") == 0
     outcomes = json.loads((tmp_path / "outcomes.json").read_text(encoding="utf-8"))
     assert len(outcomes) > 100, "too few moments: does the profile see the calls?"
     numbers = [number for number, _, _ in outcomes]

@@ -132,7 +132,7 @@ def test_fault_05_a_second_ctrl_c_ends_processes_that_do_not_answer(tmp_path: Pa
         130,
         ["gnexp: ended before it had saved; the same command goes on from the last checkpoint"],
     )
-    values, problems = Checkpoints(directory / "checkpoints").load(tiny.CPU)
+    values, problems = Checkpoints(RunDirectory(directory)).load(tiny.CPU)
     assert values is not None and problems == []
 
 

@@ -68,7 +68,7 @@ def test_fault_05_ctrl_c_while_a_checkpoint_is_written(tmp_path: Path, times: in
     # Once: the next step is where it finds that it was asked to stop.
     assert steps_saved(spec.parent) == (3 if times == 1 else 1)
     assert not list(spec.parent.glob("**/.*.tmp"))
-    values, problems = Checkpoints(folder).load(CPU)
+    values, problems = Checkpoints(RunDirectory(spec.parent)).load(CPU)
     assert values is not None and problems == []
 
 

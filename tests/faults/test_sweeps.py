@@ -68,7 +68,7 @@ def test_fault_18_one_value_per_channel_and_worker_is_told_before_training(tmp_p
 
 @pytest.mark.slow
 def test_fault_20_a_killed_sweep_then_two_at_once_make_each_run_once(tmp_path: Path) -> None:
-    """The first sweep and its launcher's processes die; two take over side by side, and no run is made twice."""
+    """The first sweep and its launcher's processes die; two take over side by side, and no run is run twice."""
     with command(*GRID, cwd=tmp_path) as sweep:
         wait_until(lambda: len(list(tmp_path.glob("runs/*/metrics.jsonl"))) == 2, "two runs", 90)
         os.kill(sweep.pid, signal.SIGKILL)

@@ -202,7 +202,7 @@ def test_nan_and_inf_pass_through(value: float, size: int) -> None:
 def test_half_precision(
     dtype: torch.dtype, parameter_dtype: torch.dtype | None, size: int, backward: str
 ) -> None:
-    """Statistics in float32: what is left is the rounding of the output, also where the mean is 30 deviations away."""
+    """Statistics in float32: what is left is the rounding of the output, also where the mean is 30 stds away."""
     x = (randn(2, 8, size, size) + 30).to(dtype).requires_grad_()
     weight, bias = (randn(8, seed=s).to(parameter_dtype or dtype).requires_grad_() for s in (2, 3))
     dy = randn(2, 8, size, size, seed=4).to(dtype)

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 GOLDEN: dict[str, Any] = json.loads((Path(__file__).parent / "cubins.json").read_text(encoding="utf-8"))
-ROW_KEYS = ("kernel", "layout", "places", "dtype", "sm")
+ROW_KEYS = ("kernel", "layout", "pixels", "dtype", "sm")
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +35,8 @@ def table() -> dict[str, Any]:
 def test_nothing_spills_nothing_is_atomic_and_memory_is_read_128_bits_wide(table: dict[str, Any]) -> None:
     for row in table["rows"]:
         assert row["spills"] == row["stack"] == row["atomics"] == 0, row
-        # Contiguous maps of 14^2 and 7^2 pixels are not: Triton asks whether 16 divides the places.
-        is_aligned = row["layout"] == "nhwc" or row["places"] % 16 == 0
+        # Contiguous maps of 14^2 and 7^2 pixels are not: Triton asks whether 16 divides the pixels.
+        is_aligned = row["layout"] == "nhwc" or row["pixels"] % 16 == 0
         if row["dtype"] == "bf16" and is_aligned:
             assert row["wide_loads"] > 0, row
         if is_aligned and any(word in row["kernel"] for word in ("apply", "whole", "looped")):

@@ -45,7 +45,7 @@ on_each_path = pytest.mark.parametrize("forced", PATHS, indirect=True, ids=[path
 @pytest.mark.parametrize("is_channels_last", [False, True], ids=["nchw", "nhwc"])
 @pytest.mark.parametrize(("has_residual", "relu"), FLAGS)
 def test_each_path(forced: None, is_channels_last: bool, has_residual: bool, relu: bool) -> None:
-    """15 places, 3 channels per group: nothing is a power of 2, and the splits' last is shorter."""
+    """15 pixels, 3 channels per group: nothing is a power of 2, and the splits' last is shorter."""
     check(fused.group_norm, Case((2, 12, 5, 3), 4, is_channels_last, has_residual, relu))
 
 
@@ -83,11 +83,11 @@ def test_the_large_shapes_do_take_the_other_paths() -> None:
 def test_what_tells_groups_apart_stays_small() -> None:
     """It takes the square of a program's channels: at 1024 of them (2048 channels, 1x1) minutes of compilation."""
     for channels, num_groups in itertools.product((6, 96, 160, 256, 512, 2048), (1, 2, 32, 160, 512)):
-        for places, is_last in itertools.product((1, 2, 4, 9, 49, 196, 784), (False, True)):
+        for pixels, is_last in itertools.product((1, 2, 4, 9, 49, 196, 784), (False, True)):
             if channels % num_groups == 0:
-                plan = make_plan(channels, places, num_groups, is_channels_last=is_last)
+                plan = make_plan(channels, pixels, num_groups, is_channels_last=is_last)
                 if plan.path != "split" and plan.slab > channels // num_groups:
-                    assert plan.block_c <= 32, (channels, num_groups, places, is_last, plan)
+                    assert plan.block_c <= 32, (channels, num_groups, pixels, is_last, plan)
 
 
 @pytest.mark.parametrize("layout", ["transposed", "strided", "expanded"])

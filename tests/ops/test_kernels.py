@@ -117,18 +117,18 @@ def test_unaltered_they_stay_inside_and_are_right(
 
 
 RANGE = "mask = (s < last)[:, None] & is_channel[None, :]"
-WHOLE = "mask = (s < num_places)[:, None] & is_channel[None, :]"
+WHOLE = "mask = (s < num_pixels)[:, None] & is_channel[None, :]"
 FAULTS = {
     "the wrong group": ("kernels", "group_stats(mean, m2, c // per_group,", "group_stats(mean, m2, c % per_group,"),
-    "no mask over deviations": ("kernels", "tl.where(mask, x - mean[None, :], 0.0)", "x - mean[None, :]"),
+    "no mask over differences": ("kernels", "tl.where(mask, x - mean[None, :], 0.0)", "x - mean[None, :]"),
     "E[x^2] - E[x]^2": (
-        "kernels", "tl.sum(deviation * deviation, 0) - rest * rest * num", "tl.sum(x * x, 0) - mean * mean * num",
+        "kernels", "tl.sum(centred * centred, 0) - rest * rest * num", "tl.sum(x * x, 0) - mean * mean * num",
     ),
     "merged without the distance of the means": ("kernels", " + delta * delta * count * other_count / total", ""),
     "splits without the distance of the means": ("kernels", " + delta * delta * num[:, None]", ""),
-    "grouped without the distance of the means": ("kernels", "m2 + delta * delta * num_places", "m2"),
+    "grouped without the distance of the means": ("kernels", "m2 + delta * delta * num_pixels", "m2"),
     "a tile too long, in a loop": ("kernels", RANGE, "mask = (s < last + 1)[:, None] & is_channel[None, :]"),
-    "a tile too long, in registers": ("kernels", WHOLE, "mask = (s < num_places + 1)[:, None] & is_channel[None, :]"),
+    "a tile too long, in registers": ("kernels", WHOLE, "mask = (s < num_pixels + 1)[:, None] & is_channel[None, :]"),
     "channels past the slab": ("kernels", "(lane < slab) & (c < channels)", "(lane < BLOCK_C)"),
     "two programs, one slot": ("kernels", "(n * num_splits + split) * channels + c", "n * num_splits * channels + c"),
     "statistics of the next image": ("kernels", "place = n * (channels //", "place = (n + 1) * (channels //"),

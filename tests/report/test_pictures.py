@@ -182,7 +182,7 @@ def test_fields_that_nobody_draws_with_are_a_note(folder: Path, changes: dict[st
 
 def test_pictures_of_another_training_than_the_recorded_one_are_not_shown(folder: Path) -> None:
     render_in(folder)
-    write_aps(folder / "runs", [GN], {0: 31.0}, mask=4.0)  # made again: other weights, another result
+    write_aps(folder / "runs", [GN], {0: 31.0}, mask=4.0)  # run again: other weights, another result
     render_in(folder)
     assert "box AP 30.0 over all of val, trained at" in page(folder), (
         "the recorded result's own pictures stay"

@@ -113,7 +113,7 @@ def test_what_the_list_cannot_hold_is_refused(change: dict[str, Any], words: str
 
 
 def test_every_entry_of_ours_speaks_of_numbers_that_are_there() -> None:
-    """An entry whose runs have been made again, or whose ids have changed, has to go or to follow them."""
+    """An entry whose runs have been run again, or whose ids have changed, has to go or to follow them."""
     for entry in parse_stale(load_stale()):
         for run_id in entry.runs:
             result = load_result(RESULTS / "runs" / f"{run_id}.json")

@@ -2,12 +2,13 @@
 
 import ast
 import fnmatch
+import re
 from pathlib import Path
 
 import pytest
 
 from gnexp.config import RunConfig
-from gnexp.runs.directory import RunDirectory, find_run_dir, named_run_dir, run_dirs
+from gnexp.runs.directory import RunDirectory, find_run_dir, named_run_dir, put_aside, run_dirs
 from gnexp.runs.spec import write_spec
 
 ROOT = Path(__file__).parents[2]
@@ -47,13 +48,15 @@ def owned_names() -> set[str]:
     """The names of a run's files and folders, and globs of those that come in several, from the class itself."""
     directory = RunDirectory(Path("run"))
     # Of a folder with any name, and of files that share a suffix with other modules' files.
-    generic = {"images", "name", "run_id", "num_epochs", "all_detections"}
+    generic = {"images", "name", "run_id", "num_epochs", "all_detections", "all_checkpoints"}
     found = {
         getattr(directory, key).name
         for key, value in vars(RunDirectory).items()
         if isinstance(value, property) and key not in generic
     }
-    return found | {directory.detections("*").name, directory.spec_of(1).name.replace("1", "*")}
+    checkpoint = re.sub("[0-9]+", "*", directory.checkpoint(1, 1).name)
+    several = {directory.detections("*").name, directory.spec_of(1).name.replace("1", "*"), checkpoint}
+    return found | several | {put_aside(Path("*")).name}
 
 
 def spelled_in(source: str, names: set[str]) -> list[str]:
@@ -83,6 +86,8 @@ def test_no_other_module_spells_the_name_of_a_runs_file():
         'd.glob("*/result.json")',
         'f"{d}/log.txt"',
         'd.glob("detections-*.json")',
+        'd.glob("epoch*-step*.pt")',
+        'path.with_name("epoch1.pt.damaged")',
     ):
         assert spelled_in(planted, names), planted
     paths = [

@@ -28,3 +28,31 @@ def test_codes_differ_and_stand_in_one_module_with_the_words_on_memory():
         if "was memory short" in text or any(name.lstrip("_").startswith("EXIT_") for name in names):
             places.append(path.relative_to(PACKAGE).as_posix())
     assert places == ["system/exit_codes.py"]
+
+
+COUNTS = {"_end_children", "_num_local"}  # what they return is a number of processes
+
+
+def literal_codes(source):
+    """Where a function of a command returns, raises or compares an exit code as a bare number."""
+    for function in (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef)):
+        if function.returns is None or ast.unparse(function.returns) != "int" or function.name in COUNTS:
+            continue
+        for node in ast.walk(function):
+            is_code = isinstance(node, ast.Assign) and "code" in ast.unparse(node.targets[0])
+            values = [node.value] if (is_code or isinstance(node, ast.Return)) and node.value else []
+            values += [n for v in values if isinstance(v, ast.IfExp) for n in (v.body, v.orelse)]
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("sys.exit", "SystemExit"):
+                values += node.args
+            if any(isinstance(v, ast.Constant) and type(v.value) is int for v in values):
+                yield f"{function.name}, line {node.lineno}"
+
+
+def test_commands_end_with_named_codes():
+    folders = ("cli", "sweep", "launch", "../hydra_plugins")
+    paths = [path for folder in folders for path in sorted((PACKAGE / folder).rglob("*.py"))]
+    assert len(paths) > 30
+    found = {path.name: list(literal_codes(path.read_text(encoding="utf-8"))) for path in paths}
+    assert {name: where for name, where in found.items() if where} == {}
+    planted = "def main(words) -> int:\n    return 0 if words else 2\n"
+    assert list(literal_codes(planted)) == ["main, line 2"]

@@ -30,7 +30,7 @@ def ellipse(height, width, rng, largest):
     return (((y - cy) / ry) ** 2 + ((x - cx) / rx) ** 2 <= 1).astype(np.uint8)
 
 
-def made(seed, num_images=20, crowd=0.2, size=(240, 260), largest=110):
+def generated(seed, num_images=20, crowd=0.2, size=(240, 260), largest=110):
     """Ground truth with crowds and images without objects, and detections near it."""
     rng = np.random.default_rng(seed)
     images, annotations, detections = [], [], []
@@ -123,7 +123,7 @@ def assert_is_pycocotools(truth, results):
 
 @pytest.mark.parametrize("seed", range(4))
 def test_random_cases_have_pycocotools_numbers(seed):
-    truth, detections = made(seed)
+    truth, detections = generated(seed)
     assert any(annotation["iscrowd"] for annotation in truth["annotations"])
     got = assert_is_pycocotools(truth, results_of(truth, detections))
     assert 5 < got["box_ap"] < 95 and 5 < got["mask_ap"] < 95
@@ -131,7 +131,7 @@ def test_random_cases_have_pycocotools_numbers(seed):
 
 
 def test_more_than_a_hundred_detections_of_an_image_count_as_a_hundred():
-    truth, detections = made(1, num_images=3, size=(60, 60), largest=30)
+    truth, detections = generated(1, num_images=3, size=(60, 60), largest=30)
     many = [
         {key: value.repeat((40,) + (1,) * (value.ndim - 1)) for key, value in d.items()} for d in detections
     ]
@@ -139,7 +139,7 @@ def test_more_than_a_hundred_detections_of_an_image_count_as_a_hundred():
 
 
 def test_polygons_are_ground_truth_too():
-    truth, detections = made(2)
+    truth, detections = generated(2)
     for annotation in truth["annotations"]:
         x, y, w, h = annotation["bbox"]
         annotation |= {
@@ -151,7 +151,7 @@ def test_polygons_are_ground_truth_too():
 
 
 def test_nothing_found_is_zero_and_nothing_to_find_is_none():
-    truth, detections = made(3, size=(60, 60), largest=10)
+    truth, detections = generated(3, size=(60, 60), largest=10)
     got = assert_is_pycocotools(truth, [])
     assert got["box_ap"] == got["mask_ap50"] == 0
     assert got["box_ap_large"] is None and got["mask_ap_medium"] is None  # no such objects
@@ -160,7 +160,7 @@ def test_nothing_found_is_zero_and_nothing_to_find_is_none():
 
 
 def test_the_ground_truth_itself_scores_100():
-    truth, _ = made(0, crowd=0)
+    truth, _ = generated(0, crowd=0)
     sizes = {annotation["area"] for annotation in truth["annotations"]}
     assert min(sizes) < 32**2 < 96**2 < max(sizes)
     found = []
@@ -182,7 +182,7 @@ def test_the_ground_truth_itself_scores_100():
 
 
 def test_one_kind_alone_and_detections_without_masks():
-    truth, detections = made(0)
+    truth, detections = generated(0)
     both = evaluate_results(truth, results_of(truth, detections))
     boxes = [{key: d[key] for key in ("boxes", "labels", "scores")} for d in detections]
     results = results_of(truth, boxes)
@@ -193,7 +193,7 @@ def test_one_kind_alone_and_detections_without_masks():
 
 def test_an_annotation_with_id_0_is_like_any_other():
     """The evaluators take 0 for no annotation."""
-    truth, detections = made(0, crowd=0)
+    truth, detections = generated(0, crowd=0)
     results = results_of(truth, detections)
     expected = evaluate_results(truth, results)
     for annotation in truth["annotations"]:
@@ -202,7 +202,7 @@ def test_an_annotation_with_id_0_is_like_any_other():
 
 
 def test_nothing_is_printed_and_nothing_given_is_changed(capfd):
-    truth, detections = made(0)
+    truth, detections = generated(0)
     results = results_of(truth, detections)
     before = copy.deepcopy((truth, results))
     first = evaluate_results(truth, results)
@@ -211,7 +211,7 @@ def test_nothing_is_printed_and_nothing_given_is_changed(capfd):
 
 
 def test_results_are_what_pycocotools_reads(tmp_path):
-    truth, detections = made(0)
+    truth, detections = generated(0)
     results = results_of(truth, detections)
     (tmp_path / "results.json").write_text(json.dumps(results, allow_nan=False), encoding="utf-8")
     (tmp_path / "truth.json").write_text(json.dumps(truth), encoding="utf-8")
@@ -245,7 +245,7 @@ def test_a_masks_pixel_is_the_objects_from_one_half_on():
 
 
 def test_what_cannot_be_scored_is_one_clear_line():
-    truth, detections = made(0)
+    truth, detections = generated(0)
     results = results_of(truth, detections)
     with pytest.raises(ValueError, match="results must be of images in the ground truth, got image 11"):
         evaluate_results(truth, [results[0] | {"image_id": 11}])

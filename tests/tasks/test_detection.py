@@ -37,7 +37,7 @@ def smoke(root: Path, *overrides: str) -> RunConfig:
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the images are made once."""
+    """Where the images are generated once."""
     return tmp_path_factory.mktemp("fashion_coco")
 
 

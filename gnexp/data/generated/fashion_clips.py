@@ -1,7 +1,7 @@
 """The embedded garments in motion, as videos in Kinetics' layout: generated on first use, opened as Kinetics is.
 
 The class is the motion, and no single frame tells it (see motions.py). The files are mp4, H.264 without loss: what is
-decoded is what was generated, whichever encoder made the file.
+decoded is what was generated, whichever encoder wrote the file.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ def load_fashion_mnist(path: Path = FILE) -> FashionMnist:
     """Reads the packed file (about 0.15 s).
 
     Raises:
-        ValueError: the file is missing or is not the one that scripts/pack_fashion_mnist.py made.
+        ValueError: the file is missing or is not the one that scripts/pack_fashion_mnist.py wrote.
     """
     try:
         content = path.read_bytes()

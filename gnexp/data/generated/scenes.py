@@ -15,7 +15,7 @@ from gnexp.data.kinds.fashion import FashionScenesConfig
 from gnexp.ops import keyed
 
 _SEED = 1803  # of the scenes; the runs' seeds never change the images
-_PIECE = 10  # pixels, side of a piece of clutter
+_CLUTTER = 10  # pixels, side of a bit of clutter
 _CHUNK = 4096  # scenes generated at once: bounds memory
 _GAIN = (0.1, 1.0)
 _BACKGROUND = (0.0, 0.6)
@@ -58,9 +58,9 @@ def _make(
     draws = keyed.uniform(_SEED, f"scene/{split}", 0, indices, 5)
     canvas = np.zeros((len(indices), size, size))
     _paste(canvas, garments[indices] / 255.0, draws[:, 0], draws[:, 1])
-    for piece in range(clutter):
+    for number in range(clutter):
         # From another garment: an offset of 1..N-1 never gives the scene's own.
-        other, top, left, y, x = keyed.uniform(_SEED, f"clutter/{split}", piece, indices, 5).T
+        other, top, left, y, x = keyed.uniform(_SEED, f"clutter/{split}", number, indices, 5).T
         source = (indices + 1 + np.floor(other * (len(garments) - 1)).astype(np.int64)) % len(garments)
         _paste(canvas, _cut(garments[source], top, left) / 255.0, y, x)
     return expose(canvas, draws[:, 2:], exposure)
@@ -101,7 +101,7 @@ def _paste(
 def _cut(
     images: npt.NDArray[np.uint8], top: npt.NDArray[np.float64], left: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.uint8]:
-    cut: npt.NDArray[np.uint8] = images[_window(images.shape[1], _PIECE, top, left)]
+    cut: npt.NDArray[np.uint8] = images[_window(images.shape[1], _CLUTTER, top, left)]
     return cut
 
 

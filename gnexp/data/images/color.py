@@ -48,7 +48,7 @@ def draw_color(seed: int, epoch: int, indices: Indices, *, jitter: float, lighti
         epoch: the epoch.
         indices: sample indices, (N,).
         jitter: half width of the factors' uniform range around 1.
-        lighting: standard deviation of each principal component's weight, in units of its eigenvalue.
+        lighting: std of each principal component's weight, in units of its eigenvalue.
     """
     draws = keyed.uniform(seed, "color", epoch, indices, 8)
     factors = 1 + jitter * (2 * draws[:, :3] - 1)

@@ -1,4 +1,4 @@
-"""The fields of the embedded garments, plain or as scenes, and of all that is made of them."""
+"""The fields of the embedded garments, plain or as scenes, and of all that is generated from them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NUM_HELD_OUT = 5000  # training garments that val_source=train keeps for val
 
 @dataclass(frozen=True, kw_only=True)
 class GarmentsConfig(DataConfig):
-    """Made of the embedded garments."""
+    """Generated from the embedded garments."""
 
     channels: int = science_field(1, choices=(1,), told_by="data")
     # train = held-out training garments; None = test

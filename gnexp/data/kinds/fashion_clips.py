@@ -14,7 +14,7 @@ NUM_MOTIONS = 8  # gnexp/data/generated/motions.py
 
 @dataclass(frozen=True, kw_only=True)
 class FashionClipsConfig(ClipsConfig, GarmentsConfig):
-    """Videos that are made from the garments; the class is the motion."""
+    """Videos that are generated from the garments; the class is the motion."""
 
     builder: ClassVar = "gnexp.data.generated.fashion_clips:open_fashion_clips"
     is_tasks_own: ClassVar = True

@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from gnexp.config.kinds import class_of, classes_of, import_text
 from gnexp.data.checks.findings import Finding, Listing, Survey, inspect
+from gnexp.system.exit_codes import EXIT_DONE, EXIT_FAILED
 from gnexp.system.names import shown
 
 
@@ -33,7 +34,7 @@ def main(words: list[str]) -> int:
     for split, listing in survey.splits.items():
         num_bad += _check_split(split, listing, settings["processes"])
     print(f"{shown(str(survey.root))}: {f'{num_bad} bad' if num_bad else 'every file can be read'}")
-    return 1 if num_bad else 0
+    return EXIT_FAILED if num_bad else EXIT_DONE
 
 
 def _check_split(split: str, listing: Listing, num_processes: int) -> int:

@@ -15,6 +15,7 @@ from gnexp.config import RunConfig
 from gnexp.data.generated.fashion_mnist import load_fashion_mnist
 from gnexp.engine.device import choose_device, describe
 from gnexp.system.commit import commit
+from gnexp.system.exit_codes import EXIT_DONE
 
 _DRIVER = Path("/proc/driver/nvidia/version")
 
@@ -37,7 +38,7 @@ def main(words: list[str]) -> int:
         "embedded": embedded,
     }
     print(json.dumps(found))
-    return 0
+    return EXIT_DONE
 
 
 def _gpu(index: int) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from gnexp.experiments.finished import evaluate_run, finished_state, save_pictur
 from gnexp.experiments.run import set_threads
 from gnexp.nn.statistics import EVAL_STATS
 from gnexp.runs.spec import load_spec
+from gnexp.system.exit_codes import EXIT_DONE
 
 
 def main(words: list[str]) -> int:
@@ -29,4 +30,4 @@ def main(words: list[str]) -> int:
     for stats, scores in found.items():
         for name, score in scores.items():
             print(f"{stats}\t{name}\t{score:.4f}")
-    return 0
+    return EXIT_DONE

@@ -14,6 +14,7 @@ from gnexp.engine.export import export_weights, torchvision_constructor
 from gnexp.experiments.finished import final_weights, finished_state
 from gnexp.experiments.run import set_threads
 from gnexp.runs.spec import Spec, load_spec
+from gnexp.system.exit_codes import EXIT_DONE
 from gnexp.system.files import write_bytes, write_json
 
 
@@ -49,7 +50,7 @@ def main(words: list[str]) -> int:
     print("\n".join([f"import {', '.join(modules)}", *load]))
     if constructor:
         print(f"model = {constructor}\nmodel.load_state_dict(weights)")
-    return 0
+    return EXIT_DONE
 
 
 def _constructor(spec: Spec, file_format: str) -> str | None:

@@ -11,6 +11,7 @@ from gnexp.config.fields import value_of
 from gnexp.data.sizes import num_train_images
 from gnexp.engine.cost import Cost, count_cost
 from gnexp.engine.device import choose_device, describe
+from gnexp.system.exit_codes import EXIT_DONE
 
 
 def main(words: list[str]) -> int:
@@ -20,7 +21,7 @@ def main(words: list[str]) -> int:
     found = [_cell(run, counted) for run in runs]
     machine = describe(RunConfig(), choose_device("auto"), {})
     print(json.dumps({"machine": {key: machine[key] for key in ("device", "processor")}, "cells": found}))
-    return 0
+    return EXIT_DONE
 
 
 def _cell(run: RunConfig, counted: dict[str, Cost]) -> dict[str, Any]:

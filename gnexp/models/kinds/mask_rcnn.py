@@ -1,4 +1,4 @@
-"""Mask R-CNN's fields (He et al. 2017): its shape beside its backbone's, and the norms of its places."""
+"""Mask R-CNN's fields (He et al. 2017): its shape beside its backbone's, and the norms of its sites."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from gnexp.config.fields import hardware_field, require, science_field
 from gnexp.config.model import ModelConfig, dashed
 from gnexp.config.norm import NormConfig
-from gnexp.config.places import PLACES, place_spellings, resolve_place
+from gnexp.config.sites import SITES, resolve_site, site_spellings
 from gnexp.config.task import DETECTION
 from gnexp.models.kinds.resnet import ResNetShape
 
@@ -33,7 +33,7 @@ class MaskRCNNConfig(ResNetShape):
     neck: str = science_field(choices=("fpn", "c4"), told_by="model")
     # norms beside the backbone's, of neck=fpn: same (as the backbone, but none where that takes no statistics), gn
     # (model.default_num_groups), ln, bn, or None, a bias instead; also spelled none.
-    # As hashed and built the norm itself, with the backbone's eps and momentum (gnexp.config.places)
+    # As hashed and built the norm itself, with the backbone's eps and momentum (gnexp.config.sites)
     fpn_norm: NormConfig | str | None = science_field(None, spelling=str | None, title="FPN norm")
     box_norm: NormConfig | str | None = science_field(None, spelling=str | None, title="box head norm")
     mask_norm: NormConfig | str | None = science_field(None, spelling=str | None, title="mask head norm")
@@ -43,7 +43,7 @@ class MaskRCNNConfig(ResNetShape):
         None, ge=1, title="last stages that the FPN takes", told_by="model"
     )
     fpn_width: int | None = science_field(None, ge=1, unit="channels", told_by="model")
-    # fpn: one a level, c4: all at each place
+    # fpn: one a level, c4: all at each position
     anchor_sizes: tuple[int, ...] = science_field(ge=1, unit="pixels", told_by="model")
     rpn_anchors: int = science_field(ge=1, title="anchors sampled for the loss of an image", told_by="model")
     # proposals per image before (fpn: of each level) and after non-maximum suppression, in training and in evaluation
@@ -77,10 +77,10 @@ class MaskRCNNConfig(ResNetShape):
 
     def check_together(self) -> None:
         is_fpn = self.neck == "fpn"
-        for name in PLACES:
+        for name in SITES:
             if getattr(self, name) == "none":
                 object.__setattr__(self, name, None)  # before any hash: spelled out it is the same run
-        for name in (*_FPN, *PLACES):
+        for name in (*_FPN, *SITES):
             value = getattr(self, name)
             is_missing = value is None and is_fpn and name in _FPN
             require(
@@ -88,8 +88,8 @@ class MaskRCNNConfig(ResNetShape):
                 f"model.{name} is for model.neck=fpn{', which needs it' if name in _FPN else ''}: "
                 f"got {value} with neck {self.neck}",
             )
-        words = place_spellings()
-        for name in PLACES:
+        words = site_spellings()
+        for name in SITES:
             value = getattr(self, name)
             require(
                 value is None or isinstance(value, NormConfig) or value in words,
@@ -120,7 +120,7 @@ class MaskRCNNConfig(ResNetShape):
     def resolved(self, norm: NormConfig, *, is_without_masks: bool) -> ModelConfig:
         """With the norms themselves where it names them."""
         found: dict[str, Any] = {
-            name: resolve_place(getattr(self, name), norm, self.default_num_groups) for name in PLACES
+            name: resolve_site(getattr(self, name), norm, self.default_num_groups) for name in SITES
         }
         if self.box_head != _CONV_HEAD:
             found["box_norm"] = None  # linear layers have none
@@ -134,4 +134,4 @@ class MaskRCNNConfig(ResNetShape):
 
     @property
     def norms(self) -> list[NormConfig]:
-        return [norm for name in PLACES if isinstance(norm := getattr(self, name), NormConfig)]
+        return [norm for name in SITES if isinstance(norm := getattr(self, name), NormConfig)]

@@ -9,7 +9,7 @@ from gnexp.config.fields import ANY_TASK, science_field, value_of
 from gnexp.config.norm import NormConfig, NormName
 from gnexp.nn.kinds.constants import NormWithEps
 
-_MOMENTUM = 0.1  # at a place beside a backbone whose norm has none: conf/norm/bn.yaml's
+_MOMENTUM = 0.1  # at a site beside a backbone whose norm has none: conf/norm/bn.yaml's
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,12 +34,12 @@ class BatchNormConfig(RunningStats):
 
     builder: ClassVar = "gnexp.nn.batch_norm:build_batch_norm"
     names: ClassVar = {"bn": NormName("BN", "batch normalization", hue="orange", marker="s")}
-    place_words: ClassVar = ("bn",)
+    site_words: ClassVar = ("bn",)
 
     kind: str = science_field("bn")
 
     @classmethod
-    def at_place(cls, word: str, backbone: NormConfig, num_groups: int) -> NormConfig:
+    def at_site(cls, word: str, backbone: NormConfig, num_groups: int) -> NormConfig:
         eps = value_of(backbone, "eps")
         momentum = value_of(backbone, "momentum") or _MOMENTUM
         return cls(momentum=momentum) if eps is None else cls(momentum=momentum, eps=eps)

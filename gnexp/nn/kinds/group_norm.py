@@ -26,7 +26,7 @@ class GroupNormConfig(NormWithEps):
         _LN: NormName("LN", "layer normalization", hue="green", marker="^"),
         _IN: NormName("IN", "instance normalization", hue="purple", marker="D"),
     }
-    place_words: ClassVar = ("gn", _LN)
+    site_words: ClassVar = ("gn", _LN)
     statistics_over: ClassVar = "sample"
     takes_groups: ClassVar = True
 
@@ -50,7 +50,7 @@ class GroupNormConfig(NormWithEps):
         return dataclasses.replace(self, num_groups=num_groups)
 
     @classmethod
-    def at_place(cls, word: str, backbone: NormConfig, num_groups: int) -> NormConfig:
+    def at_site(cls, word: str, backbone: NormConfig, num_groups: int) -> NormConfig:
         own = {"eps": value_of(backbone, "eps"), "impl": value_of(backbone, "impl")}
         given = {name: value for name, value in own.items() if value is not None}
         return cls(num_groups=1 if word == _LN else num_groups, **given)

@@ -12,7 +12,7 @@ from gnexp.config.experiment import AxisValue
 from gnexp.config.keys import GROUPS, title_of, type_of
 from gnexp.config.kinds import classes_of
 from gnexp.config.norm import NormName
-from gnexp.config.places import PLACES
+from gnexp.config.sites import SITES
 
 Key = tuple[AxisValue, ...]  # a cell: its values in the order of the exhibit's axes
 
@@ -42,7 +42,7 @@ _VALUES = {
     "model.box_norm": "{} in the box head",
     "model.mask_norm": "{} in the mask head",
 }
-_HEAD_NORMS = tuple(f"model.{name}" for name in PLACES)  # beside the backbone's
+_HEAD_NORMS = tuple(f"model.{name}" for name in SITES)  # beside the backbone's
 _PLACES = {"model": "in", "data": "on", "recipe": "with"}
 
 

@@ -18,7 +18,7 @@ class Stale:
     """An entry of conf/stale.yaml."""
 
     runs: tuple[str, ...]  # ids
-    commit: str  # that wrote the numbers; a run made again by other code keeps all of its own
+    commit: str  # that wrote the numbers; a run that other code has run again keeps all of its own
     metrics: tuple[str, ...]  # patterns of names: val/*_precise
     reason: str  # what was wrong with them; the end of a sentence
 

@@ -17,7 +17,7 @@ from gnexp.report.exhibits.statistics import Estimate
 
 @dataclass(frozen=True)
 class Derived:
-    """A number made from several cells, for a row of its own."""
+    """A number of several cells, for a row of its own."""
 
     part: Measurements
     where: tuple[AxisValue, ...]  # one entry per axis

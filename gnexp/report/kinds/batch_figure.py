@@ -5,7 +5,7 @@ from __future__ import annotations
 from gnexp.config.fields import require
 from gnexp.report.exhibits.axes import axis_values, norm_title
 from gnexp.report.exhibits.cells import Findings, Measurements
-from gnexp.report.exhibits.deviations import describe_regime, say_exposure
+from gnexp.report.exhibits.differences import describe_regime, say_exposure
 from gnexp.report.exhibits.exhibit import Exhibit
 from gnexp.report.exhibits.words import BARS, signed
 from gnexp.report.kinds.kind import Kind

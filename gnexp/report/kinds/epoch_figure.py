@@ -9,7 +9,7 @@ from typing import Any
 from gnexp.config.experiment import AxisValue
 from gnexp.report.exhibits.axes import axis_values, short_title
 from gnexp.report.exhibits.cells import Findings, Measured, Measurements
-from gnexp.report.exhibits.deviations import describe_regime, say_exposure
+from gnexp.report.exhibits.differences import describe_regime, say_exposure
 from gnexp.report.exhibits.exhibit import Exhibit
 from gnexp.report.kinds.kind import Kind
 from gnexp.report.render.plots import Line, Panel, Plot

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gnexp.report.exhibits.axes import axis_title
 from gnexp.report.exhibits.cells import Findings, Measurements
-from gnexp.report.exhibits.deviations import describe_regime, say_exposure
+from gnexp.report.exhibits.differences import describe_regime, say_exposure
 from gnexp.report.exhibits.exhibit import Exhibit
 from gnexp.report.exhibits.measures import METRICS, STATS_LEGEND
 from gnexp.report.exhibits.statistics import estimate

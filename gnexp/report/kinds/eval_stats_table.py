@@ -6,7 +6,7 @@ from gnexp.config.experiment import AxisValue
 from gnexp.config.fields import require
 from gnexp.report.exhibits.axes import Key, axis_title, cell_spelling
 from gnexp.report.exhibits.cells import Findings, Measured, Measurements
-from gnexp.report.exhibits.deviations import describe_regime, say_exposure
+from gnexp.report.exhibits.differences import describe_regime, say_exposure
 from gnexp.report.exhibits.exhibit import Exhibit
 from gnexp.report.exhibits.measures import METRICS, STATS_LEGEND
 from gnexp.report.exhibits.origins import say_origins

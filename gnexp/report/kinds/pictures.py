@@ -128,7 +128,7 @@ def _document(exhibit: Exhibit, found: Findings, kept: Kept) -> list[Block]:
 def _read(exhibit: Exhibit, run_id: str, about: Path, results_dir: Path, prefix: str = "") -> Shown:
     """The first pictures that lie beside `about`, each compared with its digest.
 
-    The same run made again has other weights, and its pictures would stand beside a score that is not theirs.
+    The same run, run again, has other weights, and its pictures would stand beside a score that is not theirs.
 
     Raises:
         ValueError: they are another run's or another training's than the recorded one, drawn otherwise than the exhibit

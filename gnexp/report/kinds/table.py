@@ -10,11 +10,11 @@ from gnexp.report.exhibits.exhibit import Exhibit
 from gnexp.report.exhibits.measures import Score
 from gnexp.report.kinds.kind import Kept, Kind, derive_nothing
 from gnexp.report.render.blocks import Aside, Block, Items
-from gnexp.report.render.tables import deviations, paper_blocks, small_blocks
+from gnexp.report.render.tables import paper_blocks, small_blocks, tell_differences
 
 
 def _document(exhibit: Exhibit, found: Findings, kept: Kept) -> list[Block]:
-    differences = (Items(tuple(deviations(exhibit, found))),)
+    differences = (Items(tuple(tell_differences(exhibit, found))),)
     return [
         *small_blocks(exhibit, found),
         Aside("How the small scale differs from the paper's", differences),

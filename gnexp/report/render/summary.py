@@ -1,4 +1,4 @@
-"""The report's own words: what was asked, the answer made from the numbers, and how to run it."""
+"""The report's own words: what was asked, the answer by the numbers, and how to run it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from gnexp.report.exhibits.axes import NORM_NAMES, Key, cell_title
 from gnexp.report.exhibits.collect import count
-from gnexp.report.exhibits.deviations import describe_regime, say_exposure
+from gnexp.report.exhibits.differences import describe_regime, say_exposure
 from gnexp.report.exhibits.exhibit import Exhibit
 from gnexp.report.exhibits.words import join
 from gnexp.report.render.blocks import Block, Commands
@@ -97,7 +97,7 @@ def run_blocks(sections: Sequence[Section]) -> list[Block]:
 
 
 def _first(sections: Sequence[Section]) -> Section | None:
-    """The table that the answer is made from."""
+    """The table that the answer rests on."""
     return next((section for section in sections if section.exhibit.contrasts), None)
 
 

@@ -8,7 +8,7 @@ from itertools import zip_longest
 from gnexp.config import RunConfig
 from gnexp.report.exhibits.axes import NORM_LEGENDS, norm_title
 from gnexp.report.exhibits.cells import Findings, Measurements
-from gnexp.report.exhibits.deviations import describe_regime, list_deviations, say_exposure
+from gnexp.report.exhibits.differences import describe_regime, list_differences, say_exposure
 from gnexp.report.exhibits.exhibit import VERIFIED, Exhibit
 from gnexp.report.exhibits.measures import STATS, STATS_LEGEND
 from gnexp.report.exhibits.origins import say_origins
@@ -97,7 +97,7 @@ def small_caption(exhibit: Exhibit, found: Findings) -> str:
     return " ".join(filter(None, words))
 
 
-def deviations(exhibit: Exhibit, found: Findings) -> list[str]:
+def tell_differences(exhibit: Exhibit, found: Findings) -> list[str]:
     """Differences in science between our cells and the paper's, per network of the cell that has most of them."""
     pairs: dict[str, list[tuple[RunConfig, RunConfig]]] = {}
     for key, cell in found.small.cells.items():
@@ -105,7 +105,7 @@ def deviations(exhibit: Exhibit, found: Findings) -> list[str]:
         if theirs is not None:
             pairs.setdefault(ours.model.name, []).append((ours, theirs.cell.runs[0]))
     # The cells of a network differ in their norms, of which one may add a difference of its own: the groups of GN.
-    told = [max((list_deviations(*pair) for pair in of_model), key=len) for of_model in pairs.values()]
+    told = [max((list_differences(*pair) for pair in of_model), key=len) for of_model in pairs.values()]
     # In turns, so that what differs between two networks stands together.
     sentences = dict.fromkeys(words for turn in zip_longest(*told) for words in turn if words)
     return list(sentences) if pairs else ["The two scales share no cell."]

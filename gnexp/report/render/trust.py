@@ -7,17 +7,17 @@ from collections import Counter
 from collections.abc import Sequence
 
 from gnexp.report.exhibits.collect import count
-from gnexp.report.exhibits.deviations import describe_regime, say_exposure
+from gnexp.report.exhibits.differences import describe_regime, say_exposure
 from gnexp.report.exhibits.statistics import LEAST_SEEDS, Estimate
 from gnexp.report.exhibits.words import join
 from gnexp.report.render.blocks import Block, Heading, Items
 from gnexp.report.render.section import Section, unique_results
-from gnexp.report.render.tables import deviations
+from gnexp.report.render.tables import tell_differences
 from gnexp.runs.result import Result
 
 
 def trust_blocks(sections: Sequence[Section], notes: Sequence[str]) -> list[Block]:
-    """Seeds and spread, hardware and commits, deviations, notes."""
+    """Seeds and spread, hardware and commits, differences, notes."""
     results = unique_results(sections)
     items = list(dict.fromkeys(section.exhibit.trust for section in sections if section.exhibit.trust))
     exposed = (say_exposure(section.found.small.runs) for section in sections if section.exhibit.control)
@@ -53,7 +53,7 @@ def trust_blocks(sections: Sequence[Section], notes: Sequence[str]) -> list[Bloc
     if shown is not None:
         blocks += [
             Heading("How the small scale differs from the paper's", 3),
-            Items(tuple(deviations(shown.exhibit, shown.found))),
+            Items(tuple(tell_differences(shown.exhibit, shown.found))),
         ]
     if notes:
         blocks += [Heading("Notes", 3), Items(tuple(notes))]
@@ -81,9 +81,9 @@ def describe_env(results: Sequence[Result]) -> list[str]:
     )
     return [
         f"{count(len(results), 'run')}, {time} of training and evaluation summed over runs{when}.",
-        f"Hardware: {_tally(machines)}.",
-        f"Software: {_tally(versions)}.",
-        f"Commits: {_tally(commits)}.",
+        f"Hardware: {_count(machines)}.",
+        f"Software: {_count(versions)}.",
+        f"Commits: {_count(commits)}.",
     ]
 
 
@@ -135,7 +135,7 @@ def _machine(entry: dict[str, object]) -> str:
     return ", ".join(word for word in words if word)
 
 
-def _tally(counter: Counter[str]) -> str:
+def _count(counter: Counter[str]) -> str:
     if len(counter) == 1:
         return next(iter(counter))
     return join([f"{name} ({count(number, 'run')})" for name, number in sorted(counter.items())])

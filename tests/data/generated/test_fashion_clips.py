@@ -1,4 +1,4 @@
-"""Garments in motion in Kinetics' layout: what is in the files, and that they are made once and whole."""
+"""Garments in motion in Kinetics' layout: what is in the files, and that they are generated once and whole."""
 
 import json
 import re
@@ -90,10 +90,10 @@ def test_the_dataset_gives_what_the_files_hold(clean):
     assert (dataset.num_train, dataset.num_val, dataset.notes) == (16, 9, [])
     (batch,) = dataset.val_batches([np.arange(9)])
     assert batch.labels.tolist() == [0, 1, 2, 3, 4, 5, 5, 6, 7]  # the ninth is the second to the right
-    made = _video(MOTIONS.index("left"), GARMENTS.test_images, "val")
+    video = _video(MOTIONS.index("left"), GARMENTS.test_images, "val")
     views = batch.images[CLASSES.index("left")]
     assert views.shape == (3, 1, 16, 32, 32)
-    expected = np.stack([made[start : start + 32 : 2] for start in (0, 16, 32)])[:, None]
+    expected = np.stack([video[start : start + 32 : 2] for start in (0, 16, 32)])[:, None]
     torch.testing.assert_close(views, (torch.from_numpy(expected) / 255 - 0.5) / 0.25)
 
 

@@ -1,4 +1,4 @@
-"""Garments as a detection set in COCO's layout: what is in it, and that it is made once and whole."""
+"""Garments as a detection set in COCO's layout: what is in it, and that it is generated once and whole."""
 
 import hashlib
 import json
@@ -15,8 +15,7 @@ from pycocotools.coco import COCO
 
 from gnexp.config import data_config
 from gnexp.data.build import build_dataset
-from gnexp.data.generated import fashion_coco
-from gnexp.data.generated import store as made
+from gnexp.data.generated import fashion_coco, store
 from gnexp.data.generated.fashion import NUM_HELD_OUT
 from gnexp.data.generated.fashion_coco import CATEGORIES
 from gnexp.data.generated.fashion_mnist import load_fashion_mnist
@@ -260,14 +259,14 @@ def test_runs_that_start_together_make_it_once(tmp_path, monkeypatch):
 
 def test_it_is_seen_whole_or_not_at_all(tmp_path, monkeypatch):
     """Until the one renaming, nothing stands under the name that others look for."""
-    seen, rename = [], made.os.rename
+    seen, rename = [], store.os.rename
 
     def look(source, target):
         files = sorted(path.name for path in source.rglob("*") if path.is_file())
         seen.append((target.exists(), len(files)))
         rename(source, target)
 
-    monkeypatch.setattr(made.os, "rename", look)
+    monkeypatch.setattr(store.os, "rename", look)
     _open(tmp_path)
     assert seen == [(False, 24 + 10 + 2)]
 

@@ -50,13 +50,13 @@ def test_exposure_spreads_the_images_own_statistics(garments: npt.NDArray[np.uin
     assert 60 < int((scenes.mean((1, 2)) < border).sum()) < 140
 
 
-def test_clutter_adds_pieces_of_other_garments(garments: npt.NDArray[np.uint8]) -> None:
+def test_clutter_adds_parts_of_other_garments(garments: npt.NDArray[np.uint8]) -> None:
     plain = make_scenes(garments, PLAIN, "train")
     cluttered = make_scenes(garments, dataclasses.replace(PLAIN, clutter=3), "train")
     assert (cluttered >= plain).all()
     changed = (cluttered > plain).any((1, 2)).mean()
     assert changed > 0.9
-    # No more than three pieces of 10 x 10 pixels.
+    # No more than three garments of 10 x 10 pixels.
     assert int((cluttered > plain).sum((1, 2)).max()) <= 300
 
 

@@ -62,11 +62,11 @@ def test_a_flip_mirrors_all_frames_of_a_clip(path):
 
 
 def test_the_shorter_side_is_drawn_between_the_two(path):
-    """The same corner of a frame that is resized to 40, where it is as it was made, and to 60."""
+    """The same corner of a frame that is resized to 40, where it is as it was generated, and to 60."""
     config = _config(train_resize=(40, 60), image_size=40)
     clips = [random_clip(path, np.array([0.9, 0.0, side, 0.0, 0.0]), config) for side in (0.0, 0.999)]
     assert np.array_equal(clips[0][0], FRAMES[:16:2, :, :40])
-    # The made frames are of squares of 4 x 4 pixels: what 3 pixels of the larger frame show, 2 of theirs do.
+    # The generated frames are of squares of 4 x 4 pixels: what 3 pixels of the larger frame show, 2 of theirs do.
     assert np.array_equal(clips[1][0, :, 1::3, 1::3], FRAMES[:16:2, 1:27:2, 1:27:2])
 
 

@@ -102,7 +102,7 @@ def test_timms_resnet50_gn(
 
 @pytest.mark.parametrize("eval_stats", ["worker0", "mean"])
 @pytest.mark.parametrize("norm", ["bn", "brn"])
-def test_running_statistics_and_batch_renorms_deviation(
+def test_running_statistics_and_batch_renorms_std(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], norm: str, eval_stats: str
 ) -> None:
     directory, ours = finished_run(tmp_path, COMPOSER.run([*RESNET18, f"norm={norm}", "norm.eps=0.001"]))

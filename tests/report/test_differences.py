@@ -1,4 +1,4 @@
-"""The list of deviations forgets nothing."""
+"""The list of differences forgets nothing."""
 
 import contextlib
 import dataclasses
@@ -11,7 +11,7 @@ from gnexp.compose import composer as compose
 from gnexp.config import RecipeConfig, RunConfig, data_config, model_config
 from gnexp.config.fields import walk
 from gnexp.data.generated.scenes import expose
-from gnexp.report.exhibits.deviations import list_deviations, say_exposure
+from gnexp.report.exhibits.differences import list_differences, say_exposure
 
 RUN = RunConfig(recipe=RecipeConfig(schedule="step", milestones=(3,), drop_factor=0.1))
 PHOTOGRAPHS = data_config(
@@ -76,7 +76,7 @@ def test_any_one_difference_is_told_once(part: str, field: str) -> None:
             changed = dataclasses.replace(getattr(run, part), **{field: OTHER[part][field]})
             if changed == getattr(run, part):
                 continue
-            (sentence,) = list_deviations(dataclasses.replace(run, **{part: changed}), run)
+            (sentence,) = list_differences(dataclasses.replace(run, **{part: changed}), run)
             assert sentence[0].isupper() and "; paper scale: " in sentence
             told += 1
     assert told
@@ -93,29 +93,29 @@ def test_every_field_of_science_is_tried_above() -> None:
 
 
 def test_equal_runs_have_none_and_workers_are_told() -> None:
-    assert list_deviations(RUN, dataclasses.replace(RUN, seed=5)) == []
-    assert list_deviations(dataclasses.replace(RUN, workers=4), RUN) == ["Workers: 4; paper scale: 8."]
+    assert list_differences(RUN, dataclasses.replace(RUN, seed=5)) == []
+    assert list_differences(dataclasses.replace(RUN, workers=4), RUN) == ["Workers: 4; paper scale: 8."]
 
 
 def test_what_follows_from_other_data_is_not_told_twice() -> None:
     other = dataclasses.replace(
         RUN.data, name="x", mean=(0.1,), std=(0.1,), val_source="train", image_size=64
     )
-    assert len(list_deviations(dataclasses.replace(RUN, data=other), RUN)) == 1
+    assert len(list_differences(dataclasses.replace(RUN, data=other), RUN)) == 1
 
 
 def test_a_vgg_is_told_by_its_own_fields() -> None:
     vgg = model_config(kind="vgg", classifier_pool=1, classifier_widths=(64,), dropout=0.5)
     ours = dataclasses.replace(RUN, model=vgg)
     model = dataclasses.replace(ours.model, name="vgg16", classifier_pool=7, classifier_widths=(4096, 4096))
-    (sentence,) = list_deviations(ours, dataclasses.replace(ours, model=model))
+    (sentence,) = list_differences(ours, dataclasses.replace(ours, model=model))
     assert "classifier 64 on 1 x 1 px" in sentence and "classifier 4096-4096 on 7 x 7 px" in sentence
     assert "stem" not in sentence
 
 
 def test_a_detector_is_told_in_one_sentence() -> None:
     ours, paper = (compose.expand("coco_fpn", scale).cells[0].runs[0] for scale in ("small", "paper"))
-    sentences = list_deviations(ours, paper)
+    sentences = list_differences(ours, paper)
     (model,) = [sentence for sentence in sentences if sentence.startswith("Model: ")]
     assert "thin_mask_rcnn (basic blocks" in model and "rois 32" in model and "rois 512" in model
     assert not [sentence for sentence in sentences if "Model." in sentence]
@@ -134,7 +134,7 @@ def test_what_was_done_to_the_images_is_told_as_it_was_done(exposure: float) -> 
     assert words in say_exposure([run])
     clips = dataclasses.replace(run, data=dataclasses.replace(CLIPS, exposure=exposure))
     assert say_exposure([clips]).startswith("Each video has")
-    told = list_deviations(run, dataclasses.replace(run, data=dataclasses.replace(run.data, exposure=0.0)))
+    told = list_differences(run, dataclasses.replace(run, data=dataclasses.replace(run.data, exposure=0.0)))
     assert f"and with probability {inverted.mean():g} its photographic negative" in " ".join(told)
 
 

@@ -1,4 +1,4 @@
-"""How the small scale differs from the paper's recipe, in words made from the science of both."""
+"""How the small scale differs from the paper's recipe, in words, from the science of both."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 
 from gnexp.config import RunConfig, science
 from gnexp.config.fields import value_of, walk
-from gnexp.config.places import PLACES
+from gnexp.config.sites import SITES
 from gnexp.report.exhibits.words import join
 
-_GROUPS = ("norm.num_groups", *(f"model.{place}.num_groups" for place in PLACES))
+_GROUPS = ("norm.num_groups", *(f"model.{site}.num_groups" for site in SITES))
 
 
-def list_deviations(ours: RunConfig, paper: RunConfig) -> list[str]:
+def list_differences(ours: RunConfig, paper: RunConfig) -> list[str]:
     """Every difference in science between two runs that ask the same cell, one sentence each."""
     found: list[str] = []
     told: set[str] = set()
@@ -110,7 +110,7 @@ def _describe_data(run: RunConfig) -> str:
             f"{0.5 * get('exposure'):g} its photographic negative"
         )
     if get("clutter"):
-        words.append(f"{get('clutter')} pieces of clutter")
+        words.append(f"{get('clutter')} bits of clutter")
     if get("clip_length") is not None:
         words.append(f"{get('clip_length')} of {get('clip_span')} frames a clip")
         words.append(f"tested on {get('num_clips')} clips, {get('test_crop')} crop")
