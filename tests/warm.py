@@ -5,13 +5,13 @@ For tests that need a process with torch and are not about how it starts. Each p
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
-import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.reduction import DupFd
 from pathlib import Path
@@ -176,22 +176,38 @@ def _become_trainer(
 
 def run_group(size: int, function: Callable[..., None], *arguments: Any) -> None:
     """Calls a function of a module in a group of processes that are told of each other as by torchrun."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    told = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(size)}
-    group = [
-        SERVER.Process(target=_become_rank, args=(rank, told, function, arguments)) for rank in range(size)
-    ]
-    for process in group:
-        process.start()
-    try:
+    with told_of_each_other(size) as told:
+        group = [
+            SERVER.Process(target=_become_rank, args=(rank, told, function, arguments))
+            for rank in range(size)
+        ]
         for process in group:
-            process.join(120)
-        assert [process.exitcode for process in group] == [0] * size
-    finally:
-        for process in group:
-            process.kill()
+            process.start()
+        try:
+            for process in group:
+                process.join(120)
+            assert [process.exitcode for process in group] == [0] * size
+        finally:
+            for process in group:
+                process.kill()
+
+
+@contextlib.contextmanager
+def told_of_each_other(size: int) -> Iterator[dict[str, str]]:
+    """What torchrun puts into the environment of a group's processes, but for their ranks.
+
+    As torchrun's, the store by which they find each other is here, at a port that stays taken: one that is only found
+    to be free may be another program's when the first process listens there, and the others would wait for that.
+    """
+    from torch.distributed import TCPStore
+
+    store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    yield {
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(store.port),
+        "WORLD_SIZE": str(size),
+        "TORCHELASTIC_USE_AGENT_STORE": "True",
+    }
 
 
 def _become_rank(

@@ -26,9 +26,13 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize(("content", "said"), BROKEN.values(), ids=BROKEN.keys())
+VERBS = (["train", "norm=mine"], ["sweep", "experiment=null", "norm=gn,mine"], ["plan", "norm=mine"])
+
+
 @pytest.mark.parametrize(
-    "words", [["train", "norm=mine"], ["sweep", "experiment=null", "norm=gn,mine"], ["plan", "norm=mine"]]
+    ("words", "content", "said"),
+    [(VERBS[i % len(VERBS)], *of_file) for i, of_file in enumerate(BROKEN.values())],
+    ids=BROKEN.keys(),
 )
 def test_a_file_that_cannot_be_read_is_one_line(tmp_path, monkeypatch, capfd, words, content, said):
     (tmp_path / "conf" / "norm").mkdir(parents=True)

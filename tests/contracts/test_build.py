@@ -115,7 +115,7 @@ def detector(run: RunConfig) -> torch.nn.Module:
 def test_every_data_set_gives_what_its_file_says(
     data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Embedded ones whole, which also checks the sha256 of what they make; others with a few images of their own."""
+    """Embedded ones whole, which also checks the sha256 of what they make; others with a few images."""
     overrides = [f"data={data}"]
     config = COMPOSER.run(overrides).data
     if config.kind == "imagefolder":
@@ -148,7 +148,7 @@ def test_every_data_set_gives_what_its_file_says(
         write_kinetics(tmp_path, num_train=2, num_val=1, num_classes=4)
         overrides += [f"data.root={tmp_path}", "data.num_classes=4", "data.loader_workers=0"]
     elif config.is_generated:
-        overrides += [f"data.root={tmp_path}"]
+        overrides += [f"data.root={tmp_path}", "data.num_train=8", "data.num_val=8", "data.sha256=null"]
     config = COMPOSER.run(overrides).data
     dataset = build_dataset(config, CPU)
     assert config.num_train in (None, dataset.num_train)
@@ -192,3 +192,14 @@ def test_every_data_set_gives_what_its_file_says(
         assert abs(float(many.mean())) < 0.1 and 0.6 < float(many.std()) < 1.2, (
             "mean and std are not the data's"
         )
+
+
+@pytest.mark.slow  # half a minute for the videos
+def test_every_generated_set_has_the_sha256_of_its_file(tmp_path: Path) -> None:
+    generated = [data for data in group_options("data") if COMPOSER.run([f"data={data}"]).data.is_generated]
+    assert {"fashion_clips", "fashion_coco"} <= set(generated)
+    for data in generated:
+        config = COMPOSER.run([f"data={data}", f"data.root={tmp_path / data}"]).data
+        assert config.sha256 is not None
+        dataset = build_dataset(config, CPU)  # which checks it
+        assert (dataset.num_train, dataset.num_val) == (config.num_train, config.num_val)

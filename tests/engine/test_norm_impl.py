@@ -30,17 +30,17 @@ def of(impl: str, **changes: object) -> RunConfig:
 
 @pytest.mark.skipif(not (fused.HAS_TRITON and fused.is_interpreting()), reason="by Triton's interpreter")
 @pytest.mark.parametrize("memory_format", ["contiguous", "channels_last"])
-def test_three_steps_are_the_same(memory_format: str) -> None:
+def test_two_steps_are_the_same(memory_format: str) -> None:
     runs = [of(impl, memory_format=memory_format) for impl in ("fused", "composed")]
     states = [build_as(run, ALONE, torch.float64) for run in runs]
-    steps = [list(itertools.islice(train(state), 3)) for state in states]
+    steps = [list(itertools.islice(train(state), 2)) for state in states]
     for ours, theirs in zip(*steps, strict=True):
         assert isinstance(ours, StepRecord) and isinstance(theirs, StepRecord)
         assert ours.loss == pytest.approx(theirs.loss, abs=1e-9)
     first, second = (state.model.state_dict() for state in states)
     for name, value in first.items():
         torch.testing.assert_close(value, second[name], rtol=0, atol=1e-9, msg=name)
-    assert steps[0][2].loss != steps[0][0].loss
+    assert steps[0][1].loss != steps[0][0].loss
 
 
 def test_it_is_no_science_and_is_in_env() -> None:

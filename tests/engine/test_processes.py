@@ -1,6 +1,7 @@
 """However the workers are spread over processes, or over passes of one, the same is computed."""
 
 import dataclasses
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch.distributed as dist
 from gnexp.engine.processes import ALONE, Processes, joined
 from tests.engine import group
 from tests.engine.group import CPU, NORMS, RUN, STEPS, all_of_them, build_as, first_steps, trained
-from tests.warm import run_group
+from tests.warm import run_group, told_of_each_other
 
 pytestmark = pytest.mark.dist
 
@@ -120,6 +121,12 @@ def test_gradients_travel_with_the_last_pass_alone(tmp_path: Path, is_compiled: 
                 assert replica.require_backward_grad_sync == is_last
     finally:
         dist.destroy_process_group()
+
+
+def test_the_port_of_a_test_s_group_is_taken_before_its_processes_start() -> None:
+    """One that was merely free has been another program's by then: a process waited there for an answer."""
+    with told_of_each_other(2) as told:
+        socket.create_connection((told["MASTER_ADDR"], int(told["MASTER_PORT"])), 5).close()
 
 
 def test_a_group_of_another_size_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

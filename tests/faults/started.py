@@ -7,7 +7,6 @@ import functools
 import multiprocessing
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,7 +16,7 @@ from typing import Any, TextIO
 
 from gnexp.system.hardware import num_cores
 from tests.faults.tiny import STEPS
-from tests.warm import SERVER
+from tests.warm import SERVER, told_of_each_other
 
 ROOT = Path(__file__).parents[2]
 
@@ -138,11 +137,9 @@ def trainer(
 @contextlib.contextmanager
 def pair(spec: Path) -> Iterator[list[Started]]:
     """The two processes of a run, told of each other as by torchrun."""
-    address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": "2"}
     with contextlib.ExitStack() as stack:
-        yield [
-            stack.enter_context(trainer(spec, RANK=rank, LOCAL_RANK=rank, **address)) for rank in ("0", "1")
-        ]
+        told = stack.enter_context(told_of_each_other(2))
+        yield [stack.enter_context(trainer(spec, RANK=rank, LOCAL_RANK=rank, **told)) for rank in ("0", "1")]
 
 
 def in_child(function: Callable[..., None], *arguments: Any) -> int:
@@ -152,12 +149,6 @@ def in_child(function: Callable[..., None], *arguments: Any) -> int:
     process.join(100)
     assert process.exitcode is not None
     return process.exitcode
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextlib.contextmanager

@@ -116,6 +116,7 @@ def _environment(pid: int) -> dict[str, str]:
 
 
 @pytest.mark.dist
+@pytest.mark.slow
 def test_fault_05_a_second_ctrl_c_ends_processes_that_do_not_answer(tmp_path: Path) -> None:
     """The first is waited for, as it would be for a large checkpoint; the second leaves nothing behind."""
     with command(*COMMAND, cwd=tmp_path) as verb:
@@ -218,6 +219,7 @@ def test_fault_21_a_process_that_hangs_is_killed(tmp_path: Path) -> None:
 
 
 @pytest.mark.dist
+@pytest.mark.slow
 def test_fault_21_what_one_process_alone_finds_wrong_is_told(tmp_path: Path) -> None:
     """An image of val that is the second process's to read: the first knows of nothing."""
     photographs = tiny.photographs(tmp_path / "photographs")

@@ -40,7 +40,9 @@ _PLACES = {
 }
 
 
-@pytest.mark.parametrize("norm", list(NORMS))
+@pytest.mark.parametrize(
+    "norm", ["brn", *(pytest.param(norm, marks=pytest.mark.slow) for norm in ("bn", "gn"))]
+)
 def test_fault_01_and_02_stopped_at_every_kind_of_moment_in_turn(tmp_path: Path, norm: str) -> None:
     """One run in many segments, each stopped at another kind of moment, against one in a single segment."""
     whole = write_spec(tmp_path / "whole", norm=NORMS[norm])

@@ -18,6 +18,7 @@ CONF = Path(__file__).parents[2] / "conf"
 NORM_FILES = sorted((CONF / "norm").glob("*.yaml"))
 PER_BATCH = ("bn", "brn")  # an image's output depends on its batch
 SHAPES = [(6, 8), (6, 8, 5), (6, 8, 4, 3), (6, 8, 2, 3, 2)]
+SMALL_SHAPES = [(4, 8), (4, 8, 3), (4, 8, 2, 3), (4, 8, 2, 1, 2)]  # of what takes the square of them
 
 
 def make(path: Path, channels: int = 8, *, workers: int = 1, relu: bool = False, seed: int = 0) -> NormAct:
@@ -47,7 +48,7 @@ all_norms = pytest.mark.parametrize("path", NORM_FILES, ids=lambda path: path.st
 
 
 @all_norms
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("shape", SMALL_SHAPES, ids=str)
 def test_gradcheck(path: Path, shape: tuple[int, ...]) -> None:
     if is_instance_norm_of_vectors(path, shape):
         pytest.skip("one value per channel; its error has a test of its own")

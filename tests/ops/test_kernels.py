@@ -108,7 +108,8 @@ def plant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plant:
     return alter
 
 
-@pytest.mark.parametrize("module", ["kernels", pytest.param("kernels_backward", marks=pytest.mark.slow)])
+@pytest.mark.slow  # test_fused.py has them unaltered in `make test`
+@pytest.mark.parametrize("module", ["kernels", "kernels_backward"])
 def test_unaltered_they_stay_inside_and_are_right(
     plant: Plant, module: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -93,13 +93,15 @@ def test_a_mistake_is_told_by_the_first_alone(
 
 
 @pytest.mark.dist
+@pytest.mark.slow
 def test_two_that_srun_has_started_make_one_run(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "gnexp", "train", "scale=smoke", "norm=bn", "batch=4", "workers=4"]
+    job = {**SRUN, "SLURM_JOB_ID": str(os.getpid())}  # which gives the port: another test run has its own
     group = [
         subprocess.Popen(
             command,
             cwd=tmp_path,
-            env={**os.environ, **SRUN, "SLURM_PROCID": rank, "SLURM_LOCALID": rank, "PYTHONPATH": str(ROOT)},
+            env={**os.environ, **job, "SLURM_PROCID": rank, "SLURM_LOCALID": rank, "PYTHONPATH": str(ROOT)},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -148,7 +148,7 @@ def records_of(state: State) -> list[dict[str, float | int]]:
     return [record.metrics for record in train(state) if isinstance(record, EpochRecord)]
 
 
-@pytest.mark.parametrize("norm", ["bn", "gn"])
+@pytest.mark.parametrize("norm", ["bn", pytest.param("gn", marks=pytest.mark.slow)])
 def test_a_run_resumes_to_the_bit(root: Path, norm: str) -> None:
     """Stopped within an epoch: dropout, clips and order are drawn by key."""
     run = run_of(root, f"norm={norm}")
