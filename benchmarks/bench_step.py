@@ -31,6 +31,7 @@ from torchvision import transforms
 
 from gnexp.compose.composer import Composer
 from gnexp.config import RunConfig
+from gnexp.config.fields import value_of
 from gnexp.data.build import build_dataset
 from gnexp.data.generated.fashion_mnist import load_fashion_mnist
 from gnexp.data.generated.scenes import make_scenes
@@ -133,8 +134,8 @@ class User:
 
 def users_of(run: RunConfig) -> list[User]:
     """The user's ways for a run's norm."""
-    if run.norm.kind == "gn":
-        groups = run.norm.num_groups
+    if run.norm.takes_groups:
+        groups = value_of(run.norm, "num_groups")
         assert groups is not None
         return [User("whole batch", lambda channels: nn.GroupNorm(groups, channels), True)]
 

@@ -7,6 +7,7 @@ import json
 import math
 import os
 import subprocess
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from gnexp.compose.composer import Composer
+from gnexp.compose.foreign import dropped_notes
 from gnexp.compose.overrides import check, parse, question, values_of
 from gnexp.config import to_dict
 from gnexp.config.experiment import Cell, Expansion
@@ -55,6 +57,8 @@ def main(words: list[str]) -> int:
     if "experiment" not in given:
         overrides = [f"experiment={DEFAULT_EXPERIMENT}", *overrides]
     expansions = composer.expansions(*question(overrides), overrides, seeds=_seeds(given))
+    for note in dropped_notes(expansions):
+        print(f"note: {note}", file=sys.stderr)
     runs_dir, results_dir = (Path(str(given.get(f"{d}_dir", [d])[0])) for d in ("runs", "results"))
     plan = make_plan(expansions, runs_dir, results_dir)
     parts = _parts(expansions, plan)

@@ -40,17 +40,22 @@ def main(words: list[str]) -> int:
             print(problem, file=sys.stderr)
         print(f"{results_dir}: {len(problems)} problem(s)" if problems else f"{results_dir} is as rendered")
         return EXIT_FAILED if problems else EXIT_DONE
-    overwrite = settings["overwrite"] == "true"
-    rendered = report.render(
-        shown,
-        compose.expand,
-        runs_dir=runs_dir,
-        results_dir=results_dir,
-        overwrite=overwrite,
-        is_whole=names is None,
-        places=places,
-        stale=stale,
-    )
+    try:
+        rendered = report.render(
+            shown,
+            compose.expand,
+            runs_dir=runs_dir,
+            results_dir=results_dir,
+            overwrite=settings["overwrite"] == "true",
+            is_whole=names is None,
+            places=places,
+            stale=stale,
+        )
+    except OSError as error:  # a full disk, a folder that is not ours: what was there before still is
+        raise ValueError(
+            f"{error.filename or results_dir}: {error.strerror or error}; mend that or choose another folder with "
+            "results_dir=..., and the same command does the rest"
+        ) from None
     for note in rendered.notes:
         print(f"note: {note}", file=sys.stderr)
     for path in rendered.paths:

@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 from gnexp.compose.conf_files import ConfFiles, to_plain
 from gnexp.compose.experiment import Asked, Experiments, ask
 from gnexp.compose.fit import check_fit, choices_of_task
+from gnexp.compose.foreign import foreign, of_kinds
 from gnexp.compose.init import resolve_init
 from gnexp.compose.overrides import check, question, respell
 from gnexp.compose.parents import init_of, named_cell, parent_words
@@ -156,17 +157,32 @@ class Composer:
         """
         found, block = self._experiments.find(experiment, scale)
         asked = ask(experiment, found, block, scale, overrides, seeds=seeds)
+        hardware = of_kinds(asked.fixed)
         cells = []
+        dropped: list[tuple[str, str]] = []
         for coordinates, command in asked.cells():
             try:
+                if hardware:
+                    others = self._foreign(hardware, command)
+                    dropped += others.items()
+                    command = [word for word in command if word not in others]
                 cells.append(self._cell(asked, coordinates, command))
             except ValueError as error:
                 where = " ".join(f"{key}={spell(value)}" for key, value in coordinates.items())
                 raise ValueError(f"{where}: {error}" if where else str(error)) from None
         axes = {key: tuple(dict.fromkeys(cell.coordinates[key] for cell in cells)) for key in asked.grid}
         return Expansion(
-            experiment=experiment, question=found.question, scale=scale, axes=axes, cells=tuple(cells)
+            experiment=experiment,
+            question=found.question,
+            scale=scale,
+            axes=axes,
+            cells=tuple(cells),
+            dropped=tuple(dict.fromkeys(dropped)),
         )
+
+    def _foreign(self, hardware: Sequence[str], command: Sequence[str]) -> dict[str, str]:
+        merged = self._without_experiment(self._merge(command))
+        return foreign(hardware, merged, self._files.choices(merged))
 
     def _cell(self, asked: Asked, coordinates: dict[str, Any], command: Sequence[str]) -> Cell:
         words = [*command, *asked.places]

@@ -5,6 +5,7 @@ The kinds are in gnexp/data/kinds. Nothing asks for the kind of data: it asks fo
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -27,6 +28,7 @@ class DataConfig:
         survey: module:function that looks through such a folder (gnexp data check).
         num_known: training images that there are, where every copy has as many.
         num_held_out: of these, how many val_source=train takes for val.
+        titles: data.name -> how its set is called, where readers know it by another name.
     """
 
     group: ClassVar[str] = "data"
@@ -40,6 +42,7 @@ class DataConfig:
     survey: ClassVar[str | None] = None
     num_known: ClassVar[int | None] = None
     num_held_out: ClassVar[int] = 0
+    titles: ClassVar[Mapping[str, str]] = {}
 
     name: str = science_field("fashion_scenes", told_by="data")
     kind: str = science_field()
@@ -70,6 +73,11 @@ class DataConfig:
 
     def check_together(self) -> None:
         """Raises ValueError where fields do not fit together."""
+
+    @property
+    def title(self) -> str:
+        """What readers know the set by."""
+        return self.titles.get(self.name, self.name)
 
     @property
     def folder(self) -> str | None:

@@ -81,6 +81,8 @@ class Expansion:
     scale: str
     axes: dict[str, tuple[AxisValue, ...]]
     cells: tuple[Cell, ...]
+    # a person's override of hardware, and a kind that has no such field: left out of that kind's cells
+    dropped: tuple[tuple[str, str], ...] = ()
 
     @property
     def seed_major(self) -> tuple[tuple[Cell, RunConfig], ...]:

@@ -172,7 +172,7 @@ class _Segment:
         # Of all processes; each ends sooner by its own count alone. An earlier segment's may have been mended since.
         if len(found) > most:
             raise ValueError(
-                f"more than data.max_skipped={most} files cannot be read, see {path}; mend "
+                f"more than data.max_skipped={most} files or entries cannot be used, see {path}; mend "
                 f"the folder (gnexp data check {shlex.quote(str(self.run.data.folder))}), or raise data.max_skipped"
             )
 

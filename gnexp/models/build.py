@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal
 
 import torch
@@ -12,6 +12,7 @@ from gnexp.config import ModelConfig
 from gnexp.config.fields import value_of
 from gnexp.config.kinds import import_text
 from gnexp.config.task import DETECTION
+from gnexp.models.detector import DetectorInputs
 from gnexp.models.resnet import BasicBlock, Bottleneck
 from gnexp.nn.norm_act import NormAct, NormFactory
 from gnexp.nn.norms import name_norms
@@ -43,17 +44,7 @@ def build_model(
 
 
 def build_detector(
-    config: ModelConfig,
-    norm: NormFactory,
-    *,
-    workers: int,
-    mean: Sequence[float],
-    std: Sequence[float],
-    min_size: int | None,
-    max_size: int | None,
-    num_classes: int,
-    generator: torch.Generator,
-    has_masks: bool = True,
+    config: ModelConfig, norm: NormFactory, inputs: DetectorInputs, generator: torch.Generator
 ) -> MaskRCNN:
     """Builds and initialises a detector.
 
@@ -63,14 +54,8 @@ def build_detector(
     Args:
         config: of a detector.
         norm: the backbone's; those of a detector's other sites are in config.
-        workers: virtual workers whose statistics batch normalization keeps apart.
-        mean: of pixel values in [0, 1], one per channel of the images.
-        std: likewise.
-        min_size: pixels of the shorter side that images are resized to; None = not at all.
-        max_size: pixels of the longer side at most.
-        num_classes: without the background.
+        inputs: what it is built for.
         generator: of all weights.
-        has_masks: whether it has a mask head; without one it is Faster R-CNN.
 
     Raises:
         ValueError: no detector, or a norm that does not fit on a layer.
@@ -80,17 +65,7 @@ def build_detector(
     # Here, since torchvision takes a second, which a classifier's run does without.
     from gnexp.models.mask_rcnn import initialize_heads
 
-    model: MaskRCNN = import_text(config.builder)(
-        config,
-        norm,
-        workers=workers,
-        mean=mean,
-        std=std,
-        min_size=min_size,
-        max_size=max_size,
-        num_classes=num_classes,
-        has_masks=has_masks,
-    )
+    model: MaskRCNN = import_text(config.builder)(config, norm, inputs)
     name_norms(model)
     _initialize((module for part in model.classifier_parts() for module in part.modules()), config, generator)
     initialize_heads(model, generator)

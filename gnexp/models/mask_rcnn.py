@@ -27,6 +27,7 @@ from torchvision.models.detection.transform import GeneralizedRCNNTransform, res
 
 from gnexp.config import NormConfig
 from gnexp.models.backbone import Backbone, num_channels
+from gnexp.models.detector import DetectorInputs
 from gnexp.models.kinds.mask_rcnn import MaskRCNNConfig
 from gnexp.models.resnet import build_resnet
 from gnexp.models.roi_heads import RoIHeads
@@ -156,23 +157,12 @@ class MaskRCNN(GeneralizedRCNN):  # type: ignore[misc]
         return [self.backbone.body] if shared is None else [self.backbone.body, shared]
 
 
-def build_mask_rcnn(
-    config: MaskRCNNConfig,
-    norm: NormFactory,
-    *,
-    workers: int,
-    mean: Sequence[float],
-    std: Sequence[float],
-    min_size: int | None,
-    max_size: int | None,
-    num_classes: int,
-    has_masks: bool,
-) -> MaskRCNN:
+def build_mask_rcnn(config: MaskRCNNConfig, norm: NormFactory, inputs: DetectorInputs) -> MaskRCNN:
     """A Mask R-CNN as configured, not yet initialised; arguments as build_detector's."""
     fpn_norm, box_norm, mask_norm = (
-        _site_norm(site, workers) for site in (config.fpn_norm, config.box_norm, config.mask_norm)
+        _site_norm(site, inputs.workers) for site in (config.fpn_norm, config.box_norm, config.mask_norm)
     )
-    body = build_resnet(config, norm, channels=len(mean), num_classes=1)
+    body = build_resnet(config, norm, channels=len(inputs.mean), num_classes=1)
     del body.fc
     last_stage = None
     if config.neck == "c4":
@@ -184,13 +174,13 @@ def build_mask_rcnn(
     heads = RoIHeads(
         config,
         channels=backbone.out_channels,
-        num_classes=num_classes + 1,
+        num_classes=inputs.num_classes + 1,
         box_norm=box_norm,
         mask_norm=mask_norm,
         last_stage=last_stage,
-        has_masks=has_masks,
+        has_masks=inputs.has_masks,
     )
-    transform = ImageTransform(mean, std, min_size, max_size)
+    transform = ImageTransform(inputs.mean, inputs.std, inputs.min_size, inputs.max_size)
     return MaskRCNN(backbone, _build_rpn(config, backbone), heads, transform)
 
 

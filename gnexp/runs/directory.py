@@ -164,9 +164,9 @@ def put_aside(path: Path) -> Path:
     return path.with_name(f"{path.name}.damaged")
 
 
-def unwritable(place: Path | RunDirectory, error: OSError) -> str:
+def unwritable(path: Path | RunDirectory, error: OSError) -> str:
     """The line about a directory that cannot be written."""
-    return f"cannot write to {place} ({error.strerror or error}); free it or choose another with runs_dir=..."
+    return f"cannot write to {path} ({error.strerror or error}); free it or choose another with runs_dir=..."
 
 
 def run_dirs(runs_dir: Path) -> list[RunDirectory]:

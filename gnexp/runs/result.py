@@ -31,9 +31,8 @@ class Result:
     data_fingerprint: str
     env: list[dict[str, Any]]  # one entry per resumed segment: commit, dirty, versions, host, device, threads
     seconds: float  # wall time of training and evaluation, all segments
-    num_skipped: int = (
-        0  # files that could not be read (data.on_error=skip); those of val are not in its scores
-    )
+    # files that could not be read and annotations' entries that were odd (data.on_error=skip)
+    num_skipped: int = 0
     format: int = FORMAT
 
     def save(self, path: Path) -> None:

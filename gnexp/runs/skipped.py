@@ -1,4 +1,4 @@
-"""The list of a run's files that could not be read, and why."""
+"""The list of a run's files that could not be read and entries that were odd, and why."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from gnexp.system.names import read_reasons
 
 
 def read_skipped(directory: RunDirectory) -> dict[str, str]:
-    """Why each file was skipped, by the files' names as `stored` has them.
+    """Why each was skipped, by its name as `stored` has them.
 
     Raises:
         ValueError: the list is damaged.

@@ -13,6 +13,7 @@ from gnexp.data.coco.dataset import Coco
 from gnexp.data.dataset import Batch, Dataset
 from gnexp.data.kinds.coco import BoxesConfig
 from gnexp.models.build import build_detector
+from gnexp.models.detector import DetectorInputs
 from gnexp.nn.norms import norm_factory
 from gnexp.tasks.coco_eval import METRICS, Result, evaluate_results, to_results
 from gnexp.tasks.pictures import draw_detections
@@ -30,18 +31,16 @@ class Detection:
     def build_model(self, run: RunConfig, generator: torch.Generator) -> nn.Module:
         """The initialised detector for the run's images and classes."""
         data = boxes_of(run)
-        return build_detector(
-            run.model,
-            norm_factory(run.norm, run.virtual_workers),
+        inputs = DetectorInputs(
             workers=run.virtual_workers,
             mean=data.mean,
             std=data.std,
             min_size=data.min_size if data.is_resized else None,
             max_size=data.max_size,
             num_classes=data.num_classes,
-            generator=generator,
             has_masks=not data.is_without_masks,
         )
+        return build_detector(run.model, norm_factory(run.norm, run.virtual_workers), inputs, generator)
 
     def trace(self, model: nn.Module, run: RunConfig, num_images: int) -> None:
         """Has (num_images, channels, image_size, image_size) go through backbone, neck and heads."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,6 +48,7 @@ class GnexpSweeper(Sweeper):
         """
         # Hydra imports every plugin at each start, so what only a sweep needs is imported here.
         from gnexp.compose import composer as compose
+        from gnexp.compose.foreign import dropped_notes
         from gnexp.compose.overrides import question
         from gnexp.config.keys import ALL_EXPERIMENTS
         from gnexp.config.spelling import spell
@@ -64,6 +66,8 @@ class GnexpSweeper(Sweeper):
         if self._all_experiments:
             name = ALL_EXPERIMENTS
         expansions = composer.expansions(name, scale, arguments, seeds=self.config.seeds)
+        for note in dropped_notes(expansions):
+            print(f"note: {note}", file=sys.stderr)
         runs_dir = Path(self.config.runs_dir)
         plan = make_plan(expansions, runs_dir, Path(self.config.results_dir))
         if self.config.dry_run:

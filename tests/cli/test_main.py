@@ -25,7 +25,7 @@ from gnexp.cli.verbs import VERBS
 from gnexp.config import RunConfig
 from gnexp.config.keys import GROUPS, benchmark_names, group_options
 from gnexp.launch import launch
-from gnexp.system.exit_codes import EXIT_FAILED
+from gnexp.system.exit_codes import EXIT_FAILED, EXIT_USER_ERROR
 
 ROOT = Path(__file__).parents[2]
 FAKE = str(Path(__file__).parents[1] / "fake_trainer.py")
@@ -259,6 +259,19 @@ def test_eval_prints_the_workers_scores(tmp_path, monkeypatch, capfd):
     ]
     last = json.loads((run_dir / "seen.jsonl").read_text(encoding="utf-8").splitlines()[-1])
     assert last["arguments"] == ["eval", f"runs/{run_dir.name}/spec.json", "all", "0"]
+
+
+def test_report_on_a_disk_that_cannot_be_written_says_what_to_do(tmp_path, monkeypatch, capfd):
+    """It named the file and the error alone."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "results").write_text("a file where the folder is to be", encoding="utf-8")
+    assert cli.main(["report", "exhibit=table1"]) == EXIT_USER_ERROR
+    said = capfd.readouterr().err
+    assert (
+        "; mend that or choose another folder with results_dir=..., and the same command does the rest"
+        in said
+    )
+    assert said.startswith("gnexp: error: results") and said.count("\n") == 1
 
 
 def test_report_renders_and_checks(tmp_path, monkeypatch, capfd):

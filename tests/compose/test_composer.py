@@ -8,6 +8,7 @@ import pytest
 from gnexp.compose import composer as compose
 from gnexp.compose import overrides
 from gnexp.compose.exhibits import load_exhibits
+from gnexp.compose.foreign import dropped_notes
 from gnexp.config.keys import DEFAULT_EXPERIMENT, DEFAULT_SCALE, check_key, group_options, known_keys
 
 EXPERIMENT = """
@@ -333,6 +334,25 @@ def test_in_a_debugger_they_are_the_same(plain, override, message):
             plain.run([override])
     finally:
         sys.settrace(before)
+
+
+def test_hardware_that_some_kinds_do_not_have_is_left_out_of_their_cells_with_one_note():
+    """norm.impl=composed was refused in a sweep that holds bn."""
+    found = compose.expand("norms", "small", ["norm.impl=composed", "seed=0"])
+    plain = compose.expand("norms", "small", ["seed=0"])
+    ids = [[run.run_id for cell in expansion.cells for run in cell.runs] for expansion in (found, plain)]
+    assert ids[0] == ids[1]
+    impls = {run.norm.kind: getattr(run.norm, "impl", None) for cell in found.cells for run in cell.runs}
+    assert impls["gn"] == "composed" and impls["bn"] is None
+    assert dropped_notes([found]) == [
+        "norm.impl=composed is left out of the cells of kind bn, which has no such field"
+    ]
+    assert dropped_notes([plain]) == []
+    nowhere = compose.expand("norms", "small", ["norm=bn", "norm.impl=composed"])
+    with pytest.raises(
+        ValueError, match=r"^norm.impl=composed: no cell has a norm with impl, they are of kind bn"
+    ):
+        dropped_notes([nowhere])
 
 
 def test_a_missing_config_directory_is_named():

@@ -264,6 +264,27 @@ def test_without_a_mask_head_no_convolution_has_the_heads_width(head):
     assert len(ids) == 2  # a box head of convolutions has it
 
 
+FOLDER = {"kind": "imagefolder", "crop_area": (0.1, 1.0), "crop_aspect": (0.7, 1.4), "eval_resize": 40, **RGB}
+SCENES = {"kind": "fashion_scenes"}
+
+
+@pytest.mark.parametrize(
+    ("values", "field", "spelled"),
+    [
+        (FOLDER, "jitter", 0.0),
+        (FOLDER, "lighting", 0.0),
+        (SCENES, "val_source", "test"),
+        (SCENES, "exposure", 0.0),
+        (SCENES, "clutter", 0),
+        ({"kind": "fashion"} | {"image_size": 28}, "val_source", "test"),
+    ],
+)
+def test_nothing_and_its_spelling_are_one_run(values, field, spelled):
+    """One meaning had two ids."""
+    left_out, given = (RunConfig(data=data_config(**values, **more)) for more in ({}, {field: spelled}))
+    assert left_out.run_id == given.run_id and left_out == given
+
+
 def test_a_warm_up_that_warms_nothing_is_none():
     assert RecipeConfig(warmup_steps=5, warmup_factor=1.0) == RecipeConfig()
 

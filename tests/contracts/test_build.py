@@ -19,6 +19,7 @@ from gnexp.data.video.clips import Clips
 from gnexp.engine.state import build, check_shapes
 from gnexp.engine.train import StepRecord, train
 from gnexp.models.build import build_detector
+from gnexp.models.detector import DetectorInputs
 from gnexp.nn.norms import norm_factory
 from gnexp.tasks.build import build_task
 from tests.contracts.expansions import COMPOSER, expand
@@ -98,17 +99,16 @@ def test_every_norm_fits_every_model(model: str, norm: str) -> None:
 
 
 def detector(run: RunConfig) -> torch.nn.Module:
-    return build_detector(
-        run.model,
-        norm_factory(run.norm, 1),
+    data = run.data
+    inputs = DetectorInputs(
         workers=1,
-        mean=run.data.mean,
-        std=run.data.std,
+        mean=data.mean,
+        std=data.std,
         min_size=None,
         max_size=None,
-        num_classes=run.data.num_classes,
-        generator=torch.Generator(),
-    ).train()
+        num_classes=data.num_classes,
+    )
+    return build_detector(run.model, norm_factory(run.norm, 1), inputs, torch.Generator()).train()
 
 
 @pytest.mark.parametrize("data", group_options("data"))

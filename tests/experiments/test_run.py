@@ -259,7 +259,8 @@ def test_a_run_that_skips_too_much_ends_every_time(tmp_path: Path, monkeypatch: 
     path = write_spec(tmp_path / "runs", data=data, recipe=recipe)
     for _ in range(2):
         with pytest.raises(
-            ValueError, match=r"more than data.max_skipped=1 files cannot be read, see .*skipped.jsonl"
+            ValueError,
+            match=r"more than data.max_skipped=1 files or entries cannot be used, see .*skipped.jsonl",
         ):
             train_run(load_spec(path))
     assert not (path.parent / "result.json").exists()

@@ -11,6 +11,7 @@ import torch
 from gnexp.compose.composer import Composer
 from gnexp.config import ModelConfig
 from gnexp.models.build import build_detector
+from gnexp.models.detector import DetectorInputs
 from gnexp.models.mask_rcnn import MaskRCNN
 from gnexp.nn.norms import norm_factory
 from gnexp.nn.step import Step, step_listeners
@@ -24,9 +25,7 @@ ALL_GN = ("fpn_norm=gn", "box_norm=gn", "mask_norm=gn")
 
 def config_of(model: str, *overrides: str) -> ModelConfig:
     """A model of conf/model; overrides without their prefix."""
-    return COMPOSER.run(
-        [f"model={model}", "workers_per_pass=1", *(f"model.{override}" for override in overrides)]
-    ).model
+    return COMPOSER.run([f"model={model}", *(f"model.{override}" for override in overrides)]).model
 
 
 def detector(model: str | ModelConfig, norm: str, *overrides: str, **arguments: Any) -> MaskRCNN:
@@ -34,16 +33,17 @@ def detector(model: str | ModelConfig, norm: str, *overrides: str, **arguments: 
     config = config_of(model, *overrides) if isinstance(model, str) else model
     run = COMPOSER.run([f"norm={norm}", f"model.default_num_groups={config.default_num_groups}"])
     workers = arguments.pop("workers", 1)
+    generator = torch.Generator().manual_seed(arguments.pop("seed", 0))
     given: dict[str, Any] = {
         "mean": (0.5,),
         "std": (0.25,),
         "min_size": None,
         "max_size": None,
         "num_classes": 10,
-        "generator": torch.Generator().manual_seed(arguments.pop("seed", 0)),
         **arguments,
     }
-    return build_detector(config, norm_factory(run.norm, workers), workers=workers, **given).train()
+    inputs = DetectorInputs(workers=workers, **given)
+    return build_detector(config, norm_factory(run.norm, workers), inputs, generator).train()
 
 
 def scene(seed: int, *, size: int = 96, channels: int = 1) -> Scene:

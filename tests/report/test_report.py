@@ -321,7 +321,9 @@ def test_skipped_files_are_told(tmp_path: Path) -> None:
     render_in(tmp_path, [TABLE])
     for page in ("README.md", "report.html"):
         text = (tmp_path / "results" / page).read_text(encoding="utf-8")
-        assert "those of val left out of the scores: " in text
+        assert f"`{first.run_id}` (3), with the number of them" in text.replace("<code>", "`").replace(
+            "</code>", "`"
+        )
         assert text.count(f"{first.run_id}") == 1
 
 

@@ -49,6 +49,7 @@ class CocoConfig(BoxesConfig, FolderConfig):
 
     survey: ClassVar = "gnexp.data.checks.coco:survey_coco"
     builder: ClassVar = "gnexp.data.coco.dataset:open_coco"
+    titles: ClassVar = {"coco": "COCO"}
 
     kind: str = science_field("coco")
 

@@ -22,6 +22,12 @@ class GarmentsConfig(DataConfig):
     # train = held-out training garments; None = test
     val_source: str | None = science_field(None, choices=("test", "train"), told_by="data")
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, meant in (("val_source", "test"), ("exposure", 0.0), ("clutter", 0)):
+            if hasattr(self, name) and getattr(self, name) is None:
+                object.__setattr__(self, name, meant)  # before any hash: left out it is the same run
+
 
 @dataclass(frozen=True, kw_only=True)
 class InMemoryGarments(GarmentsConfig, InMemoryConfig):

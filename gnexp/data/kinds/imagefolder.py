@@ -17,6 +17,7 @@ class ImageFolderConfig(FolderConfig):
 
     survey: ClassVar = "gnexp.data.checks.imagefolder:survey_imagefolder"
     builder: ClassVar = "gnexp.data.images.imagefolder:ImageFolder"
+    titles: ClassVar = {"imagenet": "ImageNet"}
     task: ClassVar = CLASSIFICATION
 
     kind: str = science_field("imagefolder")
@@ -34,6 +35,9 @@ class ImageFolderConfig(FolderConfig):
     decoder: str | None = science_field(None, choices=("scaled",))
 
     def check_together(self) -> None:
+        for name in ("jitter", "lighting"):
+            if getattr(self, name) == 0:
+                object.__setattr__(self, name, None)  # before any hash: of strength 0 it is the same run
         for key, highest in (("crop_area", 1.0), ("crop_aspect", math.inf)):
             limits: tuple[float, ...] = getattr(self, key)
             require(

@@ -50,5 +50,6 @@ class KineticsConfig(ClipsConfig, FolderConfig):
 
     survey: ClassVar = "gnexp.data.checks.kinetics:survey_kinetics"
     builder: ClassVar = "gnexp.data.video.kinetics:open_kinetics"
+    titles: ClassVar = {"kinetics": "Kinetics"}
 
     kind: str = science_field("kinetics")

@@ -15,8 +15,6 @@ from gnexp.report.render.blocks import Block, Commands
 from gnexp.report.render.contrasts import contrast_sentences
 from gnexp.report.render.section import Section
 
-_DATA = {"imagenet": "ImageNet", "coco": "COCO", "kinetics": "Kinetics"}
-
 
 def questions(sections: Sequence[Section]) -> tuple[str, ...]:
     """What the experiments ask, each question once."""
@@ -86,7 +84,7 @@ def run_blocks(sections: Sequence[Section]) -> list[Block]:
                 commands.update(dict.fromkeys(part.sweep_commands()))
                 report = shlex.join(("gnexp", "report", *part.places))
                 if part.scale == "paper":
-                    data.update(dict.fromkeys(_DATA.get(r.data.name, r.data.name) for r in part.runs))
+                    data.update(dict.fromkeys(r.data.title for r in part.runs))
     blocks: list[Block] = [
         Commands("Small scale, on the embedded data (finished runs are skipped):", (*small, report))
     ]

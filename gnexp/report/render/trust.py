@@ -39,9 +39,10 @@ def trust_blocks(sections: Sequence[Section], notes: Sequence[str]) -> list[Bloc
         "A difference is claimed only where its interval excludes 0.",
     ]
     if skipped := [result for result in results if result.num_skipped]:
-        named = join([f"`{result.run_id}` {count(result.num_skipped, 'file')}" for result in skipped])
+        named = join([f"`{result.run_id}` ({result.num_skipped})" for result in skipped])
         items.append(
-            f"Files that could not be read were skipped, those of val left out of the scores: {named}."
+            "Files that could not be read were skipped and odd entries of annotations mended or left out; what is left "
+            f"out of val is not in the scores: {named}, with the number of them behind each."
         )
     if results:
         items += _spread(sections)
