@@ -137,6 +137,8 @@ def users_of(run: RunConfig) -> list[User]:
         groups = run.norm.num_groups
         assert groups is not None
         return [User("whole batch", lambda channels: nn.GroupNorm(groups, channels), True)]
+    if run.norm.statistics_over == "all_workers":
+        return [User("whole batch", nn.BatchNorm2d, True)]
 
     def ghost(channels: int) -> nn.Module:
         norm = GhostBatchNorm2d(channels)
