@@ -3,11 +3,11 @@
     gnexp bench step [--workers 8] [--threads 1] [--rounds 7] [--seconds 1.0]
 
 For BN the user's code is (a) one backward pass per worker through nn.BatchNorm2d, gradients accumulated, or (b) one
-pass over the total batch with a ghost batch norm that normalizes it chunk by chunk; for GN it is (c) one pass over the
-total batch through nn.GroupNorm. All three take their images from a DataLoader with per-image torchvision transforms,
-with 0 or 2 loader workers, whichever is faster. Equal threads, images, augmentation and network; all in one process,
-interleaved. Before anything is timed both sides must give the same pixels, loss and gradients. Prints a table and,
-last, one JSON line; ratios are medians over rounds of (user's time / gnexp's time).
+pass over the total batch with a ghost batch norm that normalizes it chunk by chunk; for GN it is (c) one pass over
+the total batch through nn.GroupNorm. All three take their images from a DataLoader with per-image torchvision
+transforms, with 0 or 2 loader workers, whichever is faster. Equal threads, images, augmentation and network; all in
+one process, interleaved. Before anything is timed both sides must give the same pixels, loss and gradients. Prints a
+table and, last, one JSON line; ratios are medians over rounds of (user's time / gnexp's time).
 """
 
 from __future__ import annotations
@@ -138,6 +138,8 @@ def users_of(run: RunConfig) -> list[User]:
         groups = value_of(run.norm, "num_groups")
         assert groups is not None
         return [User("whole batch", lambda channels: nn.GroupNorm(groups, channels), True)]
+    if run.norm.statistics_over == "all_workers":
+        return [User("whole batch", nn.BatchNorm2d, True)]
 
     def ghost(channels: int) -> nn.Module:
         norm = GhostBatchNorm2d(channels)

@@ -33,7 +33,7 @@ def check(bench: ModuleType, run: RunConfig, spoil: Callable[[State], Any] | Non
         bench.check_equal(state, user, bench.Scenes(run, flip=0.5).images)
 
 
-@pytest.mark.parametrize("norm", ["bn", "gn"])
+@pytest.mark.parametrize("norm", ["bn", "sync_bn", "gn"])
 def test_both_sides_compute_the_same(bench: ModuleType, norm: str) -> None:
     check(bench, run_of(norm))
 

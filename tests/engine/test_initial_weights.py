@@ -88,6 +88,16 @@ def test_every_kind_of_file_gives_the_same_weights(tmp_path: Path, kind: str) ->
         assert torch.equal(value, weights[key]), key
 
 
+def test_worker_0s_statistics_serve_a_norm_with_one_set(tmp_path: Path) -> None:
+    weights = trained(run_of("norm=bn"))
+    run = run_of("norm=sync_bn")
+    model = build(run)
+    (note,) = load_initial_weights(model, starting_from(run, save(weights, tmp_path / "w.pt")), CPU)
+    assert "worker 0's serve all" in note
+    rows = weights["bn1.running_mean"]
+    assert rows.dim() == 2 and torch.equal(model.get_buffer("bn1.running_mean"), rows[0])
+
+
 @pytest.mark.parametrize(
     "prefix", ["module.", "_orig_mod.", "model.", "backbone.", "module._orig_mod.model."]
 )
