@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,6 +24,7 @@ from gnexp.compose.parts import SCHEMA, Parts
 from gnexp.compose.schema import app_schema, require_kinds
 from gnexp.config.experiment import ExperimentConfig
 from gnexp.config.keys import GROUPS, conf_dir
+from gnexp.config.kinds import offers
 
 CONFIG_NAME = "config"
 # What Hydra itself notes of a composition, and the launcher, which it takes from its own plugins alone.
@@ -30,8 +32,13 @@ _NOT_CODE = ("overrides", "runtime", "job", "launcher")
 
 
 def register_schema() -> None:
-    """Makes the schema known to Hydra."""
-    ConfigStore.instance().store(name=SCHEMA, node=app_schema())
+    """Makes the schema known to Hydra, and the norms of installed packages, each a choice that holds its defaults."""
+    store = ConfigStore.instance()
+    store.store(name=SCHEMA, node=app_schema())
+    for kind, cls in offers().classes.items():
+        fields = dataclasses.fields(cls)
+        given = {f.name: f.default for f in fields if f.default not in (dataclasses.MISSING, None)}
+        store.store(group="norm", name=kind, node={**given, "kind": kind})
 
 
 class ConfFiles:

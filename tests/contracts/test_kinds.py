@@ -19,7 +19,10 @@ CLASSES = {cls.__name__ for group in GROUPS for cls in classes_of(group).values(
 # Where a kind's name is no question about a kind, by file.
 OTHER_MEANINGS = {
     # the word
-    "none": ("cli/help.py", "config/sites.py", "data/coco/dataset.py", "launch/jobs/export.py", "report/"),
+    "none": (
+        *("cli/help.py", "config/packages.py", "config/sites.py", "data/coco/dataset.py"),
+        *("launch/jobs/export.py", "report/"),
+    ),
     # what is taken where nothing is said
     "gn": ("config/norm.py", "report/"),
     "resnet": ("config/model.py",),
