@@ -74,6 +74,11 @@ def read_offers(points: Iterable[EntryPoint], own: Mapping[str, Any]) -> Offers:
                 len(several) == 1,
                 f"package {' and package '.join(map(str, owners[1:]))} has a norm of this name too; uninstall one",
             )
+            require(
+                re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) is not None and name.lower() not in _RESERVED,
+                "a name must be of letters, digits and '_', begin with no digit and not be "
+                f"{', '.join(_RESERVED)}; rename it in the package",
+            )
             found = _load(several[0])
             check_class(name, found, {**own, **classes})
         except Exception as error:  # of a stranger's code, which may raise anything
@@ -118,10 +123,6 @@ def check_class(name: str, cls: Any, others: Mapping[str, Any]) -> None:
     Raises:
         ValueError: what is wrong, and what it has to be.
     """
-    require(
-        re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) is not None and name.lower() not in _RESERVED,
-        f"its name must be letters, digits and '_', not begin with a digit, and not be {', '.join(_RESERVED)}",
-    )
     is_config = isinstance(cls, type) and getattr(cls, "group", None) == "norm"
     require(is_config, f"its entry point must name a subclass of gnexp.config.NormConfig, got {cls!r}")
     # Its own decorator and not its parent's, of which fields() would tell.
