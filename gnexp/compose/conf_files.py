@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -32,13 +31,11 @@ _NOT_CODE = ("overrides", "runtime", "job", "launcher")
 
 
 def register_schema() -> None:
-    """Makes the schema known to Hydra, and the norms of installed packages, each a choice that holds its defaults."""
+    """Makes the schema known to Hydra, and the norms of installed packages: each a choice that names its kind alone."""
     store = ConfigStore.instance()
     store.store(name=SCHEMA, node=app_schema())
-    for kind, cls in offers().classes.items():
-        fields = dataclasses.fields(cls)
-        given = {f.name: f.default for f in fields if f.default not in (dataclasses.MISSING, None)}
-        store.store(group="norm", name=kind, node={**given, "kind": kind})
+    for kind in offers().classes:
+        store.store(group="norm", name=kind, node={"kind": kind})
 
 
 class ConfFiles:

@@ -54,9 +54,9 @@ def is_a_runs_identity(config: NormConfig) -> None:
 
 def stands_at_a_site(config: NormConfig) -> None:
     """A word for a site beside a detector's backbone gives this kind."""
-    for word in type(config).place_words:
-        found = type(config).at_place(word, config, 2)
-        assert found.kind == config.kind, f"the word {word!r} gives a norm of kind {found.kind}"
+    for word in type(config).site_words:
+        found = type(config).at_site(word, config, 2)
+        assert isinstance(found, type(config)), f"the word {word!r} gives a {type(found).__name__}"
 
 
 def trains(config: NormConfig) -> None:

@@ -102,12 +102,12 @@ WRONG = [
         "names must be without labels of other norms",
     ),
     (
-        trait('place_words: ClassVar = ("bn",)'),
-        "place_words must be a tuple of words that no other norm has",
+        trait('site_words: ClassVar = ("bn",)'),
+        "site_words must be a tuple of words that no other norm has",
     ),
     (
-        trait('place_words: ClassVar = ("same",)'),
-        "place_words must be a tuple of words that no other norm has",
+        trait('site_words: ClassVar = ("same",)'),
+        "site_words must be a tuple of words that no other norm has",
     ),
     (trait("takes_groups: ClassVar = 1"), "takes_groups must be True or False, got 1"),
     (

@@ -183,8 +183,8 @@ class SaysGroupsIsLayer(Honest):
 
 @dataclass(frozen=True, kw_only=True)
 class NamesAnotherAtASite(Honest):
-    place_words: ClassVar = ("planted",)
+    site_words: ClassVar = ("planted",)
 
     @classmethod
-    def at_place(cls, word: str, backbone: NormConfig, num_groups: int) -> NormConfig:
+    def at_site(cls, word: str, backbone: NormConfig, num_groups: int) -> NormConfig:
         return norm_config(kind="none")
