@@ -7,7 +7,7 @@ import torch
 from gnexp.config import NormConfig
 from gnexp.config.fields import value_of
 from gnexp.contracts.cases import CHANNELS, CLOSE, SHAPE, WORKERS, Tensor, difference, draw, make, replaced
-from gnexp.nn.batch_norm import WorkerNormAct
+from gnexp.nn.statistics import batch_norms
 
 _OWN = torch.arange(SHAPE[0]) % WORKERS == 0  # position p of a step belongs to worker p mod workers
 _FIRST = torch.arange(SHAPE[0]) == 0
@@ -62,13 +62,13 @@ def workers_can_be_taken_in_passes(config: NormConfig) -> None:
     if config.statistics_over == "all_workers":
         assert config.needs_resident_workers, "statistics over all workers need needs_resident_workers = True"
     whole, parts = make(config), make(config)
-    if config.needs_resident_workers or not isinstance(whole, WorkerNormAct):
+    if config.needs_resident_workers or not batch_norms(whole):
         return
-    assert isinstance(parts, WorkerNormAct)
     x = draw()
     y = whole(x)
     for worker in range(WORKERS):
-        parts.take_workers(slice(worker, worker + 1))
+        for layer in batch_norms(parts):
+            layer.take_workers(slice(worker, worker + 1))
         own = parts(x[worker::WORKERS])
         assert difference(own, y[worker::WORKERS]) < CLOSE, "a pass of one worker differs from the whole step"
     for (name, a), b in zip(whole.named_buffers(), parts.buffers(), strict=True):

@@ -9,7 +9,7 @@ from torch import nn
 
 from gnexp.config import NormConfig
 from gnexp.contracts.cases import CHANNELS, CLOSE, WORKERS, difference, draw, make, state_of
-from gnexp.nn.batch_norm import WorkerNormAct
+from gnexp.nn.statistics import batch_norms
 
 
 def its_state_is_all_that_it_knows(config: NormConfig) -> None:
@@ -35,7 +35,10 @@ def copies_are_apart(config: NormConfig) -> None:
 
 
 def keeps_running_stats_as_it_says(config: NormConfig) -> None:
-    """Without them training changes no buffer, and evaluation does as training; with them each worker has a row."""
+    """Without them training changes no buffer, and evaluation does as training.
+
+    With them each worker has a row, or all workers have one set.
+    """
     norm, x = make(config), draw()
     before = state_of(norm)
     trained = norm(x)
@@ -47,11 +50,15 @@ def keeps_running_stats_as_it_says(config: NormConfig) -> None:
         )
         return
     assert changed, "has_running_stats is True, but training changes no buffer"
-    # Evaluation, precise statistics and export know these.
-    assert isinstance(norm, WorkerNormAct), "has_running_stats is True: the layer must be a WorkerNormAct"
+    # Evaluation under other statistics looks for those.
+    assert batch_norms(norm) == [norm], "has_running_stats is True: the layer must be a WorkerNormAct"
+    is_of_each = config.statistics_over == "worker"
     for name in changed:
         shape = tuple(norm.state_dict()[name].shape)
-        assert shape == (WORKERS, CHANNELS), f"{name} must be (workers, channels), got {shape}"
+        wanted = (WORKERS, CHANNELS) if is_of_each else (CHANNELS,)
+        assert shape == wanted, (
+            f"{name} must be {wanted}, got {shape}: statistics are over {config.statistics_over}"
+        )
     after = state_of(norm)
     y = norm.eval()(x)
     assert difference(norm(x[:1]), y[:1]) < CLOSE, "in evaluation an image depends on the others"

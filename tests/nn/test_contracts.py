@@ -16,9 +16,17 @@ from tests.nn import planted
 GRADIENT = computing.has_the_gradient_of_what_it_computes
 # What is planted -> the contracts that it breaks.
 PLANTED = {
-    "SaysSampleIsWorker": {averaging.averages_over_what_it_says, averaging.virtual_workers_are_workers},
+    "SaysSampleIsWorker": {
+        averaging.averages_over_what_it_says,
+        averaging.virtual_workers_are_workers,
+        keeping.keeps_running_stats_as_it_says,
+    },
     "SaysWorkerIsSample": {averaging.averages_over_what_it_says},
-    "SaysAllWorkersIsWorker": {averaging.averages_over_what_it_says, averaging.virtual_workers_are_workers},
+    "SaysAllWorkersIsWorker": {
+        averaging.averages_over_what_it_says,
+        averaging.virtual_workers_are_workers,
+        keeping.keeps_running_stats_as_it_says,
+    },
     "SaysNothingIsSample": {averaging.averages_over_what_it_says},
     "CrossesWorkersAndSaysNotResident": {averaging.workers_can_be_taken_in_passes},
     "SaysGroupsIsLayer": {averaging.keeps_groups_apart},
