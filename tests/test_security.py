@@ -13,7 +13,8 @@ import yaml
 
 from gnexp.compose.composer import Composer
 from gnexp.compose.init import resolve_init
-from gnexp.config import RunConfig, to_dict
+from gnexp.compose.overrides import check
+from gnexp.config import RunConfig, norm_config, to_dict
 from gnexp.config.keys import GROUPS, conf_dir
 from gnexp.engine.weight_files import read_weights
 from gnexp.runs.spec import load_spec
@@ -142,6 +143,19 @@ def test_a_users_config_cannot_name_code(tmp_path, group):
     with pytest.raises(ValueError, match="_target_|_args_") as caught:
         Composer([str(tmp_path)]).run([f"{group}=evil"])
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("trait", ["builder", "names", "group"])
+def test_what_names_a_norms_code_is_no_field_of_a_config(tmp_path, trait):
+    """A package that is installed names its builder; a file or a command line cannot."""
+    (tmp_path / "norm").mkdir()
+    (tmp_path / "norm" / "evil.yaml").write_text(f"kind: gn\n{trait}: os:getcwd\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=trait):
+        Composer([str(tmp_path)]).run(["norm=evil"])
+    with pytest.raises(ValueError, match=f"unknown key norm.{trait}"):
+        check([f"norm.{trait}=os:getcwd"], Composer().options, sweep=False)
+    with pytest.raises(ValueError, match=f"unknown key norm.{trait}"):
+        norm_config(kind="gn", **{trait: "os:getcwd"})
 
 
 CALLBACK = "callbacks: {{evil: {{_target_: pathlib.Path.touch, _args_: [{planted}]}}}}"

@@ -23,7 +23,7 @@ from gnexp import __version__
 from gnexp.cli.settings import settings_of
 from gnexp.compose.composer import Composer
 from gnexp.config.keys import group_options
-from gnexp.config.kinds import class_of
+from gnexp.config.kinds import class_of, offers
 from gnexp.launch.launch import start_job
 from gnexp.system.exit_codes import EXIT_DONE, EXIT_FAILED
 from gnexp.system.hardware import default_threads, num_cores, will_use_cuda
@@ -56,7 +56,7 @@ def main(words: list[str]) -> int:
     else:
         said = ended.errors.decode(errors="replace").strip().splitlines()
         findings.append(Finding(BROKEN, "worker", said[-1] if said else f"exit code {ended.exit_code}"))
-    findings += [*_folders(), *(_writable(key, Path(place)) for key, place in settings.items())]
+    findings += [*_norms(), *_folders(), *(_writable(key, Path(place)) for key, place in settings.items())]
     state, what = (max(len(finding[column]) for finding in findings) for column in (0, 1))
     for finding in findings:
         print(f"{finding.state:<{state}}  {finding.what:<{what}}  {finding.detail}".rstrip())
@@ -161,6 +161,15 @@ def _shared_memory() -> Finding:
             WARNING, "shared memory", f"{size}; loader processes need {_SEMAPHORES_KIB} KiB for semaphores"
         )
     return Finding(OK, "shared memory", size)
+
+
+def _norms() -> Iterator[Finding]:
+    """Those of installed packages."""
+    found = offers()
+    for kind, origin in found.origins.items():
+        yield Finding(OK, f"norm={kind}", f"of package {origin}")
+    for note in found.notes:
+        yield Finding(WARNING, "norm of a package", note)
 
 
 def _folders() -> Iterator[Finding]:

@@ -30,8 +30,27 @@ def help_of(verb: Verb) -> str:
     blocks = [[f"{f'gnexp {verb.name} {verb.usage}'.strip()}: {verb.what}"]]
     blocks.append([_example(verb.name, words, remark, _REMARKS_AT) for words, remark in verb.examples])
     blocks.append([line for row in verb.settings for line in _row(row.shown, row.text)])
+    if verb.takes_run_keys:
+        blocks.append(_norms_of_packages())
     blocks.append(verb.notes.splitlines())
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
+
+
+def _norms_of_packages() -> list[str]:
+    """A line for each norm that an installed package adds; without such packages no config is imported."""
+    from gnexp.system.installed import norm_entry_points
+
+    if not norm_entry_points():
+        return []
+    from gnexp.config.kinds import offers
+
+    found = offers()
+    lines = [
+        line
+        for kind, cls in found.classes.items()
+        for line in _row(f"norm={kind}", f"{cls.names[kind].words}, of package {found.origins[kind]}")
+    ]
+    return [*lines, *(f"  {note}" for note in found.notes)]
 
 
 def _example(name: str, words: str, remark: str, column: int) -> str:

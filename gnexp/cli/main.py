@@ -12,7 +12,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from gnexp import __version__
-from gnexp.cli.complaint import complain, is_of_stdout
+from gnexp.cli.complaint import complain, is_of_stdout, remark_on_packages
 from gnexp.cli.help import help_of, help_of_all
 from gnexp.cli.verb import Verb
 from gnexp.cli.verbs import VERBS
@@ -77,6 +77,8 @@ def _run(verb: Verb, words: list[str]) -> int:
     if asks_for_help:
         print(help_of(verb), end="")
         return EXIT_DONE
+    if verb.takes_run_keys:
+        remark_on_packages(words)
     with _stoppable() if verb.trains else contextlib.nullcontext():
         return int(importlib.import_module(f"gnexp.cli.{verb.name}").main(words))
 

@@ -23,6 +23,7 @@ from gnexp.compose.parts import SCHEMA, Parts
 from gnexp.compose.schema import app_schema, require_kinds
 from gnexp.config.experiment import ExperimentConfig
 from gnexp.config.keys import GROUPS, conf_dir
+from gnexp.config.kinds import offers
 
 CONFIG_NAME = "config"
 # What Hydra itself notes of a composition, and the launcher, which it takes from its own plugins alone.
@@ -30,8 +31,11 @@ _NOT_CODE = ("overrides", "runtime", "job", "launcher")
 
 
 def register_schema() -> None:
-    """Makes the schema known to Hydra."""
-    ConfigStore.instance().store(name=SCHEMA, node=app_schema())
+    """Makes the schema known to Hydra, and the norms of installed packages: each a choice that names its kind alone."""
+    store = ConfigStore.instance()
+    store.store(name=SCHEMA, node=app_schema())
+    for kind in offers().classes:
+        store.store(group="norm", name=kind, node={"kind": kind})
 
 
 class ConfFiles:

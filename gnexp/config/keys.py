@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from gnexp.config import RunConfig
-from gnexp.config.kinds import KIND_GROUPS, choices_of, fields_of, group_of
+from gnexp.config.kinds import KIND_GROUPS, choices_of, fields_of, group_of, offers
 
 GROUPS = ("norm", "model", "data", "recipe", "scale", "experiment")
 SWEEP_KEYS = ("seeds", "dry_run", "results_dir")
@@ -42,8 +42,12 @@ def conf_dir() -> Path:
 
 
 def group_options(group: str) -> list[str]:
-    """The options of a group of conf/, without the user's own directories (those need Hydra's search path)."""
-    return sorted(path.stem for path in (conf_dir() / group).glob("*.yaml") if not path.stem.startswith("_"))
+    """The options of a group: of conf/, and the norms of installed packages.
+
+    Without the user's own directories, which need Hydra's search path.
+    """
+    files = [path.stem for path in (conf_dir() / group).glob("*.yaml") if not path.stem.startswith("_")]
+    return sorted([*files, *(offers().classes if group == "norm" else ())])
 
 
 def benchmarks_dir() -> Path:
@@ -144,8 +148,10 @@ def check_choice(group: str, value: Any, options: Sequence[str]) -> None:
     """Checks that a group, or a verb's setting, offers a choice.
 
     Raises:
-        ValueError: it does not; with all that it offers.
+        ValueError: it does not; with all that it offers, or with what is wrong with the package that would have it.
     """
+    if group == "norm" and value not in options and value in offers().faults:
+        raise ValueError(offers().faults[value])
     if value not in options:
         raise ValueError(
             f"unknown {group} {value!r}: choose from {', '.join(options) or 'none there are'}"

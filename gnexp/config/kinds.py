@@ -1,7 +1,7 @@
 """The kinds of norms, models and data: the class of each one's fields, found by name, and how one is built from values.
 
 Each room lists its own kinds as text in a file without torch. Here they are imported by these names alone, so that
-config stays below the rooms.
+config stays below the rooms. A norm may come from an installed package too.
 """
 
 from __future__ import annotations
@@ -10,11 +10,15 @@ import dataclasses
 import functools
 import importlib
 import typing
+from collections.abc import Iterable
 from typing import Any
 
 from gnexp.config.fields import hints_of, require, takes_none
+from gnexp.config.packages import Offers, read_offers
+from gnexp.system.installed import norm_entry_points
 
 _ROOMS = {"norm": "gnexp.nn.kinds", "model": "gnexp.models.kinds", "data": "gnexp.data.kinds"}
+_OPEN = "norm"  # the group to which packages may add
 
 
 def import_text(text: str) -> Any:
@@ -28,13 +32,35 @@ KIND_GROUPS = tuple(_ROOMS)
 
 @functools.cache
 def classes_of(group: str) -> dict[str, Any]:
-    """Kind -> the dataclass of its fields.
+    """Kind -> the dataclass of its fields: gnexp's own, and of norms those of installed packages behind them.
 
     Args:
         group: norm, model or data.
     """
+    return {**own_classes(group), **(offers().classes if group == _OPEN else {})}
+
+
+@functools.cache
+def own_classes(group: str) -> dict[str, Any]:
+    """Kind -> the dataclass of its fields, of gnexp's own kinds alone."""
     listed: dict[str, str] = importlib.import_module(_ROOMS[group]).KINDS
     return {kind: import_text(text) for kind, text in listed.items()}
+
+
+@functools.cache
+def offers() -> Offers:
+    """What installed packages add, and what is wrong with them."""
+    return read_offers(norm_entry_points(), own_classes(_OPEN))
+
+
+def package_of(kind: str) -> str:
+    """The package that a kind of norm comes from and its version; empty of gnexp's own."""
+    return str(offers().origins.get(kind, ""))
+
+
+def packages_of(norms: Iterable[Any]) -> dict[str, str]:
+    """Kind -> package and version, of those norms that come from a package."""
+    return {norm.kind: package for norm in norms if (package := package_of(norm.kind))}
 
 
 def class_of(group: str, kind: Any) -> Any:
@@ -44,6 +70,8 @@ def class_of(group: str, kind: Any) -> Any:
         ValueError: there is no such kind.
     """
     found = classes_of(group)
+    if group == _OPEN and kind in offers().faults:
+        raise ValueError(offers().faults[kind])
     require(kind in found, f"{group}.kind must be one of {', '.join(found)}, got {kind}")
     return found[kind]
 

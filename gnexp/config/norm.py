@@ -1,15 +1,17 @@
 """What every norm says of itself: the fields and the traits that its own class fills in.
 
-The kinds are in gnexp/nn/kinds. Nothing asks for a norm's name: it asks for a trait.
+The kinds are in gnexp/nn/kinds, and in installed packages (gnexp/config/packages.py). Nothing asks for a norm's name:
+it asks for a trait.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
-from gnexp.config.fields import check, require, science_field
+from gnexp.config.fields import check, require, science_field, value_of
 from gnexp.config.kinds import build_kind
 
 
@@ -68,8 +70,14 @@ class NormConfig:
 
     @classmethod
     def at_site(cls, word: str, backbone: NormConfig, num_groups: int) -> NormConfig:
-        """The norm that one of site_words names, with the constants of the backbone's norm."""
-        raise NotImplementedError(f"{cls.kind} has no word for a site, got {word}")
+        """The norm that one of site_words names, with the constants of the backbone's norm.
+
+        Unless a kind says otherwise its own, but the backbone's eps if both have one.
+        """
+        eps = value_of(backbone, "eps")
+        has_eps = any(f.name == "eps" for f in dataclasses.fields(cls))
+        own: dict[str, Any] = {"eps": eps} if has_eps and eps is not None else {}
+        return cls(**own)
 
     def torch_layer(self, channels: str) -> str | None:
         """The Python of torch's layer that computes the same in evaluation; None where it has no layer.

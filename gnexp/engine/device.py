@@ -14,6 +14,7 @@ import torch
 
 from gnexp.config import RunConfig
 from gnexp.config.fields import value_of
+from gnexp.config.kinds import packages_of
 from gnexp.ops.group_norm import Impl, choose_impl
 
 
@@ -97,6 +98,7 @@ def describe(run: RunConfig, device: torch.device, commit: dict[str, Any]) -> di
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "threads": torch.get_num_threads(),
         "memory_format": str(memory_format(run, device)).removeprefix("torch."),
+        "norm_packages": packages_of(run.norms),
         "norm_impl": impl and f"{impl.name} ({impl.reason})",
         "processes": run.processes,
         "workers_per_pass": run.workers_per_pass,

@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from gnexp.config import RunConfig
 from gnexp.config.fields import ANY_TASK, walk
+from gnexp.config.kinds import packages_of
 from gnexp.config.spelling import spell
 from gnexp.data.remarks import FileWarning
 from gnexp.engine.device import norm_impl
@@ -77,6 +78,8 @@ class Screen:
         )
         if impl := norm_impl(run, state.device):
             self.say(f"group normalization is {impl.name}: {impl.reason}")
+        for kind, package in packages_of(run.norms).items():
+            self.say(f"norm {kind} is of package {package}")
         self.say(f"the paper does not state: {', '.join(not_stated(run))}")
         for note in state.dataset.notes:
             self.say(f"note: {note}")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from torch import nn
 
 from gnexp.config import NormConfig
-from gnexp.config.kinds import import_text
+from gnexp.config.kinds import import_text, package_of
 from gnexp.nn.norm_act import NormAct, NormFactory
 
 
@@ -17,8 +17,19 @@ def norm_factory(config: NormConfig, workers: int) -> NormFactory:
     Args:
         config: the norm.
         workers: virtual workers whose statistics batch normalization keeps apart.
+
+    Raises:
+        ValueError: the builder of a package's norm does not import.
     """
-    build: Callable[[NormConfig, int], NormFactory] = import_text(config.builder)
+    try:
+        build: Callable[[NormConfig, int], NormFactory] = import_text(config.builder)
+    except Exception as error:  # of a stranger's module, which may raise anything
+        if not (package := package_of(config.kind)):
+            raise
+        raise ValueError(
+            f"norm {config.kind} of package {package} cannot be built: {config.builder} does not import "
+            f"({type(error).__name__}: {' '.join(str(error).split())}); mend the package or choose another norm"
+        ) from error
     return build(config, workers)
 
 

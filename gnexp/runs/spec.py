@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gnexp.config import RunConfig, from_dict, to_dict
+from gnexp.config import NormConfig, RunConfig, from_dict, to_dict
+from gnexp.config.kinds import classes_of, packages_of
 from gnexp.runs.directory import RunDirectory, unwritable
 from gnexp.system.files import write_json
 
@@ -36,7 +37,9 @@ def write_spec(run: RunConfig, directory: RunDirectory, rank: int = 0) -> Path:
     try:
         if path.exists() and (other := _described_id(path)) not in (None, run.run_id):
             raise ValueError(f"{path} describes run {other}, not {run.run_id}: move {directory} away")
-        write_json(path, {"format": FORMAT, "run_id": run.run_id, "label": run.label, "config": to_dict(run)})
+        values = {"format": FORMAT, "run_id": run.run_id, "label": run.label, "config": to_dict(run)}
+        packages = packages_of(run.norms)
+        write_json(path, values | ({"norm_packages": packages} if packages else {}))
         directory.error.unlink(missing_ok=True)
     except OSError as error:
         raise ValueError(unwritable(directory, error)) from None
@@ -51,7 +54,7 @@ def load_spec(path: Path) -> Spec:
     """
     try:
         values = _read(path)
-        config, run_id = values["config"], values["run_id"]
+        config, run_id, packages = values["config"], values["run_id"], dict(values.get("norm_packages", {}))
     except FormatError:
         raise
     except (OSError, ValueError, TypeError, KeyError) as error:
@@ -61,6 +64,11 @@ def load_spec(path: Path) -> Spec:
     try:
         run = from_dict(config)
     except (ValueError, TypeError, AttributeError) as error:
+        if missing := [kind for kind in packages if kind not in classes_of(NormConfig.group)]:
+            raise ValueError(
+                f"{path} has norm {missing[0]} of package {packages[missing[0]]}, which is not installed here; "
+                "pip install it"
+            ) from None
         raise ValueError(
             f"{path} has a config that this gnexp does not read ({error}): go on with the gnexp that wrote it, "
             "or start the run again with gnexp train"

@@ -76,13 +76,6 @@ def test_every_cell_of_every_experiment_trains_at_smoke_scale(experiment: str) -
         two_steps(run)
 
 
-@pytest.mark.parametrize("norm", group_options("norm"))
-def test_every_norm_trains_in_every_memory_format(norm: str) -> None:
-    for memory_format in ("contiguous", "channels_last"):
-        overrides = [f"norm={norm}", "scale=smoke", "batch=4", f"memory_format={memory_format}"]
-        two_steps(COMPOSER.run(overrides))
-
-
 @pytest.mark.parametrize("model", group_options("model"))
 @pytest.mark.parametrize("norm", group_options("norm"))
 def test_every_norm_fits_every_model(model: str, norm: str) -> None:

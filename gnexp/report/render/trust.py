@@ -118,7 +118,10 @@ def _say_spread(found: list[Estimate]) -> str:
 
 
 def _versions(entry: dict[str, object]) -> str:
-    return f"Python {entry.get('python', 'unknown')}, torch {entry.get('torch', 'unknown')}"
+    own = f"Python {entry.get('python', 'unknown')}, torch {entry.get('torch', 'unknown')}"
+    packages = entry.get("norm_packages")
+    norms = packages.items() if isinstance(packages, dict) else ()
+    return ", ".join([own, *(f"norm {kind} of {package}" for kind, package in sorted(norms))])
 
 
 def _commit(entry: dict[str, object]) -> str:

@@ -1,0 +1,125 @@
+"""A package of one's own adds a norm: the one of docs/adding.md, installed and used as a person would."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gnexp.config import NormConfig
+from gnexp.contracts import declaring
+from gnexp.contracts.test_norms import CHECKS
+from tests.example_package import write_installed, write_metadata, write_sources
+
+TINY = [
+    *("scale=smoke", "batch=4", "data.num_train=16", "data.num_val=8", "recipe.epochs=1", "threads=1"),
+    "device=cpu",
+]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_installed(tmp_path_factory.mktemp("installed"))
+
+
+def python(*words: str, cwd: Path, path: Path | None = None) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": "" if path is None else str(path)}
+    return subprocess.run(
+        [sys.executable, *words], cwd=cwd, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def gnexp(*words: str, cwd: Path, path: Path | None) -> str:
+    """What a command prints that ends well and has nothing to say beside it."""
+    done = python("-m", "gnexp", *words, cwd=cwd, path=path)
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
+    return done.stdout
+
+
+def test_it_is_where_gnexps_own_norms_are(site: Path, tmp_path: Path) -> None:
+    helps = gnexp("train", "--help", cwd=tmp_path, path=site)
+    assert "  norm=l1                  L1 normalization, of package my-norms 0.1\n" in helps
+    assert 'norm") echo "bn brn frozen_bn gn in l1 ln none' in gnexp("completion", cwd=tmp_path, path=site)
+    config = gnexp("train", "norm=l1", "--cfg", "job", cwd=tmp_path, path=site)
+    assert "norm:\n  kind: l1\n  eps: 1.0e-05\n" in config
+    swept = gnexp(
+        "sweep", "experiment=norms", "norm=gn,l1", "dry_run=true", *TINY[:1], cwd=tmp_path, path=site
+    )
+    assert "experiment=norms scale=smoke norm=l1 seed=0\n" in swept and "2 runs: 0 done, 2 to do" in swept
+    code = """if True:
+        import sys
+        from gnexp.compose.composer import Composer, to_run
+        from gnexp.report.exhibits.axes import norm_title
+        own, users = Composer(), Composer(["."])  # of a person's own directory Hydra composes the whole
+        words = ["norm=l1", "norm.eps=1e-3"]
+        assert own.run(words) == users.run(words) == to_run(own.load(words)), "parts and whole differ"
+        assert own.run(["norm=l1"]).run_id == own.run(["norm=gn", "norm.kind=l1"]).run_id != own.run(words).run_id
+        words = ["data=fashion_coco", "norm=gn", "norm.eps=1e-3", "model.fpn_norm=l1"]
+        site = own.run(own.flatten(words)).model.fpn_norm
+        assert (site.kind, site.eps, norm_title("l1")) == ("l1", 1e-3, "L1")
+        assert "torch" not in sys.modules
+    """
+    done = python("-c", code, cwd=tmp_path, path=site)
+    assert done.returncode == 0, done.stderr
+
+
+def test_it_trains_and_its_result_names_the_package(site: Path, tmp_path: Path) -> None:
+    told = gnexp("train", "norm=l1", *TINY, cwd=tmp_path, path=site)
+    assert "norm l1 is of package my-norms 0.1\n" in told and "finished" in told
+    (run,) = (tmp_path / "runs").iterdir()
+    result = json.loads((run / "result.json").read_text(encoding="utf-8"))
+    assert [segment["norm_packages"] for segment in result["env"]] == [{"l1": "my-norms 0.1"}]
+    assert result["science"]["norm"] == {"kind": "l1", "eps": 1e-5}
+    # Where the package is not installed: its result is read, its weights are not.
+    done = python("-m", "gnexp", "report", "exhibit=table1", cwd=tmp_path)
+    assert done.returncode == 0 and "note: 1 finished run in runs of none of these exhibits" in done.stderr
+    done = python("-m", "gnexp", "eval", f"run={run.name[:12]}", cwd=tmp_path)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert "has norm l1 of package my-norms 0.1, which is not installed here; pip install it" in done.stderr
+
+
+def test_a_broken_package_stops_its_own_norm_alone(tmp_path: Path) -> None:
+    write_metadata(tmp_path, "broken", {"zz": "not_there:Config", "gn": "not_there:Config"})
+    zz = "norm 'zz' of package broken 1 cannot be used: not_there:Config does not import (ModuleNotFoundError: "
+    gn = "gnexp: note: norm 'gn' of package broken 1 is not used: gnexp has a norm of this name; "
+    for norm, code, lines in (("gn", 0, [gn, f"gnexp: note: {zz}"]), ("zz", 2, [gn, f"gnexp: error: {zz}"])):
+        done = python("-m", "gnexp", "train", f"norm={norm}", "--cfg", "job", cwd=tmp_path, path=tmp_path)
+        assert done.returncode == code
+        told = done.stderr.splitlines()
+        assert len(told) == 2 and all(map(str.startswith, told, lines)), done.stderr
+
+
+def test_its_contracts_hold(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(site)
+    for name in ("my_norms", "my_norms.layers"):
+        monkeypatch.setitem(sys.modules, name, importlib.import_module(name))  # and away with it at the end
+        monkeypatch.delitem(sys.modules, name)
+    config: NormConfig = importlib.import_module("my_norms").L1Config()
+    for check in CHECKS:
+        if check is not declaring.is_a_runs_identity:  # which reads it from a spec: here it is not installed
+            check(config)
+
+
+@pytest.mark.slow
+def test_pip_installs_it_and_the_contracts_run_on_it(tmp_path: Path) -> None:
+    """As the page says, with pytest's own words, outside of this repository."""
+    project, site = write_sources(tmp_path), tmp_path / "site"
+    flags = ["--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--disable-pip-version-check"]
+    done = python("-m", "pip", "install", *flags, "--target", str(site), str(project), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    words = [
+        "--pyargs",
+        "gnexp.contracts",
+        "-k",
+        "l1 or package or torch or choice",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+    ]
+    done = python("-m", "pytest", *words, cwd=tmp_path, path=site)
+    assert done.returncode == 0 and f"{len(CHECKS) + 3} passed" in done.stdout, done.stdout + done.stderr
