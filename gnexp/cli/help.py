@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gnexp import __version__
-from gnexp.cli.verb import Verb
+from gnexp.cli.verb import Row, Setting, Verb
 from gnexp.cli.verbs import VERBS
 
 _TEXTS_AT, _REMARKS_AT = 27, 43  # the columns of what stands behind a key, and behind an example
@@ -29,7 +29,14 @@ def help_of(verb: Verb) -> str:
     """What a verb does, examples, its settings, and what else is to be known."""
     blocks = [[f"{f'gnexp {verb.name} {verb.usage}'.strip()}: {verb.what}"]]
     blocks.append([_example(verb.name, words, remark, _REMARKS_AT) for words, remark in verb.examples])
-    blocks.append([line for row in verb.settings for line in _row(row.shown, row.text)])
+    rows: list[Row | Setting] = list(verb.settings)
+    if verb.lists_run_keys:
+        from gnexp.cli.run_keys import (
+            run_rows,  # the fields take a moment to import, which other help does without
+        )
+
+        rows = [*run_rows(), *rows]
+    blocks.append([line for row in rows for line in _row(row.shown, row.text)])
     if verb.takes_run_keys:
         blocks.append(_norms_of_packages())
     blocks.append(verb.notes.splitlines())

@@ -45,6 +45,7 @@ class Verb(NamedTuple):
     notes: str = ""
     words: tuple[str, ...] = ()  # what else it takes, for completion
     takes_run_keys: bool = False  # those of a run, read by Hydra's grammar
+    lists_run_keys: bool = False  # in its help, a line each
     trains: bool = False  # it starts what goes on for hours
     own_help: bool = False  # --help behind its first word is not gnexp's
 

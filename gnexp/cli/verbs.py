@@ -13,28 +13,6 @@ _RUN = Setting(
     path=FILE,
     missing="which run? gnexp {verb} run=RUN_ID (or the start of it, or its directory)",
 )
-_RUN_ROWS = (
-    Row(
-        "norm=gn|bn|ln|in|brn|frozen_bn|none  the normalization;  norm.num_groups=8 or norm.channels_per_group=4 for gn"
-    ),
-    Row("batch=32  workers=8", "images per worker, and how many workers share a step"),
-    Row(
-        "scale=small|paper|smoke",
-        "minutes on a laptop; the paper's own setting (data.root=/data/imagenet); seconds",
-    ),
-    Row("model= data= recipe=", "other files of conf/;  any field of them: recipe.epochs=4"),
-    Row("init=PATH|RUN_ID", "weights to start from: a finished run's, or a file's, torchvision's too"),
-    Row("processes=1", "that share the workers, by torchrun; with srun or torchrun outside they are theirs"),
-    Row("workers_per_pass=", "of a process's workers at once, to fit memory; all unless told otherwise"),
-    Row(
-        "precision=fp32",
-        "tf32, bf16 or fp16: part of the science;  compile=true, memory_format=channels_last",
-    ),
-    Row("norm.impl=auto", "of gn: fused (Triton, on a GPU) or composed (torch's operators)"),
-    Row("device=auto  threads=", "cpu, cuda or cuda:1; threads of one training process"),
-    Row("checkpoint_minutes=10", "between two checkpoints within an epoch"),
-    Row("runs_dir=runs", "where run directories lie"),
-)
 _HYDRAS = """\
 Hydra's: --cfg job (print the config and stop), --info, --config-dir DIR (your own conf/), --hydra-help
 """
@@ -52,8 +30,7 @@ _TRAIN = Verb(
         ("scale=paper norm=gn batch=2 data.root=/data/imagenet", ""),
     ),
     (
-        *_RUN_ROWS,
-        Row("seed=0", "everything random follows from it"),
+        Row("runs_dir=runs", "where run directories lie"),
         Row("experiment=NAME", "take an experiment's fixed choices"),
     ),
     f"""\
@@ -61,6 +38,7 @@ A finished run is not run again. Its files are in runs/<run_id>-<label>/, result
 {_HYDRAS}""",
     words=_HYDRA_WORDS,
     takes_run_keys=True,
+    lists_run_keys=True,
     trains=True,
 )
 _SWEEP = Verb(
@@ -78,7 +56,7 @@ _SWEEP = Verb(
         ("experiment=null norm=gn norm.num_groups=1,2,4,8", ""),
     ),
     (
-        *_RUN_ROWS,
+        Row("runs_dir=runs", "where run directories lie"),
         Row("results_dir=results", "runs recorded there count as done"),
         Row("seeds=N", "seeds 0 to N-1;  seed=3,4 names them"),
         Row(
@@ -96,6 +74,7 @@ the same command goes on where a stopped sweep ended.
 {_HYDRAS}""",
     words=(*_HYDRA_WORDS, "hydra/launcher=", "hydra.launcher.n_jobs="),
     takes_run_keys=True,
+    lists_run_keys=True,
     trains=True,
 )
 _REPORT = Verb(

@@ -43,24 +43,35 @@ class RunConfig:
         },
     )
     workers: int = science_field(8, ge=1, title="workers")
-    seed: int = science_field(0)
+    seed: int = science_field(0, title="which everything random follows from")
     # None or fp32 = float32, as the paper has it; tf32 = what a GPU makes of it by default; bf16 | fp16 = autocast
-    precision: str | None = science_field(None, choices=("fp32", "tf32", "bf16", "fp16"))
+    precision: str | None = science_field(
+        None, title="precision of the arithmetic", choices=("fp32", "tf32", "bf16", "fp16")
+    )
     # weights to start from; as hashed the run_id that made them, or sha256:HEX of their file
-    init: str | None = science_field(None)
-    init_path: str | None = hardware_field(None)  # where those weights lie; found from init
+    init: str | None = science_field(None, title="weights to start from: a finished run's, or a file's")
+    init_path: str | None = hardware_field(None, title="where those weights lie; found from init")
     scale: str = hardware_field("small")  # a name; what it chose is in the other fields
-    device: str = hardware_field("auto", offered=("auto", "cpu", "cuda"))  # or cuda:N
-    threads: int | None = hardware_field(None, ge=1)  # of one process; None = what the launcher leaves free
-    memory_format: str = hardware_field("auto", choices=("auto", "contiguous", "channels_last"))
-    compile: bool = hardware_field(False)  # torch.compile of the training step's model
-    processes: int = hardware_field(1, ge=1)  # that share the workers
-    # of a process's workers at once; None = all of them, of a detector 1
-    workers_per_pass: int | None = hardware_field(None, ge=1)
-    # between two checkpoints within an epoch; 0 = every step
-    checkpoint_minutes: float = hardware_field(10.0, ge=0, unit="minutes")
-    # that processes wait for one that does not answer
-    peer_timeout: float = hardware_field(300.0, gt=0, unit="seconds")
+    device: str = hardware_field("auto", title="where it runs, or cuda:N", offered=("auto", "cpu", "cuda"))
+    # None = what the launcher leaves free
+    threads: int | None = hardware_field(None, ge=1, title="threads of one process")
+    memory_format: str = hardware_field(
+        "auto", title="order of the axes in memory", choices=("auto", "contiguous", "channels_last")
+    )
+    compile: bool = hardware_field(False, title="torch.compile of the training step's model")
+    processes: int = hardware_field(
+        1, ge=1, title="processes that share the workers; those of srun or an outer torchrun are taken"
+    )
+    # None = all of them, of a detector 1
+    workers_per_pass: int | None = hardware_field(
+        None, ge=1, title="of a process's workers at once, to fit memory; else all"
+    )
+    checkpoint_minutes: float = hardware_field(
+        10.0, ge=0, title="between two checkpoints within an epoch; 0 = every step", unit="minutes"
+    )
+    peer_timeout: float = hardware_field(
+        300.0, gt=0, title="that processes wait for one that does not answer", unit="seconds"
+    )
 
     def __post_init__(self) -> None:
         require_finite(self)

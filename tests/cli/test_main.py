@@ -1,5 +1,6 @@
 """The command itself: help, errors, exit codes, what it imports, and completion in a real bash."""
 
+import dataclasses
 import functools
 import importlib
 import json
@@ -73,6 +74,24 @@ def test_the_table_of_verbs_is_what_help_completion_and_reading_say(verb):
     assert callable(module.main)
 
 
+@pytest.mark.parametrize("verb", ["train", "sweep"])
+def test_every_field_of_a_run_is_in_the_help_with_its_title_and_default(verb):
+    """Rows by hand had forgotten peer_timeout, and would have had to follow each change."""
+    shown = help_of(VERBS[verb])
+    for f in dataclasses.fields(RunConfig):
+        if f.name == "task":
+            continue  # data= chooses it
+        line = next(line for line in shown.splitlines() if line.startswith(f"  {f.name}="))
+        if f.name not in GROUPS:
+            assert f.metadata["title"] and f.metadata["title"] in line
+            assert (
+                line.split()[0]
+                == f"{f.name}={'' if f.default is None else str(f.default).replace('False', 'false')}"
+            )
+            assert "|".join(f.metadata["choices"]) in line
+    assert all(option in shown for option in group_options("norm"))
+
+
 def test_no_verb_is_a_mistake(capsys):
     assert cli.main([]) == 2
     assert "gnexp train" in capsys.readouterr().out
@@ -113,10 +132,12 @@ def test_what_cannot_be_printed_is_one_line(words, buffering):
     assert process.returncode == 0
 
 
-def test_help_imports_next_to_nothing():
+@pytest.mark.parametrize("words", [["--help"], ["eval", "--help"], ["train", "--help"]])
+def test_help_imports_next_to_nothing(words):
+    heavy = ["hydra", "omegaconf", "torch", "numpy", *(["dataclasses"] if words[0] != "train" else [])]
     code = (
-        "import sys; from gnexp.cli.main import main; main(['train', '--help']); "
-        "print([m for m in ('hydra', 'omegaconf', 'torch', 'numpy', 'dataclasses') if m in sys.modules])"
+        f"import sys; from gnexp.cli.main import main; main({words}); "
+        f"print([m for m in {heavy} if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], env=ENV, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
