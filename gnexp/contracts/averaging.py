@@ -18,21 +18,25 @@ def averages_over_what_it_says(config: NormConfig) -> None:
     over, x = config.statistics_over, draw()
     y, says = make(config)(x), f"statistics_over is {over!r}, but"
 
-    def moved(kept: Tensor) -> float:
-        """How far the first image's first value moves with all that is not kept."""
-        return difference(make(config)(replaced(x, kept))[0, 0, 0, 0], y[0, 0, 0, 0])
+    def moved(masks: list[Tensor]) -> float:
+        """How far values of the first image that are kept move with all that is not, at most."""
+        found = [0.0]
+        for kept in masks:
+            here = kept.view(*kept.shape, *[1] * (x.dim() - kept.dim())).expand_as(x)[0]
+            found.append(difference(make(config)(replaced(x, kept))[0][here], y[0][here]))
+        return max(found)
 
-    alone = torch.zeros(SHAPE, dtype=torch.bool)
-    alone[0, 0, 0, 0] = True
-    is_first = {
+    alone = [torch.zeros(SHAPE, dtype=torch.bool) for _ in range(CHANNELS)]
+    for channel, kept in enumerate(alone):
+        kept[0, channel, 0, 0] = True
+    # What an output may depend on, and what is less than that.
+    enough, too_few, fault = {
         None: (alone, None, "a value depends on others"),
-        "sample": (_FIRST, alone, "an image depends on other images"),
-        "worker": (_OWN, _FIRST, "a worker's images depend on another worker's"),
-        "all_workers": (None, _OWN, ""),
-    }
-    kept, too_few, fault = is_first[over]
-    if kept is not None:
-        assert moved(kept) < CLOSE, f"{says} {fault}"
+        "sample": ([_FIRST], alone, "an image depends on other images"),
+        "worker": ([_OWN], [_FIRST], "a worker's images depend on another worker's"),
+        "all_workers": ([], [_OWN], ""),
+    }[over]
+    assert moved(enough) < CLOSE, f"{says} {fault}"
     if too_few is not None:
         assert moved(too_few) > 1e-6, f"{says} what it averages over changes nothing"
 

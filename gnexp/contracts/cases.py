@@ -14,9 +14,18 @@ CLOSE = 1e-10  # in float64; what should differ differs by much more
 Tensor = torch.Tensor
 
 
-def make(config: NormConfig, *, workers: int = WORKERS, relu: bool = False, seed: int = 0) -> NormAct:
-    """A layer whose parameters are drawn, and its constants too where it only gets them from another norm."""
-    norm = norm_factory(config, workers)(CHANNELS, relu=relu).double()
+def make(config: NormConfig, *, workers: int = WORKERS, relu: bool | None = None, seed: int = 0) -> NormAct:
+    """A layer whose parameters are drawn, and its constants too where it only gets them from another norm.
+
+    Args:
+        config: of the norm.
+        workers: V.
+        relu: whether its activation follows; None = where the norm has one of its own, which is part of its equation.
+        seed: of what is drawn.
+    """
+    norm = norm_factory(config, workers)(
+        CHANNELS, relu=config.own_activation if relu is None else relu
+    ).double()
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in norm.parameters():
