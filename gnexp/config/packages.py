@@ -139,7 +139,10 @@ def _check_traits(name: str, cls: Any, others: Mapping[str, Any]) -> None:
         value = getattr(cls, trait, None)
         require(is_right(value), f"{cls.__name__}.{trait} must be {must}, got {value!r}")
 
-    check("builder", lambda text: bool(re.fullmatch(r"[\w.]+:\w+", str(text))), "the text 'module:function'")
+    for builder in ("builder", "conv_builder"):
+        check(
+            builder, lambda text: bool(re.fullmatch(r"[\w.]+:\w+", str(text))), "the text 'module:function'"
+        )
     check("statistics_over", _OVER.__contains__, "'sample', 'worker', 'all_workers' or None")
     for flag in _FLAGS:
         check(flag, lambda value: isinstance(value, bool), "True or False")

@@ -14,7 +14,7 @@ from gnexp.config.kinds import import_text
 from gnexp.config.task import DETECTION
 from gnexp.models.detector import DetectorInputs
 from gnexp.models.resnet import BasicBlock, Bottleneck
-from gnexp.nn.norm_act import NormAct, NormFactory
+from gnexp.nn.norm_act import ConvFactory, NormAct, NormFactory, plain_conv
 from gnexp.nn.norms import name_norms
 
 if TYPE_CHECKING:
@@ -22,7 +22,13 @@ if TYPE_CHECKING:
 
 
 def build_model(
-    config: ModelConfig, norm: NormFactory, *, channels: int, num_classes: int, generator: torch.Generator
+    config: ModelConfig,
+    norm: NormFactory,
+    *,
+    channels: int,
+    num_classes: int,
+    generator: torch.Generator,
+    conv: ConvFactory = plain_conv,
 ) -> nn.Module:
     """Builds and initialises a network.
 
@@ -37,14 +43,20 @@ def build_model(
         raise ValueError(
             f"model={config.name} is a detector: it needs task.kind=detection, and data with boxes"
         )
-    model: nn.Module = import_text(config.builder)(config, norm, channels=channels, num_classes=num_classes)
+    model: nn.Module = import_text(config.builder)(
+        config, norm, channels=channels, num_classes=num_classes, conv=conv
+    )
     name_norms(model)
     _initialize(model.modules(), config, generator)
     return model
 
 
 def build_detector(
-    config: ModelConfig, norm: NormFactory, inputs: DetectorInputs, generator: torch.Generator
+    config: ModelConfig,
+    norm: NormFactory,
+    inputs: DetectorInputs,
+    generator: torch.Generator,
+    conv: ConvFactory = plain_conv,
 ) -> MaskRCNN:
     """Builds and initialises a detector.
 
@@ -56,6 +68,7 @@ def build_detector(
         norm: the backbone's; those of a detector's other sites are in config.
         inputs: what it is built for.
         generator: of all weights.
+        conv: what the backbone's norm makes of its convolutions.
 
     Raises:
         ValueError: no detector, or a norm that does not fit on a layer.
@@ -65,7 +78,7 @@ def build_detector(
     # Here, since torchvision takes a second, which a classifier's run does without.
     from gnexp.models.mask_rcnn import initialize_heads
 
-    model: MaskRCNN = import_text(config.builder)(config, norm, inputs)
+    model: MaskRCNN = import_text(config.builder)(config, norm, inputs, conv)
     name_norms(model)
     _initialize((module for part in model.classifier_parts() for module in part.modules()), config, generator)
     initialize_heads(model, generator)

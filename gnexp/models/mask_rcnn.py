@@ -32,8 +32,8 @@ from gnexp.models.kinds.mask_rcnn import MaskRCNNConfig
 from gnexp.models.resnet import build_resnet
 from gnexp.models.roi_heads import RoIHeads
 from gnexp.models.rpn import WorkersRPN
-from gnexp.nn.norm_act import NormFactory
-from gnexp.nn.norms import norm_factory
+from gnexp.nn.norm_act import ConvFactory, NormFactory, plain_conv
+from gnexp.nn.norms import conv_factory, norm_factory
 from gnexp.nn.peers import ALONE
 from gnexp.nn.sampler import KeyedSampler
 from gnexp.nn.sync_batch_norm import active_peers
@@ -166,12 +166,19 @@ class MaskRCNN(GeneralizedRCNN):  # type: ignore[misc]
         return [self.backbone.body] if shared is None else [self.backbone.body, shared]
 
 
-def build_mask_rcnn(config: MaskRCNNConfig, norm: NormFactory, inputs: DetectorInputs) -> MaskRCNN:
-    """A Mask R-CNN as configured, not yet initialised; arguments as build_detector's."""
-    fpn_norm, box_norm, mask_norm = (
-        _site_norm(site, inputs.workers) for site in (config.fpn_norm, config.box_norm, config.mask_norm)
+def build_mask_rcnn(
+    config: MaskRCNNConfig, norm: NormFactory, inputs: DetectorInputs, conv: ConvFactory
+) -> MaskRCNN:
+    """A Mask R-CNN as configured, not yet initialised; arguments as build_detector's.
+
+    A site's norm chooses its convolutions as the backbone's does the backbone's: the FPN's, and those of the 4conv1fc
+    box head and of the mask head. The RPN, the predictors and the mask head's deconvolution have no norm behind them
+    and stay plain.
+    """
+    (fpn_norm, fpn_conv), (box_norm, box_conv), (mask_norm, mask_conv) = (
+        _site_factories(site, inputs.workers) for site in (config.fpn_norm, config.box_norm, config.mask_norm)
     )
-    body = build_resnet(config, norm, channels=len(inputs.mean), num_classes=1)
+    body = build_resnet(config, norm, channels=len(inputs.mean), num_classes=1, conv=conv)
     del body.fc
     last_stage = None
     if config.neck == "c4":
@@ -179,13 +186,15 @@ def build_mask_rcnn(config: MaskRCNNConfig, norm: NormFactory, inputs: DetectorI
         last_stage = stage, num_channels(stage)
         delattr(body, f"layer{body.num_stages}")
         body.num_stages -= 1
-    backbone = Backbone(config, body, fpn_norm)
+    backbone = Backbone(config, body, fpn_norm, fpn_conv)
     heads = RoIHeads(
         config,
         channels=backbone.out_channels,
         num_classes=inputs.num_classes + 1,
         box_norm=box_norm,
         mask_norm=mask_norm,
+        box_conv=box_conv,
+        mask_conv=mask_conv,
         last_stage=last_stage,
         has_masks=inputs.has_masks,
     )
@@ -193,9 +202,9 @@ def build_mask_rcnn(config: MaskRCNNConfig, norm: NormFactory, inputs: DetectorI
     return MaskRCNN(backbone, _build_rpn(config, backbone), heads, transform)
 
 
-def _site_norm(site: NormConfig | str | None, workers: int) -> NormFactory | None:
+def _site_factories(site: NormConfig | str | None, workers: int) -> tuple[NormFactory | None, ConvFactory]:
     assert not isinstance(site, str), "resolved by RunConfig"
-    return None if site is None else norm_factory(site, workers)
+    return (None, plain_conv) if site is None else (norm_factory(site, workers), conv_factory(site))
 
 
 def _build_rpn(config: MaskRCNNConfig, backbone: Backbone) -> nn.Module:

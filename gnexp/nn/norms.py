@@ -1,14 +1,15 @@
-"""The factory that models take, of whatever kind the norm is."""
+"""The factories that models take, of whatever kind the norm is."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from torch import nn
 
 from gnexp.config import NormConfig
 from gnexp.config.kinds import import_text, package_of
-from gnexp.nn.norm_act import NormAct, NormFactory
+from gnexp.nn.norm_act import ConvFactory, NormAct, NormFactory
 
 
 def norm_factory(config: NormConfig, workers: int) -> NormFactory:
@@ -21,16 +22,30 @@ def norm_factory(config: NormConfig, workers: int) -> NormFactory:
     Raises:
         ValueError: the builder of a package's norm does not import.
     """
+    build: Callable[[NormConfig, int], NormFactory] = _import_builder(config.kind, config.builder)
+    return build(config, workers)
+
+
+def conv_factory(config: NormConfig) -> ConvFactory:
+    """The factory of the convolutions that a configured norm follows: the identity for most norms.
+
+    Raises:
+        ValueError: the builder of a package's norm does not import.
+    """
+    build: Callable[[NormConfig], ConvFactory] = _import_builder(config.kind, config.conv_builder)
+    return build(config)
+
+
+def _import_builder(kind: str, text: str) -> Any:
     try:
-        build: Callable[[NormConfig, int], NormFactory] = import_text(config.builder)
+        return import_text(text)
     except Exception as error:  # of a stranger's module, which may raise anything
-        if not (package := package_of(config.kind)):
+        if not (package := package_of(kind)):
             raise
         raise ValueError(
-            f"norm {config.kind} of package {package} cannot be built: {config.builder} does not import "
+            f"norm {kind} of package {package} cannot be built: {text} does not import "
             f"({type(error).__name__}: {' '.join(str(error).split())}); mend the package or choose another norm"
         ) from error
-    return build(config, workers)
 
 
 def name_norms(model: nn.Module) -> None:

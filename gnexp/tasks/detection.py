@@ -14,7 +14,7 @@ from gnexp.data.dataset import Batch, Dataset
 from gnexp.data.kinds.coco import BoxesConfig
 from gnexp.models.build import build_detector
 from gnexp.models.detector import DetectorInputs
-from gnexp.nn.norms import norm_factory
+from gnexp.nn.norms import conv_factory, norm_factory
 from gnexp.tasks.coco_eval import METRICS, Result, evaluate_results, to_results
 from gnexp.tasks.pictures import draw_detections
 from gnexp.tasks.task import NotFiniteError
@@ -40,7 +40,8 @@ class Detection:
             num_classes=data.num_classes,
             has_masks=not data.is_without_masks,
         )
-        return build_detector(run.model, norm_factory(run.norm, run.virtual_workers), inputs, generator)
+        norm, conv = norm_factory(run.norm, run.virtual_workers), conv_factory(run.norm)
+        return build_detector(run.model, norm, inputs, generator, conv)
 
     def trace(self, model: nn.Module, run: RunConfig, num_images: int) -> None:
         """Has (num_images, channels, image_size, image_size) go through backbone, neck and heads."""

@@ -20,7 +20,7 @@ from gnexp.engine.state import build, check_shapes
 from gnexp.engine.train import StepRecord, train
 from gnexp.models.build import build_detector
 from gnexp.models.detector import DetectorInputs
-from gnexp.nn.norms import norm_factory
+from gnexp.nn.norms import conv_factory, norm_factory
 from gnexp.tasks.build import build_task
 from tests.contracts.expansions import COMPOSER, expand
 from tests.data.annotations import write_coco
@@ -101,7 +101,8 @@ def detector(run: RunConfig) -> torch.nn.Module:
         max_size=None,
         num_classes=data.num_classes,
     )
-    return build_detector(run.model, norm_factory(run.norm, 1), inputs, torch.Generator()).train()
+    conv = conv_factory(run.norm)
+    return build_detector(run.model, norm_factory(run.norm, 1), inputs, torch.Generator(), conv).train()
 
 
 @pytest.mark.parametrize("data", group_options("data"))

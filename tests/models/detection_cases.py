@@ -13,7 +13,7 @@ from gnexp.config import ModelConfig
 from gnexp.models.build import build_detector
 from gnexp.models.detector import DetectorInputs
 from gnexp.models.mask_rcnn import MaskRCNN
-from gnexp.nn.norms import norm_factory
+from gnexp.nn.norms import conv_factory, norm_factory
 from gnexp.nn.step import Step, step_listeners
 
 Scene = tuple[torch.Tensor, dict[str, torch.Tensor]]
@@ -43,7 +43,8 @@ def detector(model: str | ModelConfig, norm: str, *overrides: str, **arguments: 
         **arguments,
     }
     inputs = DetectorInputs(workers=workers, **given)
-    return build_detector(config, norm_factory(run.norm, workers), inputs, generator).train()
+    conv = conv_factory(run.norm)
+    return build_detector(config, norm_factory(run.norm, workers), inputs, generator, conv).train()
 
 
 def scene(seed: int, *, size: int = 96, channels: int = 1) -> Scene:
