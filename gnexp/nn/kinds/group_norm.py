@@ -71,3 +71,13 @@ class GroupNormConfig(NormWithEps):
         if self.num_groups == 1:
             return _LN
         return _IN if self.channels_per_group == 1 else self.kind
+
+
+def fitting_groups(channels: int, most: int) -> int:
+    """The largest number of groups that divides a layer's channels and is at most the one that is wanted.
+
+    Args:
+        channels: C.
+        most: the number of groups that is wanted.
+    """
+    return max(groups for groups in range(1, min(channels, most) + 1) if channels % groups == 0)
