@@ -8,7 +8,7 @@ import torch
 import torch.fx
 from torch import nn
 
-from gnexp.nn.batch_norm import BatchNormAct
+from gnexp.nn.batch_norm import BatchNormAct, WorkerNormAct
 from gnexp.nn.batch_renorm import BatchRenormAct
 from gnexp.nn.norm_act import NormAct
 from gnexp.ops.group_norm import group_norm
@@ -170,6 +170,9 @@ class BatchRenorm(BatchRenormAct):
     def bounds(self) -> tuple[float, float]:
         """r_max and d_max as they are now."""
         return self.r_max, self.d_max
+
+    def extra_repr(self) -> str:
+        return f"{WorkerNormAct.extra_repr(self)}, r_max={self.r_max}, d_max={self.d_max}"
 
 
 def _settle(norm: NormAct, affine: bool, device: _Device, dtype: torch.dtype | None) -> None:
