@@ -58,8 +58,9 @@ def make_of(config: type[NormConfig], grouping: Grouping | None, options: dict[s
             given = options if groups is None else {"num_groups": groups, **options}
             relu = _activates(config, name, old)
             new = norm_factory(norm_config(kind=kind, **given), workers=1)(channels, relu=relu)
+        if isinstance(new, NormAct | GroupNorm):
+            new.name = name  # for what it complains about
         if isinstance(new, NormAct):
-            new.name = name or type(new).__name__  # for what it complains about
             new.check()
         return new
 

@@ -45,9 +45,10 @@ def convert(
         model: any network.
         norm: gn, ln, in, bn (ghost batch norm), brn, or another kind of norm of the suite.
         num_groups: G; 32 unless channels_per_group is given. A layer whose channels it does not divide gets the largest
-            number below it that does.
-        channels_per_group: C / G instead; likewise.
-        strict: such layers are refused.
+            number below it that does and leaves two channels a group.
+        channels_per_group: C / G instead. A layer whose channels it does not divide gets the largest number below it
+            that does, from two on, else the next above.
+        strict: layers whose channels the number does not divide are refused.
         options: further arguments of the new norms: eps of all, momentum and workers of bn and brn.
 
     Raises:
@@ -115,5 +116,6 @@ def _describe(replaced: Replaced, grouping: Grouping | None) -> ConvertedLayer:
 
 def _norms_of(model: nn.Module) -> str:
     """The norms of a model in words: LayerNorm (25)."""
-    names = [type(module).__name__ for module in model.modules() if "Norm" in type(module).__name__]
+    leaves = [type(module).__name__ for module in model.modules() if not module._modules]
+    names = [name for name in leaves if "Norm" in name]
     return ", ".join(f"{name} ({names.count(name)})" for name in dict.fromkeys(names)) or "none"

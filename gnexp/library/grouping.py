@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from gnexp.config.fields import hints_of, require
 from gnexp.config.norm import NormConfig
-from gnexp.nn.kinds.group_norm import fitting_groups
+from gnexp.nn.kinds.group_norm import fitting_channels, fitting_groups
 from gnexp.nn.replacing import in_words
 
 _NUM_GROUPS = 32  # the paper's
@@ -21,7 +21,7 @@ class Grouping:
     strict: bool
 
     def num_of(self, name: str, channels: int) -> int:
-        """G of a layer: as asked where that divides its channels, else the largest that fits.
+        """G of a layer: as asked where that divides its channels, else the nearest that fits (`fitting_groups`).
 
         Raises:
             ValueError: it does not divide them, and strict.
@@ -32,11 +32,11 @@ class Grouping:
             possible = ", ".join(str(d) for d in range(1, channels + 1) if channels % d == 0)
             raise ValueError(
                 f"{in_words(name)}: {self} does not divide its {channels} channels; give one of {possible}, "
-                "or strict=False for the largest of them that fits"
+                "or strict=False for the nearest of them"
             )
         if self.num_groups:
             return fitting_groups(channels, self.num_groups)
-        return channels // fitting_groups(channels, self.channels_per_group or 1)
+        return channels // fitting_channels(channels, self.channels_per_group or 1)
 
     def fits(self, channels: int) -> bool:
         """Whether the number divides the channels."""

@@ -33,6 +33,8 @@ class GroupNorm(nn.GroupNorm):
         relu: whether ReLU follows.
     """
 
+    name = ""  # in the model, where convert has put it there
+
     def __init__(
         self,
         num_groups: int,
@@ -56,7 +58,8 @@ class GroupNorm(nn.GroupNorm):
         Raises:
             ValueError: one value per group, or as `gnexp.group_norm`.
         """
-        return _normalize(input, self.num_groups, self.weight, self.bias, self.eps, residual, self.relu)
+        arguments = (self.num_groups, self.weight, self.bias, self.eps, residual, self.relu)
+        return _normalize(input, *arguments, where=f"layer {self.name}: " if self.name else "")
 
     def extra_repr(self) -> str:
         return super().extra_repr() + (", relu=True" if self.relu else "")
@@ -70,11 +73,13 @@ def _normalize(
     eps: float,
     residual: torch.Tensor | None,
     relu: bool,
+    *,
+    where: str,
 ) -> torch.Tensor:
     if math.prod(x.shape[1:]) == num_groups:
         raise ValueError(
-            f"one value per group normalizes to nothing, got input {tuple(x.shape)} and num_groups={num_groups}; "
-            "use fewer groups or larger images"
+            f"{where}one value per group normalizes to nothing, got input {tuple(x.shape)} and num_groups="
+            f"{num_groups}; use fewer groups, such as channels_per_group=16 of gnexp.convert, or larger images"
         )
     return group_norm(x, num_groups, weight, bias, eps, residual, relu)
 
