@@ -50,13 +50,13 @@ def make_of(config: type[NormConfig], grouping: Grouping | None, options: dict[s
 
     def make(name: str, channels: int, old: nn.Module) -> nn.Module:
         groups = None if grouping is None else grouping.num_of(name, channels)
+        relu = _activates(config, name, old)
         if module is not None:
             affine = getattr(old, "weight", None) is not None
             numbers = (channels,) if groups is None else (groups, channels)
-            new = module(*numbers, affine=affine, **options)
+            new = module(*numbers, affine=affine, relu=relu, **options)
         else:
             given = options if groups is None else {"num_groups": groups, **options}
-            relu = _activates(config, name, old)
             new = norm_factory(norm_config(kind=kind, **given), workers=1)(channels, relu=relu)
         if isinstance(new, NormAct | GroupNorm):
             new.name = name  # for what it complains about
