@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from gnexp.config.fields import hints_of, require
 from gnexp.config.norm import NormConfig
-from gnexp.nn.kinds.group_norm import fitting_channels, fitting_groups
+from gnexp.nn.kinds.grouping import fitting_channels, fitting_groups
 from gnexp.nn.replacing import in_words
 
 _NUM_GROUPS = 32  # the paper's

@@ -19,7 +19,7 @@ from gnexp.data.video.clips import Clips
 from gnexp.engine.state import build, check_shapes
 from gnexp.engine.train import StepRecord, train
 from gnexp.models.build import build_detector
-from gnexp.nn.norms import norm_factory
+from gnexp.nn.norms import conv_factory, norm_factory
 from gnexp.tasks.build import build_task
 from tests.contracts.expansions import COMPOSER, expand
 from tests.data.annotations import write_coco
@@ -107,6 +107,7 @@ def detector(run: RunConfig) -> torch.nn.Module:
         max_size=None,
         num_classes=run.data.num_classes,
         generator=torch.Generator(),
+        conv=conv_factory(run.norm),
     ).train()
 
 

@@ -1,6 +1,7 @@
 """The learning-rate rule and schedules, and what weight decay falls on."""
 
 import dataclasses
+from typing import Any
 
 import pytest
 import torch
@@ -39,12 +40,13 @@ def test_warmup_rises_to_the_initial_lr() -> None:
     assert lr_at(run, 2, 0, 2) == pytest.approx(0.1)
 
 
+@pytest.mark.parametrize("norm", [{"kind": "bn", "momentum": 0.1}, {"kind": "frn"}, {"kind": "evonorm_s0"}])
 @pytest.mark.parametrize(("norm_weight_decay", "expected"), [(None, 1e-4), (0.0, 0.0)])
-def test_weight_decay_falls_on_gamma_and_beta_unless_told_otherwise(
-    norm_weight_decay: float | None, expected: float
+def test_weight_decay_falls_on_all_of_a_norm_unless_told_otherwise(
+    norm_weight_decay: float | None, expected: float, norm: dict[str, Any]
 ) -> None:
     recipe = RecipeConfig(norm_weight_decay=norm_weight_decay)
-    run = RunConfig(recipe=recipe, norm=norm_config(kind="bn", momentum=0.1))
+    run = RunConfig(recipe=recipe, norm=norm_config(**norm))
     model = Classification().build_model(run, torch.Generator())
     optimizer = build_optimizer(model, run)
     decay = {id(p): group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}

@@ -11,7 +11,8 @@ from torchvision.ops.misc import FrozenBatchNorm2d
 import gnexp
 from gnexp.library.building import make_of
 from gnexp.library.grouping import Grouping
-from gnexp.nn.kinds.group_norm import GroupNormConfig, fitting_channels, fitting_groups
+from gnexp.nn.kinds.group_norm import GroupNormConfig
+from gnexp.nn.kinds.grouping import fitting_channels, fitting_groups
 from gnexp.nn.no_norm import NoNormAct
 from gnexp.nn.replacing import replace_norms
 
