@@ -9,18 +9,23 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from gnexp.library.batch_norms import BatchRenorm, GhostBatchNorm
     from gnexp.library.conversion import Conversion, ConvertedLayer
     from gnexp.library.convert import convert, converted
-    from gnexp.library.modules import BatchRenorm, GhostBatchNorm, GroupNorm
     from gnexp.library.prediction import Predictor, load
+    from gnexp.library.sample_norms import EvoNormS0, FilterResponseNorm, GroupNorm, GroupRMSNorm, LayerNorm2d
     from gnexp.ops.group_norm import group_norm
 
 __all__ = [
     "BatchRenorm",
     "Conversion",
     "ConvertedLayer",
+    "EvoNormS0",
+    "FilterResponseNorm",
     "GhostBatchNorm",
     "GroupNorm",
+    "GroupRMSNorm",
+    "LayerNorm2d",
     "Predictor",
     "__version__",
     "convert",
@@ -30,11 +35,15 @@ __all__ = [
 ]
 
 _HOMES = {
-    "BatchRenorm": "library.modules",
+    "BatchRenorm": "library.batch_norms",
     "Conversion": "library.conversion",
     "ConvertedLayer": "library.conversion",
-    "GhostBatchNorm": "library.modules",
-    "GroupNorm": "library.modules",
+    "EvoNormS0": "library.sample_norms",
+    "FilterResponseNorm": "library.sample_norms",
+    "GhostBatchNorm": "library.batch_norms",
+    "GroupNorm": "library.sample_norms",
+    "GroupRMSNorm": "library.sample_norms",
+    "LayerNorm2d": "library.sample_norms",
     "Predictor": "library.prediction",
     "convert": "library.convert",
     "converted": "library.convert",

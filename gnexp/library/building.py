@@ -10,14 +10,24 @@ from torch import nn
 
 from gnexp.config.fields import hints_of, require
 from gnexp.config.norm import NormConfig, norm_config
+from gnexp.library.batch_norms import BatchRenorm, GhostBatchNorm
 from gnexp.library.grouping import Grouping
-from gnexp.library.modules import BatchRenorm, GhostBatchNorm, GroupNorm
-from gnexp.nn.norm_act import NormAct
-from gnexp.nn.norms import norm_factory
+from gnexp.library.sample_norms import EvoNormS0, FilterResponseNorm, GroupNorm, GroupRMSNorm, LayerNorm2d
+from gnexp.nn.norm_act import ConvFactory, NormAct, plain_conv
+from gnexp.nn.norms import conv_factory, norm_factory
 from gnexp.nn.replacing import Make, has_act, in_words
 
 # Kinds that have a module with torch's argument names. Any other is built as in the suite's own networks.
-_MODULES: dict[str, Callable[..., nn.Module]] = {"gn": GroupNorm, "bn": GhostBatchNorm, "brn": BatchRenorm}
+_MODULES: dict[str, Callable[..., nn.Module]] = {
+    "gn": GroupNorm,
+    "gn_ws": GroupNorm,
+    "grms": GroupRMSNorm,
+    "ln2d": LayerNorm2d,
+    "frn": FilterResponseNorm,
+    "evonorm_s0": EvoNormS0,
+    "bn": GhostBatchNorm,
+    "brn": BatchRenorm,
+}
 # What conversion itself says of a norm, so that no option may.
 _DECIDED = {"num_groups", "channels_per_group", "num_channels", "num_features", "kind", "impl"} | {
     "affine",
@@ -65,6 +75,14 @@ def make_of(config: type[NormConfig], grouping: Grouping | None, options: dict[s
         return new
 
     return make
+
+
+def conv_of(config: type[NormConfig], grouping: Grouping | None) -> ConvFactory:
+    """What makes the convolutions that a norm wants before it."""
+    if config.conv_builder == NormConfig.conv_builder:
+        return plain_conv
+    groups = {} if grouping is None else {"num_groups": grouping.num_groups or 1}
+    return conv_factory(norm_config(kind=config.kind, **groups))
 
 
 def _activates(config: type[NormConfig], name: str, old: nn.Module) -> bool:

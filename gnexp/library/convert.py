@@ -11,8 +11,9 @@ from gnexp.config.fields import require
 from gnexp.config.keys import did_you_mean
 from gnexp.config.kinds import classes_of
 from gnexp.config.norm import NormConfig
-from gnexp.library.building import make_of
+from gnexp.library.building import conv_of, make_of
 from gnexp.library.conversion import Conversion, ConvertedLayer
+from gnexp.library.convolutions import check_convolutions, convolutions_before_norms, replace_convolutions
 from gnexp.library.grouping import Grouping, grouping_of
 from gnexp.nn.replacing import Replaced, replace_norms
 
@@ -43,7 +44,8 @@ def convert(
 
     Args:
         model: any network.
-        norm: gn, ln, in, bn (ghost batch norm), brn, or another kind of norm of the suite.
+        norm: gn, ln, in, gn_ws, grms, ln2d, frn, evonorm_s0, bn (ghost batch norm), brn, none, or a kind that an
+            installed package adds.
         num_groups: G; 32 unless channels_per_group is given. A layer whose channels it does not divide gets the largest
             number below it that does and leaves two channels a group.
         channels_per_group: C / G instead. A layer whose channels it does not divide gets the largest number below it
@@ -60,12 +62,17 @@ def convert(
     meant = _IDENTITIES.get(norm, (None, None))
     grouping = grouping_of(norm, config, meant, num_groups, channels_per_group, strict)
     make = make_of(config, grouping, options)
+    wants_other_convolutions = config.conv_builder != NormConfig.conv_builder
+    convolutions = convolutions_before_norms(model) if wants_other_convolutions else {}
+    make_convolution = conv_of(config, grouping)
+    check_convolutions(convolutions, make_convolution)
     new, replaced = replace_norms(model, make, keeps_act=not config.own_activation)
     require(
         bool(replaced),
         f"{type(model).__name__} has no batch norm for norm={norm} to replace; its norms are {_norms_of(model)}",
     )
-    conversion = Conversion(norm, tuple(_describe(one, grouping) for one in replaced))
+    standardized = replace_convolutions(new, convolutions, make_convolution)
+    conversion = Conversion(norm, tuple(_describe(one, grouping) for one in replaced), tuple(standardized))
     setattr(new, _REPORT, conversion)
     is_expected = not (conversion.misfits or conversion.frozen)
     _log.log(logging.INFO if is_expected else logging.WARNING, conversion.summary)
@@ -96,6 +103,10 @@ def _config_of(kind: str) -> type[NormConfig]:
         config.freezes is None,
         f"norm={kind} holds the statistics of a trained batch norm fixed, and conversion drops them; "
         "torchvision.ops.FrozenBatchNorm2d keeps them",
+    )
+    require(
+        config.statistics_over != "all_workers",
+        f"norm={kind} is torch's own: torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)",
     )
     return config
 

@@ -1,20 +1,17 @@
 """What gnexp.convert makes of a model, what it says of it, and what it refuses."""
 
 import logging
+import pickle
 
 import pytest
+import timm
 import torch
-from timm.layers import BatchNormAct2d
 from torch import nn
 from torchvision.ops.misc import FrozenBatchNorm2d
 
 import gnexp
-from gnexp.library.building import make_of
-from gnexp.library.grouping import Grouping
-from gnexp.nn.kinds.group_norm import GroupNormConfig
 from gnexp.nn.kinds.grouping import fitting_channels, fitting_groups
 from gnexp.nn.no_norm import NoNormAct
-from gnexp.nn.replacing import replace_norms
 
 
 def model(*channels: int) -> nn.Sequential:
@@ -95,6 +92,8 @@ def test_a_norm_without_affine_map_stays_without():
         ({"norm": "bn", "workers": 4, "momentum": 0.2}, gnexp.GhostBatchNorm),
         ({"norm": "brn", "r_max": 2.0}, gnexp.BatchRenorm),
         ({"norm": "gn", "eps": 1e-3}, gnexp.GroupNorm),
+        ({"norm": "ln2d", "eps": 1e-5}, gnexp.LayerNorm2d),
+        ({"norm": "grms", "num_groups": 2}, gnexp.GroupRMSNorm),
         ({"norm": "none"}, NoNormAct),
     ],
 )
@@ -110,6 +109,10 @@ def test_other_norms_take_their_own_options(given, expected):
     ("given", "message"),
     [
         ({"norm": "gm"}, "norm must be one of gn, .*, got gm; did you mean gn"),
+        (
+            {"norm": "frn"},
+            "layer 0: norm=frn has an activation of its own, and BatchNorm2d leaves it to the network",
+        ),
         ({"norm": "frozen_bn"}, "norm=frozen_bn holds the statistics of a trained batch norm fixed"),
         ({"num_groups": 0}, "num_groups must be at least 1, got 0"),
         ({"num_groups": 2, "channels_per_group": 2}, "not both: got 2 and 2"),
@@ -141,18 +144,45 @@ def test_a_model_without_batch_norm_is_refused_with_the_norms_that_it_has():
         gnexp.convert(nn.Sequential(nn.Linear(2, 2)))
 
 
-class WithActivation(GroupNormConfig):
-    """As norms that replace ReLU say it of themselves."""
+@pytest.mark.parametrize(
+    ("norm", "cls"), [("frn", gnexp.FilterResponseNorm), ("evonorm_s0", gnexp.EvoNormS0)]
+)
+def test_a_norm_with_an_activation_takes_that_of_a_norm_that_activates(norm, cls):
+    converted = gnexp.convert(timm.create_model("test_efficientnet"), norm)
+    norms = [module for module in converted.modules() if isinstance(module, cls)]
+    assert len(norms) == len(gnexp.converted(converted).layers)
+    assert {module.relu for module in norms} == {True, False}  # a block's last norm does not activate
+    assert not any(hasattr(module, "act") for module in norms)
+    assert converted(torch.randn(2, 3, 64, 64)).isfinite().all()
 
-    own_activation = True
+
+def test_the_convolutions_before_norms_are_standardized():
+    network = nn.Sequential(
+        nn.Conv2d(3, 8, 3, bias=False), nn.ReLU(), nn.Conv2d(8, 8, 3), nn.BatchNorm2d(8), nn.Conv2d(8, 2, 1)
+    )
+    last = network[4]
+    keys = set(network.state_dict())
+    converted = gnexp.convert(network, "gn_ws", num_groups=2)
+    assert gnexp.converted(converted).standardized == ("0", "2") and type(last) is nn.Conv2d
+    assert gnexp.converted(converted).summary == "converted 1 layer to gn_ws; 2 convolutions standardized"
+    assert {key for key in keys if "running" not in key and "tracked" not in key} == set(
+        converted.state_dict()
+    )
+    x = torch.randn(2, 3, 9, 9)
+    expected = x
+    for index in (0, 2):
+        weight = network[index].weight
+        var, mean = torch.var_mean(weight, (1, 2, 3), keepdim=True, correction=0)
+        bias = network[index].bias
+        expected = nn.functional.conv2d(expected, (weight - mean) / (var + 1e-5).sqrt(), bias)
+        expected = expected.relu() if index == 0 else nn.functional.group_norm(expected, 2)
+    torch.testing.assert_close(converted(x), last(expected), rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(pickle.loads(pickle.dumps(converted))(x), converted(x), rtol=0, atol=0)
 
 
-def test_a_norm_with_an_activation_takes_that_of_a_norm_that_activates():
-    make = make_of(WithActivation, Grouping(2, None, strict=True), {})
-    two = nn.Sequential(BatchNormAct2d(8), BatchNormAct2d(8, apply_act=False))
-    replace_norms(two, make, keeps_act=False)
-    assert [norm.relu for norm in two] == [True, False] and not list(two[0].children())[1:]
-    with pytest.raises(
-        ValueError, match=r"^layer 0: norm=gn has an activation of its own, and BatchNorm2d leaves it"
-    ):
-        replace_norms(model(8), make)
+def test_a_convolution_that_cannot_be_standardized_is_refused_and_nothing_is_changed():
+    network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.Conv1d(8, 8, 1, bias=False))
+    before = [type(module) for module in network.modules()]
+    with pytest.raises(ValueError, match=r"^layer 2: weights can be standardized of .*, got a Conv1d"):
+        gnexp.convert(network, "gn_ws", num_groups=2)
+    assert [type(module) for module in network.modules()] == before

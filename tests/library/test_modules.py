@@ -43,20 +43,34 @@ def test_the_op_has_torchs_defaults():
     )
 
 
-@pytest.mark.parametrize("cls", [gnexp.GroupNorm, gnexp.GhostBatchNorm, gnexp.BatchRenorm])
+CLASSES = {
+    gnexp.GroupNorm: nn.GroupNorm,
+    gnexp.GroupRMSNorm: nn.GroupNorm,
+    gnexp.EvoNormS0: nn.GroupNorm,
+    gnexp.LayerNorm2d: None,  # torch has none with channels
+    gnexp.FilterResponseNorm: None,
+    gnexp.GhostBatchNorm: nn.BatchNorm2d,
+    gnexp.BatchRenorm: nn.BatchNorm2d,
+}
+
+
+@pytest.mark.parametrize("cls", CLASSES)
 def test_arguments_are_torchs_in_torchs_order(cls):
-    torchs = nn.GroupNorm if cls is gnexp.GroupNorm else nn.BatchNorm2d
-    theirs = [
-        key for key in inspect.signature(torchs).parameters if key not in ("track_running_stats", "bias")
-    ]
+    torchs = CLASSES[cls]
     own = [p.name for p in inspect.signature(cls).parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
-    assert own == theirs
-    numbers = (2, 8) if cls is gnexp.GroupNorm else (8,)
+    if torchs is None:
+        assert own == ["num_channels", "eps", "affine", "device", "dtype"]
+    else:
+        theirs = inspect.signature(torchs).parameters
+        assert own == [key for key in theirs if key not in ("track_running_stats", "bias")]
+    numbers = (2, 8) if torchs is nn.GroupNorm else (8,)
     norm = cls(*numbers, affine=False, device="meta", dtype=torch.float64)
-    assert not list(norm.parameters()) and not {"weight", "bias"} & norm.state_dict().keys()
-    tensors = [*cls(*numbers, device="meta", dtype=torch.float64).parameters(), *norm.buffers()]
-    assert tensors or cls is gnexp.GroupNorm
-    assert all(tensor.is_meta and tensor.dtype in (torch.float64, torch.long) for tensor in tensors)
+    assert not {"weight", "bias"} & {*dict(norm.named_parameters()), *norm.state_dict()}
+    for tensor in [*cls(*numbers, device="meta", dtype=torch.float64).parameters(), *norm.buffers()]:
+        assert tensor.is_meta and tensor.dtype in (torch.float64, torch.long)
+    x = torch.randn(2, 8, 3, 3)
+    torch.testing.assert_close(cls(*numbers, affine=False)(x), cls(*numbers)(x))
+    assert cls(*numbers, affine=False)(x).isfinite().all()
 
 
 def test_a_bias_can_be_left_out():

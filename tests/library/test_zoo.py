@@ -22,8 +22,8 @@ TEN = {
     "lraspp_mobilenet_v3_large": (of_torchvision("lraspp_mobilenet_v3_large"), IMAGES),
     "resnet_fpn": (pyramid, IMAGES),  # has frozen batch norms
     "mc3_18": (of_torchvision("mc3_18"), (2, 3, 2, 32, 32)),
-    "test_resnet": (of_timm("test_resnet"), IMAGES),  # batch norms that activate, from here on
-    "test_byobnet": (of_timm("test_byobnet"), IMAGES),
+    "test_resnet": (of_timm("test_resnet"), IMAGES),
+    "test_byobnet": (of_timm("test_byobnet"), IMAGES),  # batch norms that activate, here and in the next
     "test_efficientnet": (of_timm("test_efficientnet"), IMAGES),
 }
 

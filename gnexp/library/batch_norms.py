@@ -1,90 +1,12 @@
-"""The norms as modules with torch's argument names."""
+"""The norms over a batch's images as modules with torch's argument names."""
 
 from __future__ import annotations
 
-import math
-
 import torch
-import torch.fx
-from torch import nn
 
+from gnexp.library.arguments import Device, settle
 from gnexp.nn.batch_norm import BatchNormAct, WorkerNormAct
 from gnexp.nn.batch_renorm import BatchRenormAct
-from gnexp.nn.norm_act import NormAct
-from gnexp.ops.group_norm import group_norm
-
-_Device = torch.device | str | int | None
-
-
-class GroupNorm(nn.GroupNorm):
-    """Group normalization (Wu & He 2018, Eq. 7) in the place of torch.nn.GroupNorm: its arguments and its state_dict.
-
-    It adds a residual and ReLU in the same call (`gnexp.group_norm`), and stays right where the mean is far from zero.
-    A second gradient is not promised.
-
-    Args:
-        num_groups: G.
-        num_channels: C, a multiple of G.
-        eps: added to the variance.
-        affine: whether it has a weight and a bias.
-        device: of the parameters.
-        dtype: likewise.
-        bias: whether it has a bias, where it is affine.
-        relu: whether ReLU follows.
-    """
-
-    name = ""  # in the model, where convert has put it there
-
-    def __init__(
-        self,
-        num_groups: int,
-        num_channels: int,
-        eps: float = 1e-5,
-        affine: bool = True,
-        device: _Device = None,
-        dtype: torch.dtype | None = None,
-        *,
-        bias: bool = True,
-        relu: bool = False,
-    ) -> None:
-        super().__init__(num_groups, num_channels, eps, affine, device, dtype)
-        if not bias:  # not every torch has this argument
-            self.register_parameter("bias", None)
-        self.relu = relu
-
-    def forward(self, input: torch.Tensor, residual: torch.Tensor | None = None) -> torch.Tensor:
-        """Input and residual (N, C, *) -> (N, C, *).
-
-        Raises:
-            ValueError: one value per group, or as `gnexp.group_norm`.
-        """
-        arguments = (self.num_groups, self.weight, self.bias, self.eps, residual, self.relu)
-        return _normalize(input, *arguments, where=f"layer {self.name}: " if self.name else "")
-
-    def extra_repr(self) -> str:
-        return super().extra_repr() + (", relu=True" if self.relu else "")
-
-
-def _normalize(
-    x: torch.Tensor,
-    num_groups: int,
-    weight: torch.Tensor | None,
-    bias: torch.Tensor | None,
-    eps: float,
-    residual: torch.Tensor | None,
-    relu: bool,
-    *,
-    where: str,
-) -> torch.Tensor:
-    if math.prod(x.shape[1:]) == num_groups:
-        raise ValueError(
-            f"{where}one value per group normalizes to nothing, got input {tuple(x.shape)} and num_groups="
-            f"{num_groups}; use fewer groups, such as channels_per_group=16 of gnexp.convert, or larger images"
-        )
-    return group_norm(x, num_groups, weight, bias, eps, residual, relu)
-
-
-torch.fx.wrap("_normalize")  # to a tracer one operation: what it looks at are shapes
 
 
 class GhostBatchNorm(BatchNormAct):
@@ -111,7 +33,7 @@ class GhostBatchNorm(BatchNormAct):
         eps: float = 1e-5,
         momentum: float = 0.1,
         affine: bool = True,
-        device: _Device = None,
+        device: Device = None,
         dtype: torch.dtype | None = None,
         *,
         workers: int = 1,
@@ -119,7 +41,7 @@ class GhostBatchNorm(BatchNormAct):
     ) -> None:
         super().__init__(num_features, workers=workers, eps=eps, momentum=momentum, relu=relu)
         self.num_features = num_features
-        _settle(self, affine, device, dtype)
+        settle(self, affine, device, dtype)
 
 
 class BatchRenorm(BatchRenormAct):
@@ -148,7 +70,7 @@ class BatchRenorm(BatchRenormAct):
         eps: float = 1e-5,
         momentum: float = 0.1,
         affine: bool = True,
-        device: _Device = None,
+        device: Device = None,
         dtype: torch.dtype | None = None,
         *,
         r_max: float = 3.0,
@@ -169,7 +91,7 @@ class BatchRenorm(BatchRenormAct):
         self.num_features = num_features
         # Its ramp's place; here r_max and d_max say it all.
         self.register_buffer("done_epochs", self.done_epochs, persistent=False)
-        _settle(self, affine, device, dtype)
+        settle(self, affine, device, dtype)
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -178,13 +100,3 @@ class BatchRenorm(BatchRenormAct):
 
     def extra_repr(self) -> str:
         return f"{WorkerNormAct.extra_repr(self)}, r_max={self.r_max}, d_max={self.d_max}"
-
-
-def _settle(norm: NormAct, affine: bool, device: _Device, dtype: torch.dtype | None) -> None:
-    """Puts a new norm where it belongs; without an affine map it has the constants 1 and 0, which no file holds."""
-    if not affine:
-        for key in ("weight", "bias"):
-            value = getattr(norm, key).detach()
-            delattr(norm, key)
-            norm.register_buffer(key, value, persistent=False)
-    norm.to(device=device, dtype=dtype)
