@@ -108,7 +108,7 @@ def test_other_norms_take_their_own_options(given, expected):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"norm": "gm"}, "norm must be one of gn, .*, got gm; did you mean gn"),
+        ({"norm": "gnn"}, "norm must be one of gn, .*, got gnn; did you mean gn"),
         (
             {"norm": "frn"},
             "layer 0: norm=frn has an activation of its own, and BatchNorm2d leaves it to the network",
