@@ -62,8 +62,8 @@ class Predictor(nn.Module):
             images: (N, C, H, W), (N, C, T, H, W) for a network of videos; a detector takes (C, H, W) each, of any size.
 
         Returns:
-            (N, num_classes) logits; of a detector boxes, labels and scores of each image, as torchvision has them, and a
-            sequence of masks, (1, H, W) each.
+            (N, num_classes) logits; of a detector boxes, labels and scores of each image, as torchvision has them, and
+            a sequence of its masks, (1, H, W) each.
 
         Raises:
             ValueError: another dtype or number of channels.
