@@ -51,8 +51,8 @@ def replace_convolutions(
         if type(new) is before:
             continue
         changed.append(name)
-        for place, module in list(model.named_modules(remove_duplicate=False)):
+        for site, module in list(model.named_modules(remove_duplicate=False)):
             if module is convolution and new is not convolution:
-                parent, _, child = place.rpartition(".")
+                parent, _, child = site.rpartition(".")
                 setattr(model.get_submodule(parent), child, new)
     return changed

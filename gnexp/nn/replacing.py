@@ -35,7 +35,7 @@ Make = Callable[[str, int, nn.Module], nn.Module]
 class Replaced:
     """One norm that took another one's place."""
 
-    names: tuple[str, ...]  # in the model, of each place of a shared norm; "" is the model itself
+    names: tuple[str, ...]  # in the model, of each site of a shared norm; "" is the model itself
     channels: int
     old: str  # its class: BatchNorm2d
     new: nn.Module
@@ -96,7 +96,7 @@ def find_norms(
     Arguments and errors as replace_norms'.
     """
     found: dict[nn.Module, tuple[int, list[str]]] = {}
-    for name, module in _places(model, "", found):
+    for name, module in _sites(model, "", found):
         channels = channels_of_other(module)
         if channels is None and _is_batch_norm(name, module):
             channels = _channels(module)
@@ -117,13 +117,13 @@ def in_words(name: str) -> str:
     return f"layer {name}" if name else "the model itself"
 
 
-def _places(module: nn.Module, name: str, found: Container[nn.Module]) -> Iterator[tuple[str, nn.Module]]:
-    """Every module at each of its places, but not what lies within one that has been found."""
+def _sites(module: nn.Module, name: str, found: Container[nn.Module]) -> Iterator[tuple[str, nn.Module]]:
+    """Every module at each of its sites, but not what lies within one that has been found."""
     yield name, module
     if module not in found:
         for child, below in module._modules.items():
             if below is not None:
-                yield from _places(below, f"{name}.{child}" if name else child, found)
+                yield from _sites(below, f"{name}.{child}" if name else child, found)
 
 
 def _is_batch_norm(name: str, module: nn.Module) -> bool:

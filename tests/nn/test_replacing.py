@@ -17,7 +17,7 @@ MAPS = {1: (2, 8, 5), 2: (2, 8, 3, 3), 3: (2, 8, 2, 3, 3)}
 
 
 class MyBatchNorm(nn.BatchNorm2d):
-    """Batch norm that says how it was made, and computes the same."""
+    """Batch norm that says how it was built, and computes the same."""
 
     def __init__(self, channels: int) -> None:
         super().__init__(channels)
