@@ -1,6 +1,6 @@
 """How fast is the small scale's training step, against what a user would write instead?
 
-    gnexp bench step [--workers 8] [--threads 1] [--rounds 7] [--seconds 1.0]
+    gnexp bench step [--part users|norms|all] [--workers 8] [--threads 1] [--rounds 7] [--seconds 1.0]
 
 For BN the user's code is (a) one backward pass per worker through nn.BatchNorm2d, gradients accumulated, or (b) one
 pass over the total batch with a ghost batch norm that normalizes it chunk by chunk; for GN it is (c) one pass over the
@@ -8,6 +8,9 @@ total batch through nn.GroupNorm. All three take their images from a DataLoader 
 with 0 or 2 loader workers, whichever is faster. Equal threads, images, augmentation and network; all in one process,
 interleaved. Before anything is timed both sides must give the same pixels, loss and gradients. Prints a table and,
 last, one JSON line; ratios are medians over rounds of (user's time / gnexp's time).
+
+The part norms has the step of every norm beside group normalization's, at 2 and 32 images per worker; the ratio is
+(norm's time / gn's time). Before that a step by each norm's equations must give the same loss and gradients.
 """
 
 from __future__ import annotations
@@ -25,12 +28,14 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from PIL import Image
+from step_norms import measure_norms
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from gnexp.compose.composer import Composer
 from gnexp.config import RunConfig
+from gnexp.config.keys import group_options
 from gnexp.data.build import build_dataset
 from gnexp.data.generated.fashion_mnist import load_fashion_mnist
 from gnexp.data.generated.scenes import make_scenes
@@ -281,6 +286,7 @@ def measure(run: RunConfig, rounds: int, seconds: float) -> list[dict[str, objec
 def main() -> None:
     """Measures all cells and prints the table and the JSON line."""
     parser = argparse.ArgumentParser(prog="gnexp bench step", description=__doc__.splitlines()[0])
+    parser.add_argument("--part", choices=("users", "norms", "all"), default="all")
     parser.add_argument("--workers", type=int, default=8, help="workers, and a user's micro-batches")
     parser.add_argument("--threads", type=int, default=1, help="of either side; a sweep gives each run one")
     parser.add_argument("--rounds", type=int, default=7)
@@ -290,21 +296,25 @@ def main() -> None:
         parser.error("--workers, --threads and --rounds must be at least 1")
     torch.set_num_threads(options.threads)
     composer = Composer()
+
+    def run_of(norm: str, batch: int) -> RunConfig:
+        size = [
+            f"batch={batch}",
+            f"workers={options.workers}",
+            f"data.num_train={NUM_IMAGES}",
+            "data.num_val=10",
+        ]
+        return composer.run([f"norm={norm}", *size, "data.sha256=null", "recipe.epochs=100000"])
+
     rows = []
     print(
         f"milliseconds per step, {options.workers} workers, {options.threads} thread(s); "
         f"medians of {options.rounds} rounds, ratio with its range over rounds"
     )
-    print(f"{'cell':8}{'against':>18}{'loader':>8}{'user':>10}{'gnexp':>10}{'ratio':>8}{'range':>14}")
-    for norm, batch in CELLS:
-        words = [
-            f"norm={norm}",
-            f"batch={batch}",
-            f"workers={options.workers}",
-            f"data.num_train={NUM_IMAGES}",
-        ]
-        run = composer.run([*words, "data.num_val=10", "data.sha256=null", "recipe.epochs=100000"])
-        for row in measure(run, options.rounds, options.seconds):
+    if options.part != "norms":
+        print(f"{'cell':8}{'against':>18}{'loader':>8}{'user':>10}{'gnexp':>10}{'ratio':>8}{'range':>14}")
+    for norm, batch in CELLS if options.part != "norms" else ():
+        for row in measure(run_of(norm, batch), options.rounds, options.seconds):
             rows.append(row)
             spread = f"{row['ratio_low']}-{row['ratio_high']}"
             print(
@@ -312,6 +322,15 @@ def main() -> None:
                 f"{row['gnexp_ms']:>10}{row['ratio']:>8}{spread:>14}",
                 flush=True,
             )
+    if options.part != "users":
+        print(f"{'cell':16}{'gnexp':>10}{'to gn':>8}{'range':>14}")
+    for batch in (2, 32) if options.part != "users" else ():
+        norms = {name: run_of(name, batch) for name in group_options("norm")}
+        for row in measure_norms(norms, timed, options.rounds, options.seconds):
+            rows.append(row)
+            spread = f"{row['to_gn_low']}-{row['to_gn_high']}"
+            cell = f"{row['norm']} {batch}"
+            print(f"{cell:16}{row['gnexp_ms']:>10}{row['to_gn']:>8}{spread:>14}", flush=True)
     print(
         json.dumps(
             {

@@ -3,13 +3,17 @@
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
+from unittest import mock
 
 import pytest
 import torch
 
 from gnexp.compose.composer import Composer
 from gnexp.config import RunConfig
+from gnexp.config.keys import group_options
 from gnexp.engine.state import State, build
+from gnexp.nn import rms_norm
+from gnexp.ops.rms import rms_norm as ops_rms_norm
 from tests.benchmarks.benchmark import load_benchmark
 
 
@@ -55,3 +59,16 @@ def spoil_gradient(name: str, factor: float) -> Callable[[State], Any]:
 def test_a_wrong_gradient_ends_it(bench: ModuleType, spoil: Callable[[State], Any]) -> None:
     with pytest.raises(SystemExit, match="the two sides differ by"):
         check(bench, run_of("gn"), spoil)
+
+
+@pytest.mark.parametrize("norm", group_options("norm"))
+def test_a_norms_step_is_that_of_its_equations(bench: ModuleType, norm: str) -> None:
+    load_benchmark("step_norms").check_equations(build(run_of(norm), torch.device("cpu")))
+
+
+def test_a_norm_that_is_not_its_equations_ends_it(bench: ModuleType) -> None:
+    state = build(run_of("frn"), torch.device("cpu"))
+    norms = load_benchmark("step_norms")
+    wrong = mock.patch.object(rms_norm, "rms_norm", lambda *x, **more: 1.01 * ops_rms_norm(*x, **more))
+    with wrong, pytest.raises(SystemExit, match="frn at 2: its equations differ by"):
+        norms.check_equations(state)
