@@ -114,6 +114,7 @@ def test_other_norms_take_their_own_options(given, expected):
             "layer 0: norm=frn has an activation of its own, and BatchNorm2d leaves it to the network",
         ),
         ({"norm": "frozen_bn"}, "norm=frozen_bn holds the statistics of a trained batch norm fixed"),
+        ({"norm": "sync_bn"}, "norm=sync_bn is torch's own: torch.nn.SyncBatchNorm.convert_sync_batchnorm"),
         ({"num_groups": 0}, "num_groups must be at least 1, got 0"),
         ({"num_groups": 2, "channels_per_group": 2}, "not both: got 2 and 2"),
         ({"norm": "ln", "num_groups": 2}, "norm=ln takes no num_groups, got 2"),
