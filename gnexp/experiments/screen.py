@@ -144,7 +144,8 @@ def not_stated(run: RunConfig) -> list[str]:
     told = []
     for key, f, value in walk(run):
         notes = f.metadata.get("left_open", {})
-        if not notes.keys() & {ANY_TASK, run.task.kind}:
+        is_others = value is None and f.metadata.get("told_by") == "optimizer"
+        if is_others or not notes.keys() & {ANY_TASK, run.task.kind}:
             continue
         note = notes.get(run.task.kind, notes.get(ANY_TASK, ""))
         told.append(f"{key}={list(value) if isinstance(value, tuple) else spell(value)}{note}")

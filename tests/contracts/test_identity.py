@@ -60,7 +60,7 @@ _FPN = (
 CELLS = {
     "classifier": f"{_SCENES} {_STEPS} {_THIN} norm=gn",
     "batch renorm": f"{_SCENES} {_THIN} norm=brn norm.renorm_ramp=[0.1,0.5,0.9] recipe.warmup_epochs=1",
-    "no norm": f"{_SCENES} {_THIN} norm=none",
+    "no norm": f"{_SCENES} {_THIN} norm=none recipe.optimizer=adamw recipe.schedule=cosine",
     "vgg": f"{_SCENES} model=thin_vgg model.blocks=[1,1] model.widths=[4,8] model.classifier_widths=[8] norm=bn "
     "recipe.warmup_steps=2 recipe.warmup_factor=0.5",
     "photographs": f"{_SMOKE} {_THIN} data=imagefolder data.root=ROOT/photographs data.name=mine data.num_classes=2 "

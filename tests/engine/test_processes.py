@@ -61,6 +61,11 @@ def test_processes_compute_what_one_computes(
         assert running.shape[0] == 8 and len(running.unique(dim=0)) == 8  # each worker has its own
 
 
+@pytest.mark.parametrize("size", [2, 4])
+def test_processes_compute_with_adamw_what_one_computes(groups: dict[int, dict[str, Any]], size: int) -> None:
+    assert_close(groups[size]["adamw float64"], groups[1]["adamw float64"], 1e-9)
+
+
 @pytest.mark.parametrize("norm", list(NORMS))
 def test_evaluation_is_exact(groups: dict[int, dict[str, Any]], norm: str) -> None:
     """53 images over 1, 2 and 4 processes: none is dropped, none counts twice, under each of the statistics."""

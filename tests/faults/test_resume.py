@@ -56,6 +56,19 @@ def test_fault_01_and_02_stopped_at_every_kind_of_moment_in_turn(tmp_path: Path,
     assert len(json.loads((spec.parent / "env.json").read_text(encoding="utf-8"))) == sum(stops) + 1
 
 
+def test_fault_01_adamw_and_a_cosine_go_on_bit_for_bit(tmp_path: Path) -> None:
+    """Its two means and its count of steps are part of a checkpoint; the cosine is a function of the position."""
+    whole, spec = (
+        write_spec(tmp_path / name, recipe=tiny.ADAMW, norm=NORMS["gn"]) for name in ("whole", "often")
+    )
+    train_whole(whole)
+    assert [train_until(spec, look) for look in (3, 2, 4)] == [True] * 3
+    train_whole(spec)
+    assert_equal(contents(spec.parent), contents(whole.parent))
+    saved = contents(spec.parent)["checkpoint"]["state"]["optimizer"]["state"]
+    assert {key for entry in saved.values() for key in entry} == {"step", "exp_avg", "exp_avg_sq"}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("norm", list(NORMS))
 def test_fault_01_stopped_at_each_moment_alone(tmp_path: Path, norm: str) -> None:

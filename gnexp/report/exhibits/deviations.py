@@ -24,6 +24,7 @@ def list_deviations(ours: RunConfig, paper: RunConfig) -> list[str]:
         ("Data", "data", _describe_data),
         ("Augmentation", "augmentation", _augmentation),
         ("Learning rate", "schedule", _schedule),
+        ("Optimizer", "optimizer", _optimizer),
     ):
         a, b = describe(ours), describe(paper)
         if a != b:
@@ -141,7 +142,17 @@ def _schedule(run: RunConfig) -> str:
     recipe = run.recipe
     if recipe.schedule == "linear":
         return "decayed linearly to 0"
+    if recipe.schedule == "cosine":
+        return "decayed to 0 along half a cosine"
     return f"multiplied by {recipe.drop_factor} after epochs {', '.join(str(e) for e in recipe.milestones or ())}"
+
+
+def _optimizer(run: RunConfig) -> str:
+    recipe = run.recipe
+    if recipe.momentum is None:
+        return f"AdamW with betas {recipe.beta1} and {recipe.beta2}, eps {recipe.eps}"
+    kind = "Nesterov momentum" if recipe.nesterov else "momentum"
+    return f"SGD with {kind} {recipe.momentum}" if recipe.momentum else "SGD without momentum"
 
 
 def _say(key: str, value: object) -> str:
