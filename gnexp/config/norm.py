@@ -29,6 +29,7 @@ class NormConfig:
 
     Its traits:
         builder: module:function that takes this config and the number of virtual workers and gives a NormFactory.
+        conv_builder: module:function that takes this config and gives the ConvFactory of the convolutions before it.
         names: label without numbers -> how it is called; the words of a place among them, where it can be at one.
         place_words: how a command line names it at a place of a detector beside the backbone.
         has_running_stats: whether it evaluates with running statistics, which each worker has of its own.
@@ -42,6 +43,7 @@ class NormConfig:
 
     group: ClassVar[str] = "norm"
     builder: ClassVar[str]
+    conv_builder: ClassVar[str] = "gnexp.nn.norm_act:build_plain_conv"
     names: ClassVar[Mapping[str, NormName]]
     place_words: ClassVar[tuple[str, ...]] = ()
     has_running_stats: ClassVar[bool] = False

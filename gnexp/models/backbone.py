@@ -11,7 +11,7 @@ from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
 from gnexp.models.kinds.mask_rcnn import MaskRCNNConfig
 from gnexp.models.resnet import BasicBlock, Bottleneck, ResNet
-from gnexp.nn.norm_act import NormFactory
+from gnexp.nn.norm_act import ConvFactory, NormFactory
 
 
 class Backbone(nn.Module):
@@ -24,9 +24,12 @@ class Backbone(nn.Module):
         config: neck, fpn_stages, fpn_width and freeze_at.
         body: a ResNet without its classifier, and for neck=c4 without its last stage.
         fpn_norm: of the FPN's laterals and outputs, neither with a ReLU; None = a bias instead.
+        fpn_conv: what that norm makes of the FPN's convolutions.
     """
 
-    def __init__(self, config: MaskRCNNConfig, body: ResNet, fpn_norm: NormFactory | None) -> None:
+    def __init__(
+        self, config: MaskRCNNConfig, body: ResNet, fpn_norm: NormFactory | None, fpn_conv: ConvFactory
+    ) -> None:
         super().__init__()
         self.body = body
         self.fpn: nn.Module | None = None
@@ -37,7 +40,9 @@ class Backbone(nn.Module):
             self.num_maps, self.out_channels = config.fpn_stages, config.fpn_width
             channels = [num_channels(stage) for stage in body.stages[-self.num_maps :]]
             layer = None if fpn_norm is None else lambda width: fpn_norm(width, relu=False)
-            self.fpn = FeaturePyramidNetwork(channels, self.out_channels, LastLevelMaxPool(), layer)
+            self.fpn = pyramid = FeaturePyramidNetwork(channels, self.out_channels, LastLevelMaxPool(), layer)
+            for convs in (*pyramid.inner_blocks, *pyramid.layer_blocks):
+                convs[0] = fpn_conv(convs[0])
         self._frozen = (
             [body.conv1, body.bn1, *body.stages[: config.freeze_at - 1]] if config.freeze_at else []
         )

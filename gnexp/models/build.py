@@ -13,7 +13,7 @@ from gnexp.config.fields import value_of
 from gnexp.config.kinds import import_text
 from gnexp.config.task import DETECTION
 from gnexp.models.resnet import BasicBlock, Bottleneck
-from gnexp.nn.norm_act import NormAct, NormFactory
+from gnexp.nn.norm_act import ConvFactory, NormAct, NormFactory, plain_conv
 from gnexp.nn.norms import name_norms
 
 if TYPE_CHECKING:
@@ -21,7 +21,13 @@ if TYPE_CHECKING:
 
 
 def build_model(
-    config: ModelConfig, norm: NormFactory, *, channels: int, num_classes: int, generator: torch.Generator
+    config: ModelConfig,
+    norm: NormFactory,
+    *,
+    channels: int,
+    num_classes: int,
+    generator: torch.Generator,
+    conv: ConvFactory = plain_conv,
 ) -> nn.Module:
     """Builds and initialises a network.
 
@@ -36,7 +42,9 @@ def build_model(
         raise ValueError(
             f"model={config.name} is a detector: it needs task.kind=detection, and data with boxes"
         )
-    model: nn.Module = import_text(config.builder)(config, norm, channels=channels, num_classes=num_classes)
+    model: nn.Module = import_text(config.builder)(
+        config, norm, channels=channels, num_classes=num_classes, conv=conv
+    )
     name_norms(model)
     _initialize(model.modules(), config, generator)
     return model
@@ -54,6 +62,7 @@ def build_detector(
     num_classes: int,
     generator: torch.Generator,
     has_masks: bool = True,
+    conv: ConvFactory = plain_conv,
 ) -> MaskRCNN:
     """Builds and initialises a detector.
 
@@ -71,6 +80,7 @@ def build_detector(
         num_classes: without the background.
         generator: of all weights.
         has_masks: whether it has a mask head; without one it is Faster R-CNN.
+        conv: what the backbone's norm makes of its convolutions.
 
     Raises:
         ValueError: no detector, or a norm that does not fit on a layer.
@@ -90,6 +100,7 @@ def build_detector(
         max_size=max_size,
         num_classes=num_classes,
         has_masks=has_masks,
+        conv=conv,
     )
     name_norms(model)
     _initialize((module for part in model.classifier_parts() for module in part.modules()), config, generator)

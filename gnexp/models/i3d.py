@@ -13,20 +13,10 @@ import torch.nn.functional as F
 from torch import nn
 
 from gnexp.models.kinds.i3d import I3DConfig
-from gnexp.models.resnet import BasicBlock, Bottleneck, ResNet, StridedPointwise
+from gnexp.models.resnet import BasicBlock, Bottleneck, ResNet
 from gnexp.nn.dropout import KeyedDropout
-from gnexp.nn.norm_act import NormFactory
-
-
-class StridedPointwise3d(nn.Conv3d):
-    """StridedPointwise of each frame."""
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if x.is_cuda:
-            return super().forward(x)
-        assert self.bias is None, "a pointwise convolution before a norm has none"
-        _, rows, columns = self.stride
-        return F.conv3d(x[..., ::rows, ::columns], self.weight)
+from gnexp.nn.norm_act import ConvFactory, NormFactory, plain_conv
+from gnexp.nn.pointwise import StridedPointwise, StridedPointwise3d
 
 
 class I3D(ResNet):
@@ -37,9 +27,18 @@ class I3D(ResNet):
         norm: makes each norm, which then normalizes over frames too.
         channels: of the frames.
         num_classes: of the classifier.
+        conv: what the norm makes of each convolution, inflated.
     """
 
-    def __init__(self, config: I3DConfig, norm: NormFactory, *, channels: int, num_classes: int) -> None:
+    def __init__(
+        self,
+        config: I3DConfig,
+        norm: NormFactory,
+        *,
+        channels: int,
+        num_classes: int,
+        conv: ConvFactory = plain_conv,
+    ) -> None:
         super().__init__(config, norm, channels=channels, num_classes=num_classes)
         stem, pool, self.pooled_frames = config.temporal_strides
         frames = {self.conv1: (config.stem_frames, stem)}
@@ -48,9 +47,9 @@ class I3D(ResNet):
             assert isinstance(block, BasicBlock | Bottleneck)
             frames[block.conv1] = (kernel, 1)
         for module in list(self.modules()):
-            for name, conv in list(module.named_children()):
-                if isinstance(conv, nn.Conv2d):
-                    setattr(module, name, _inflated(conv, *frames.get(conv, (1, 1))))
+            for name, flat in list(module.named_children()):
+                if isinstance(flat, nn.Conv2d):
+                    setattr(module, name, conv(_inflated(flat, *frames.get(flat, (1, 1)))))
         self.stride = config.stem_stride * 2 ** (self.num_stages - 1)  # pixels from one feature to the next
         if not isinstance(self.maxpool, nn.Identity):
             self.maxpool = nn.MaxPool3d((pool, 3, 3), stride=(pool, 2, 2), padding=(0, 1, 1))
@@ -112,9 +111,11 @@ class I3D(ResNet):
         return inflated | {key: value for key, value in own.items() if key.startswith("fc.")}
 
 
-def build_i3d(config: I3DConfig, norm: NormFactory, *, channels: int, num_classes: int) -> I3D:
+def build_i3d(
+    config: I3DConfig, norm: NormFactory, *, channels: int, num_classes: int, conv: ConvFactory = plain_conv
+) -> I3D:
     """An I3D as configured, not yet initialised."""
-    return I3D(config, norm, channels=channels, num_classes=num_classes)
+    return I3D(config, norm, channels=channels, num_classes=num_classes, conv=conv)
 
 
 def _inflated(conv: nn.Conv2d, frames: int, stride: int) -> nn.Conv3d:

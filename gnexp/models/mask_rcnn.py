@@ -30,8 +30,8 @@ from gnexp.models.backbone import Backbone, num_channels
 from gnexp.models.kinds.mask_rcnn import MaskRCNNConfig
 from gnexp.models.resnet import build_resnet
 from gnexp.models.roi_heads import RoIHeads
-from gnexp.nn.norm_act import NormFactory
-from gnexp.nn.norms import norm_factory
+from gnexp.nn.norm_act import ConvFactory, NormFactory, plain_conv
+from gnexp.nn.norms import conv_factory, norm_factory
 from gnexp.nn.sampler import KeyedSampler
 from gnexp.ops.resizing import resized_size
 
@@ -167,12 +167,18 @@ def build_mask_rcnn(
     max_size: int | None,
     num_classes: int,
     has_masks: bool,
+    conv: ConvFactory,
 ) -> MaskRCNN:
-    """A Mask R-CNN as configured, not yet initialised; arguments as build_detector's."""
-    fpn_norm, box_norm, mask_norm = (
-        _place_norm(place, workers) for place in (config.fpn_norm, config.box_norm, config.mask_norm)
+    """A Mask R-CNN as configured, not yet initialised; arguments as build_detector's.
+
+    A place's norm chooses its convolutions as the backbone's does the backbone's: the FPN's, and those of the 4conv1fc
+    box head and of the mask head. The RPN, the predictors and the mask head's deconvolution have no norm behind them
+    and stay plain.
+    """
+    (fpn_norm, fpn_conv), (box_norm, box_conv), (mask_norm, mask_conv) = (
+        _place_factories(place, workers) for place in (config.fpn_norm, config.box_norm, config.mask_norm)
     )
-    body = build_resnet(config, norm, channels=len(mean), num_classes=1)
+    body = build_resnet(config, norm, channels=len(mean), num_classes=1, conv=conv)
     del body.fc
     last_stage = None
     if config.neck == "c4":
@@ -180,13 +186,15 @@ def build_mask_rcnn(
         last_stage = stage, num_channels(stage)
         delattr(body, f"layer{body.num_stages}")
         body.num_stages -= 1
-    backbone = Backbone(config, body, fpn_norm)
+    backbone = Backbone(config, body, fpn_norm, fpn_conv)
     heads = RoIHeads(
         config,
         channels=backbone.out_channels,
         num_classes=num_classes + 1,
         box_norm=box_norm,
         mask_norm=mask_norm,
+        box_conv=box_conv,
+        mask_conv=mask_conv,
         last_stage=last_stage,
         has_masks=has_masks,
     )
@@ -194,9 +202,9 @@ def build_mask_rcnn(
     return MaskRCNN(backbone, _build_rpn(config, backbone), heads, transform)
 
 
-def _place_norm(place: NormConfig | str | None, workers: int) -> NormFactory | None:
+def _place_factories(place: NormConfig | str | None, workers: int) -> tuple[NormFactory | None, ConvFactory]:
     assert not isinstance(place, str), "resolved by RunConfig"
-    return None if place is None else norm_factory(place, workers)
+    return (None, plain_conv) if place is None else (norm_factory(place, workers), conv_factory(place))
 
 
 def _build_rpn(config: MaskRCNNConfig, backbone: Backbone) -> nn.Module:

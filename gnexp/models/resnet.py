@@ -3,27 +3,15 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from gnexp.models.kinds.resnet import ResNetShape
-from gnexp.nn.norm_act import NormAct, NormFactory
+from gnexp.nn.norm_act import ConvFactory, NormAct, NormFactory, plain_conv
+from gnexp.nn.pointwise import StridedPointwise
 
 
 def _conv(channels_in: int, channels_out: int, kernel: int, stride: int = 1) -> nn.Conv2d:
     return nn.Conv2d(channels_in, channels_out, kernel, stride, padding=kernel // 2, bias=False)
-
-
-class StridedPointwise(nn.Conv2d):
-    """A 1x1 convolution with a stride, without padding: it reads every stride-th pixel and no other."""
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if x.is_cuda:
-            return super().forward(x)
-        # oneDNN takes twice as long for the strided convolution, most of it in the gradients (docs/log.md).
-        assert self.bias is None and self.padding == (0, 0), "a pointwise convolution has neither"
-        rows, columns = self.stride
-        return F.conv2d(x[:, :, ::rows, ::columns], self.weight)
 
 
 class BasicBlock(nn.Module):
@@ -31,13 +19,15 @@ class BasicBlock(nn.Module):
 
     expansion = 1
 
-    def __init__(self, channels_in: int, width: int, stride: int, norm: NormFactory) -> None:
+    def __init__(
+        self, channels_in: int, width: int, stride: int, norm: NormFactory, conv: ConvFactory
+    ) -> None:
         super().__init__()
-        self.conv1 = _conv(channels_in, width, 3, stride)
+        self.conv1 = conv(_conv(channels_in, width, 3, stride))
         self.bn1 = norm(width)
-        self.conv2 = _conv(width, width, 3)
+        self.conv2 = conv(_conv(width, width, 3))
         self.bn2 = norm(width)
-        self.downsample = _shortcut(channels_in, width, stride, norm)
+        self.downsample = _shortcut(channels_in, width, stride, norm, conv)
 
     @property
     def last_norm(self) -> NormAct:
@@ -55,15 +45,17 @@ class Bottleneck(nn.Module):
 
     expansion = 4
 
-    def __init__(self, channels_in: int, width: int, stride: int, norm: NormFactory) -> None:
+    def __init__(
+        self, channels_in: int, width: int, stride: int, norm: NormFactory, conv: ConvFactory
+    ) -> None:
         super().__init__()
-        self.conv1 = _conv(channels_in, width, 1)
+        self.conv1 = conv(_conv(channels_in, width, 1))
         self.bn1 = norm(width)
-        self.conv2 = _conv(width, width, 3, stride)
+        self.conv2 = conv(_conv(width, width, 3, stride))
         self.bn2 = norm(width)
-        self.conv3 = _conv(width, width * self.expansion, 1)
+        self.conv3 = conv(_conv(width, width * self.expansion, 1))
         self.bn3 = norm(width * self.expansion)
-        self.downsample = _shortcut(channels_in, width * self.expansion, stride, norm)
+        self.downsample = _shortcut(channels_in, width * self.expansion, stride, norm, conv)
 
     @property
     def last_norm(self) -> NormAct:
@@ -88,17 +80,26 @@ class ResNet(nn.Module):
         norm: makes each norm.
         channels: of the images.
         num_classes: of the classifier.
+        conv: what the norm makes of each convolution; all have a norm behind them.
     """
 
-    def __init__(self, config: ResNetShape, norm: NormFactory, *, channels: int, num_classes: int) -> None:
+    def __init__(
+        self,
+        config: ResNetShape,
+        norm: NormFactory,
+        *,
+        channels: int,
+        num_classes: int,
+        conv: ConvFactory = plain_conv,
+    ) -> None:
         super().__init__()
         block = BLOCKS[config.block]
         width = config.widths[0]
         if config.stem == "conv7x7_pool":
-            self.conv1 = _conv(channels, width, 7, config.stem_stride)
+            self.conv1 = conv(_conv(channels, width, 7, config.stem_stride))
             self.maxpool: nn.Module = nn.MaxPool2d(3, stride=2, padding=1)
         else:
-            self.conv1 = _conv(channels, width, 3, config.stem_stride)
+            self.conv1 = conv(_conv(channels, width, 3, config.stem_stride))
             self.maxpool = nn.Identity()
         self.bn1 = norm(width)
         self.num_stages = len(config.blocks)
@@ -106,7 +107,7 @@ class ResNet(nn.Module):
             layers: list[nn.Module] = []
             for index in range(num_blocks):
                 stride = 2 if stage > 0 and index == 0 else 1
-                layers.append(block(width, stage_width, stride, norm))
+                layers.append(block(width, stage_width, stride, norm, conv))
                 width = stage_width * block.expansion
             self.add_module(f"layer{stage + 1}", nn.Sequential(*layers))
         self.fc = nn.Linear(width, num_classes)
@@ -130,13 +131,17 @@ class ResNet(nn.Module):
         return logits
 
 
-def build_resnet(config: ResNetShape, norm: NormFactory, *, channels: int, num_classes: int) -> ResNet:
+def build_resnet(
+    config: ResNetShape, norm: NormFactory, *, channels: int, num_classes: int, conv: ConvFactory = plain_conv
+) -> ResNet:
     """A ResNet as configured, not yet initialised."""
-    return ResNet(config, norm, channels=channels, num_classes=num_classes)
+    return ResNet(config, norm, channels=channels, num_classes=num_classes, conv=conv)
 
 
-def _shortcut(channels_in: int, channels_out: int, stride: int, norm: NormFactory) -> nn.Sequential | None:
+def _shortcut(
+    channels_in: int, channels_out: int, stride: int, norm: NormFactory, conv: ConvFactory
+) -> nn.Sequential | None:
     if stride == 1 and channels_in == channels_out:
         return None
-    conv = StridedPointwise(channels_in, channels_out, 1, stride, bias=False)
-    return nn.Sequential(conv, norm(channels_out, relu=False))
+    pointwise = conv(StridedPointwise(channels_in, channels_out, 1, stride, bias=False))
+    return nn.Sequential(pointwise, norm(channels_out, relu=False))

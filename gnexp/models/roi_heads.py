@@ -15,7 +15,7 @@ from torchvision.models.detection.mask_rcnn import MaskRCNNPredictor
 from torchvision.ops import MultiScaleRoIAlign
 
 from gnexp.models.kinds.mask_rcnn import MaskRCNNConfig
-from gnexp.nn.norm_act import NormFactory
+from gnexp.nn.norm_act import ConvFactory, NormFactory, plain_conv
 from gnexp.nn.sampler import KeyedSampler
 from gnexp.nn.statistics import batch_norms
 
@@ -31,9 +31,11 @@ Targets = list[dict[str, torch.Tensor]]
 class ConvNorm(nn.Sequential):
     """3x3 convolution, norm or else bias, ReLU; of (0, C, H, W) too, where an image has no RoI."""
 
-    def __init__(self, channels_in: int, channels_out: int, norm: NormFactory | None) -> None:
-        conv = nn.Conv2d(channels_in, channels_out, 3, padding=1, bias=norm is None)
-        super().__init__(conv, nn.ReLU(inplace=True) if norm is None else norm(channels_out))
+    def __init__(
+        self, channels_in: int, channels_out: int, norm: NormFactory | None, conv: ConvFactory = plain_conv
+    ) -> None:
+        spatial = conv(nn.Conv2d(channels_in, channels_out, 3, padding=1, bias=norm is None))
+        super().__init__(spatial, nn.ReLU(inplace=True) if norm is None else norm(channels_out))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if len(x):
@@ -55,6 +57,8 @@ class RoIHeads(roi_heads.RoIHeads):  # type: ignore[misc]
         num_classes: background included.
         box_norm: of the 4conv1fc box head's convolutions; None = a bias.
         mask_norm: of the mask head's convolutions, not of its deconvolution; None = a bias.
+        box_conv: what the box head's norm makes of its convolutions.
+        mask_conv: likewise.
         last_stage: of neck=c4: the stage that box and mask share, with its number of channels.
         has_masks: whether there is a mask head.
     """
@@ -67,6 +71,8 @@ class RoIHeads(roi_heads.RoIHeads):  # type: ignore[misc]
         num_classes: int,
         box_norm: NormFactory | None,
         mask_norm: NormFactory | None,
+        box_conv: ConvFactory,
+        mask_conv: ConvFactory,
         last_stage: tuple[nn.Module, int] | None,
         has_masks: bool = True,
     ) -> None:
@@ -80,10 +86,10 @@ class RoIHeads(roi_heads.RoIHeads):  # type: ignore[misc]
             assert config.fpn_stages is not None, "checked by MaskRCNNConfig"
             names = [str(level) for level in range(config.fpn_stages)]
             box_size, stage = size // 2, None
-            box_head, box_channels = _box_head(config, channels, box_size, box_norm)
+            box_head, box_channels = _box_head(config, channels, box_size, box_norm, box_conv)
             mask_head, mask_channels = nn.Sequential(), width
             if has_masks:
-                mask_head = _conv_stack(channels, width, mask_norm)
+                mask_head = _conv_stack(channels, width, mask_norm, mask_conv)
         super().__init__(
             MultiScaleRoIAlign(names, box_size, config.roi_samples),
             box_head,
@@ -246,18 +252,18 @@ def _mean_over_space() -> nn.Sequential:
     return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
 
 
-def _conv_stack(channels: int, width: int, norm: NormFactory | None) -> nn.Sequential:
+def _conv_stack(channels: int, width: int, norm: NormFactory | None, conv: ConvFactory) -> nn.Sequential:
     widths = [channels] + [width] * _NUM_CONVS
-    return nn.Sequential(*(ConvNorm(a, b, norm) for a, b in itertools.pairwise(widths)))
+    return nn.Sequential(*(ConvNorm(a, b, norm, conv) for a, b in itertools.pairwise(widths)))
 
 
 def _box_head(
-    config: MaskRCNNConfig, channels: int, size: int, norm: NormFactory | None
+    config: MaskRCNNConfig, channels: int, size: int, norm: NormFactory | None, conv: ConvFactory
 ) -> tuple[nn.Sequential | TwoMLPHead, int]:
     """The FPN's box head, and how many channels it gives."""
     assert config.fc_width is not None, "checked by MaskRCNNConfig"
     if config.box_head == "2fc":
         return TwoMLPHead(channels * size**2, config.fc_width), config.fc_width
-    layers: list[Any] = [*_conv_stack(channels, config.head_width, norm), nn.Flatten()]
+    layers: list[Any] = [*_conv_stack(channels, config.head_width, norm, conv), nn.Flatten()]
     layers += [nn.Linear(config.head_width * size**2, config.fc_width), nn.ReLU(inplace=True)]
     return nn.Sequential(*layers), config.fc_width

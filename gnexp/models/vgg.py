@@ -8,7 +8,7 @@ from torch import nn
 from gnexp.models.kinds.vgg import VGGConfig
 from gnexp.nn.dropout import KeyedDropout
 from gnexp.nn.no_norm import NoNormAct
-from gnexp.nn.norm_act import NormAct, NormFactory
+from gnexp.nn.norm_act import ConvFactory, NormAct, NormFactory, plain_conv
 
 
 class VGG(nn.Module):
@@ -21,15 +21,23 @@ class VGG(nn.Module):
         norm: makes each norm.
         channels: of the images.
         num_classes: of the classifier.
+        conv: what the norm makes of each convolution.
     """
 
-    def __init__(self, config: VGGConfig, norm: NormFactory, *, channels: int, num_classes: int) -> None:
+    def __init__(
+        self,
+        config: VGGConfig,
+        norm: NormFactory,
+        *,
+        channels: int,
+        num_classes: int,
+        conv: ConvFactory = plain_conv,
+    ) -> None:
         super().__init__()
         features: list[nn.Module] = []
         for num_convs, width in zip(config.blocks, config.widths, strict=True):
             for _ in range(num_convs):
-                conv = nn.Conv2d(channels, width, 3, padding=1)
-                features += [conv, *_norm_and_relu(norm(width))]
+                features += [conv(nn.Conv2d(channels, width, 3, padding=1)), *_norm_and_relu(norm(width))]
                 channels = width
             features.append(nn.MaxPool2d(2))
         self.features = nn.Sequential(*features)
@@ -64,9 +72,11 @@ class VGG(nn.Module):
         return logits
 
 
-def build_vgg(config: VGGConfig, norm: NormFactory, *, channels: int, num_classes: int) -> VGG:
+def build_vgg(
+    config: VGGConfig, norm: NormFactory, *, channels: int, num_classes: int, conv: ConvFactory = plain_conv
+) -> VGG:
     """A VGG as configured, not yet initialised."""
-    return VGG(config, norm, channels=channels, num_classes=num_classes)
+    return VGG(config, norm, channels=channels, num_classes=num_classes, conv=conv)
 
 
 def _norm_and_relu(norm: NormAct) -> list[nn.Module]:

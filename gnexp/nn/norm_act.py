@@ -12,6 +12,8 @@ from typing import Protocol
 import torch
 from torch import nn
 
+from gnexp.config import NormConfig
+
 
 class NormAct(nn.Module, abc.ABC):
     """Normalizes (N, C, *), adds a residual of the same shape if given one, then applies ReLU if it has one.
@@ -52,3 +54,23 @@ class NormFactory(Protocol):
     """What a model is given: channels -> module."""
 
     def __call__(self, channels: int, *, relu: bool = True) -> NormAct: ...
+
+
+class ConvFactory(Protocol):
+    """What a model passes each convolution before a norm through: a torch convolution -> the one that the norm wants.
+
+    Its parameters keep their names, shapes and values, so that weights travel and initial weights do not depend on the
+    norm. A model has taken its result in the convolution's place before weights are drawn or loaded.
+    """
+
+    def __call__(self, conv: nn.Module) -> nn.Module: ...
+
+
+def build_plain_conv(config: NormConfig) -> ConvFactory:
+    """The factory of convolutions as they are, whatever the norm."""
+    return plain_conv
+
+
+def plain_conv(conv: nn.Module) -> nn.Module:
+    """The ConvFactory of most norms: the convolution as it is."""
+    return conv

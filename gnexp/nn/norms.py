@@ -1,4 +1,4 @@
-"""The factory that models take, of whatever kind the norm is."""
+"""The factories that models take, of whatever kind the norm is."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import nn
 
 from gnexp.config import NormConfig
 from gnexp.config.kinds import import_text
-from gnexp.nn.norm_act import NormAct, NormFactory
+from gnexp.nn.norm_act import ConvFactory, NormAct, NormFactory
 
 
 def norm_factory(config: NormConfig, workers: int) -> NormFactory:
@@ -20,6 +20,12 @@ def norm_factory(config: NormConfig, workers: int) -> NormFactory:
     """
     build: Callable[[NormConfig, int], NormFactory] = import_text(config.builder)
     return build(config, workers)
+
+
+def conv_factory(config: NormConfig) -> ConvFactory:
+    """The factory of the convolutions that a configured norm follows: the identity for most norms."""
+    build: Callable[[NormConfig], ConvFactory] = import_text(config.conv_builder)
+    return build(config)
 
 
 def name_norms(model: nn.Module) -> None:

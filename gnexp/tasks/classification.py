@@ -12,7 +12,7 @@ from torch import nn
 from gnexp.config import RunConfig
 from gnexp.data.dataset import Batch, Dataset
 from gnexp.models.build import build_model
-from gnexp.nn.norms import norm_factory
+from gnexp.nn.norms import conv_factory, norm_factory
 
 # Images at once: the activations of more leave the cache, and those of large images the memory.
 _EVAL_SIZE, _EVAL_PIXELS = 200, 200 * 128 * 128
@@ -81,6 +81,7 @@ def build_classifier(run: RunConfig, generator: torch.Generator) -> nn.Module:
         channels=run.data.channels,
         num_classes=run.data.num_classes,
         generator=generator,
+        conv=conv_factory(run.norm),
     )
 
 

@@ -13,7 +13,7 @@ from gnexp.data.coco.dataset import Coco
 from gnexp.data.dataset import Batch, Dataset
 from gnexp.data.kinds.coco import BoxesConfig
 from gnexp.models.build import build_detector
-from gnexp.nn.norms import norm_factory
+from gnexp.nn.norms import conv_factory, norm_factory
 from gnexp.tasks.coco_eval import METRICS, Result, evaluate_results, to_results
 from gnexp.tasks.pictures import draw_detections
 from gnexp.tasks.task import NotFiniteError
@@ -41,6 +41,7 @@ class Detection:
             num_classes=data.num_classes,
             generator=generator,
             has_masks=not data.is_without_masks,
+            conv=conv_factory(run.norm),
         )
 
     def trace(self, model: nn.Module, run: RunConfig, num_images: int) -> None:
