@@ -5,11 +5,12 @@ The kinds are in gnexp/nn/kinds. Nothing asks for a norm's name: it asks for a t
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
-from gnexp.config.fields import check, require, science_field
+from gnexp.config.fields import check, require, science_field, value_of
 from gnexp.config.kinds import build_kind
 
 
@@ -67,6 +68,18 @@ class NormConfig:
     def resolved(self, num_groups: int) -> NormConfig:
         """The norm as it is hashed and built, of a model whose default number of groups is known."""
         return self
+
+    def fitting(self, channels: int) -> NormConfig:
+        """The norm of a layer of so many channels, in a network that was not made for groups.
+
+        A number that does not divide the channels becomes their largest divisor below it.
+        """
+        found: dict[str, Any] = {}
+        for name in ("num_groups", "channels_per_group"):
+            asked = value_of(self, name)
+            if asked is not None:
+                found[name] = next(n for n in range(min(asked, channels), 0, -1) if channels % n == 0)
+        return dataclasses.replace(self, **found)
 
     @classmethod
     def at_place(cls, word: str, backbone: NormConfig, num_groups: int) -> NormConfig:

@@ -78,7 +78,7 @@ class Screen:
         if impl := norm_impl(run, state.device):
             self.say(f"group normalization is {impl.name}: {impl.reason}")
         self.say(f"the paper does not state: {', '.join(not_stated(run))}")
-        for note in state.dataset.notes:
+        for note in (*getattr(state.model, "notes", ()), *state.dataset.notes):
             self.say(f"note: {note}")
         if run.processes > 1:
             self.say(f"{run.processes} processes with {run.virtual_workers} worker(s) each")

@@ -28,6 +28,9 @@ OTHER_MEANINGS = {
     "imagefolder": ("cli/data.py", "data/checks/imagefolder.py", "data/images/imagefolder.py"),
     "kinetics": ("data/checks/kinetics.py", "report/render/summary.py"),
     "coco": ("data/checks/coco.py", "report/render/summary.py"),
+    # the packages
+    "torchvision": ("cli/", "engine/device.py", "launch/jobs/export.py", "models/kinds/foreign.py"),
+    "timm": ("engine/device.py",),
     # the cells that the paper's sentences compare
     "bn": ("report/",),
 }

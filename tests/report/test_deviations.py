@@ -38,6 +38,7 @@ RUNS = {
     "photographs": dataclasses.replace(RUN, data=PHOTOGRAPHS),
     "clips": dataclasses.replace(RUN, data=CLIPS),
     "adamw": dataclasses.replace(RUN, recipe=RecipeConfig(epochs=8, schedule="cosine", optimizer="adamw")),
+    "timms": dataclasses.replace(RUN, model=model_config(kind="timm", arch="resnet18")),
     "boxes": dataclasses.replace(RUN, data=data_config(kind="fashion_coco", min_size=7, max_size=9)),
 }
 # A second value for every field of science of these; a new field fails the test below until it has one.
@@ -45,7 +46,7 @@ OTHER: dict[str, dict[str, Any]] = {
     "norm": {"num_groups": 4, "eps": 1e-3},
     "model": {
         "block": "bottleneck", "blocks": (2, 1, 1, 1), "widths": (8, 8, 8, 8), "stem": "conv7x7_pool",
-        "stem_stride": 1, "zero_init_last": False, "init_mode": "fan_in", "classifier_std": 0.1,
+        "stem_stride": 1, "zero_init_last": False, "init_mode": "fan_in", "classifier_std": 0.1, "arch": "resnet34",
     },
     "data": {
         "name": "x", "image_size": 30, "num_classes": 5, "num_train": 9, "num_val": 9,

@@ -45,7 +45,7 @@ def list_deviations(ours: RunConfig, paper: RunConfig) -> list[str]:
 def describe_regime(runs: Sequence[RunConfig]) -> str:
     """Data and models of some runs, short: fashion_scenes, thin_resnet."""
     data = dict.fromkeys(run.data.name for run in runs)
-    models = dict.fromkeys(run.model.name for run in runs)
+    models = dict.fromkeys(run.model.label for run in runs)
     return f"{join(list(data))}, {join(list(models))}"
 
 
@@ -93,7 +93,7 @@ def _told_by(sentence: str, *runs: RunConfig) -> set[str]:
 
 
 def _describe_model(run: RunConfig) -> str:
-    return f"{run.model.name} ({run.model.describe()})"
+    return f"{run.model.label} ({run.model.describe()})"
 
 
 def _describe_data(run: RunConfig) -> str:
