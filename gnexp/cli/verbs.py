@@ -23,6 +23,10 @@ _RUN_ROWS = (
         "minutes on a laptop; the paper's own setting (data.root=/data/imagenet); seconds",
     ),
     Row("model= data= recipe=", "other files of conf/;  any field of them: recipe.epochs=4"),
+    Row(
+        "model=torchvision|timm",
+        "any classifier of theirs: model.arch=mobilenet_v3_small; its norms become norm=",
+    ),
     Row("init=PATH|RUN_ID", "weights to start from: a finished run's, or a file's, torchvision's too"),
     Row("processes=1", "that share the workers, by torchrun; with srun or torchrun outside they are theirs"),
     Row("workers_per_pass=", "of a process's workers at once, to fit memory; all unless told otherwise"),
