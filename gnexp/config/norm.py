@@ -33,7 +33,7 @@ class NormConfig:
         conv_builder: module:function that takes this config and gives the ConvFactory of the convolutions before it.
         names: label without numbers -> how it is called; the words of a place among them, where it can be at one.
         place_words: how a command line names it at a place of a detector beside the backbone.
-        has_running_stats: whether it evaluates with running statistics, which each worker has of its own.
+        has_running_stats: whether it evaluates with running statistics; over worker each one has its own.
         statistics_over: sample, worker or all_workers: what one mean is taken over; None for no statistics.
         takes_groups: whether its channels are normalized in groups, by the operators of ops/group_norm.py.
         needs_resident_workers: whether all workers of a step have to be in one pass.

@@ -85,7 +85,10 @@ class RunConfig:
         object.__setattr__(
             self, "model", self.model.resolved(norm, is_without_masks=self.data.is_without_masks)
         )
-        if self.model.is_one_worker_a_pass:
+        resident = next((one for one in self.norms if one.needs_resident_workers), None)
+        if resident is not None:
+            self._check_resident(resident)
+        elif self.model.is_one_worker_a_pass:
             require(
                 self.workers_per_pass in (None, 1),
                 "a detector takes one worker at a time, since its losses are means over the RoIs of a pass and those "
@@ -102,6 +105,22 @@ class RunConfig:
             self.workers_per_pass is None or self.virtual_workers % self.workers_per_pass == 0,
             f"workers_per_pass must divide the {self.virtual_workers} workers of a process evenly, "
             f"got {self.workers_per_pass}",
+        )
+
+    def _check_resident(self, norm: NormConfig) -> None:
+        """Takes all of a process's workers in one pass, for a norm whose statistics go over all of them."""
+        require(
+            self.workers_per_pass in (None, self.virtual_workers),
+            f"norm {norm.word} takes its statistics over all workers of a step, so that no pass can hold some of them: "
+            f"leave workers_per_pass at null, which is the {self.virtual_workers} workers of a process, "
+            f"got {self.workers_per_pass}; if memory is short, raise processes",
+        )
+        object.__setattr__(self, "workers_per_pass", None)
+        other = next((one for one in self.norms if one.statistics_over == "worker"), None)
+        require(
+            other is None or not self.model.is_one_worker_a_pass,
+            f"a detector with {norm.word} at one place takes all workers in one pass, where {other and other.word} at "
+            "another cannot tell the RoIs of several workers apart; choose one of them for both",
         )
 
     @property

@@ -51,7 +51,7 @@ def memory_format(run: RunConfig, device: torch.device) -> torch.memory_format:
     name = run.memory_format
     if name == "auto":
         is_folded = (
-            any(norm.has_running_stats for norm in run.norms)
+            any(norm.statistics_over == "worker" for norm in run.norms)
             and (run.workers_per_pass or run.virtual_workers) > 1
         )
         name = (

@@ -13,7 +13,7 @@ from gnexp.config import RunConfig
 from gnexp.data.dataset import Batch, Batches, Dataset
 from gnexp.data.loader import num_val_steps, train_batches, val_batches
 from gnexp.engine.state import State
-from gnexp.nn.statistics import batch_norms, with_eval_stats, with_precise_stats
+from gnexp.nn.statistics import alike, with_eval_stats, with_precise_stats
 
 
 class Stopped(Exception):
@@ -35,7 +35,8 @@ def evaluate(
 ) -> dict[str, dict[str, float]]:
     """The task's scores on val for each of the named statistics, in percent. Every process of the run calls it.
 
-    A norm without running statistics has the same scores whatever the statistics. The model itself is left as it is.
+    Where statistics make no difference, such as to a norm without running ones, the model is measured once. It is left
+    as it is.
 
     Args:
         state: the model and its data.
@@ -48,16 +49,12 @@ def evaluate(
     Raises:
         Stopped: some process was asked to leave.
     """
-    scores: dict[str, dict[str, float]] = {}
-    has_running_stats = bool(batch_norms(state.model))
-    for stats in eval_stats:
-        if scores and not has_running_stats:
-            scores[stats] = next(iter(scores.values()))
-            continue
-        scores[stats] = {}
+    found: dict[str, dict[str, float]] = {}
+    for stats in dict.fromkeys(alike(state.model, stats) for stats in eval_stats):
+        found[stats] = {}
         for view, partials in measure_val(state, stats, epoch, is_reported, is_stopped):
-            scores[stats] |= state.task.aggregate(partials, view)
-    return scores
+            found[stats] |= state.task.aggregate(partials, view)
+    return {stats: found[alike(state.model, stats)] for stats in eval_stats}
 
 
 def measure_val(
@@ -78,8 +75,8 @@ def measure_val(
 
 def eval_model(state: State, stats: str, epoch: int, is_stopped: Callable[[], bool] = never) -> nn.Module:
     """A copy of the model that evaluates with one of EVAL_STATS. Every process of the run calls it."""
-    if stats != "precise" or not batch_norms(state.model):
-        chosen = "worker0" if stats == "precise" else stats
+    chosen = alike(state.model, stats)
+    if chosen != "precise":
         return with_eval_stats(state.model, chosen, state.processes.gather_rows)
     return precise_model(state, epoch, is_stopped)
 

@@ -168,7 +168,7 @@ def _choose_workers(
             continue
         for name, own in module.named_buffers(prefix=prefix, recurse=False):
             theirs = weights.get(name)
-            if is_frozen and theirs is not None and theirs.dim() == 2:
+            if own.dim() == 1 and theirs is not None and theirs.dim() == 2:  # one set serves all
                 others |= {len(theirs)} - {1}
                 theirs = weights[name] = theirs[0]
             if own.dim() != 2 or theirs is None or theirs.dim() not in (1, 2):

@@ -18,6 +18,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from gnexp.config import RunConfig
 from gnexp.data.loader import Share
+from gnexp.nn.peers import Peers
 
 # What gloo says of a process that has ended; torch has no exception of its own for it.
 _LOST = ("connection closed", "connection reset", "broken pipe", "connection refused", "socket")
@@ -81,6 +82,18 @@ class Processes:
         with self._watched():
             dist.all_reduce(total, group=self._group)
         tensor.copy_(total)
+
+    @property
+    def peers(self) -> Peers:
+        """The processes as a norm sees them whose statistics go over all workers."""
+        return Peers(self.rank, self.world_size, self._add_up_in_place)
+
+    def _add_up_in_place(self, tensor: torch.Tensor) -> None:
+        """Adds a tensor over the processes where it is: on a GPU over NCCL, in one queue with the gradients."""
+        if self._group is None:
+            return
+        with self._watched():
+            dist.all_reduce(tensor, group=self._group if tensor.device.type == "cpu" else None)
 
     def gather_rows(self, rows: torch.Tensor) -> torch.Tensor:
         """Every process's rows, (V, *) each -> (V * world_size, *), in the order of the processes."""

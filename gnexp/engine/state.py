@@ -14,7 +14,9 @@ from gnexp.data.loader import num_steps
 from gnexp.engine.device import memory_format, norm_impl, set_float32
 from gnexp.engine.optimizer import build_optimizer
 from gnexp.engine.processes import ALONE, Processes
+from gnexp.nn.peers import Peers
 from gnexp.nn.statistics import batch_norms
+from gnexp.nn.sync_batch_norm import sync_norms
 from gnexp.tasks.build import build_task
 from gnexp.tasks.task import Task
 
@@ -126,6 +128,8 @@ def build(run: RunConfig, device: torch.device, processes: Processes = ALONE) ->
     # All of a run's processes draw the same weights: nothing of them depends on how the workers are spread.
     model = task.build_model(run, torch.Generator().manual_seed(run.seed)).to(device)
     model = model.to(memory_format=memory_format(run, device))
+    for norm in sync_norms(model):
+        norm.peers = processes.peers
     dataset = build_dataset(run.data, device)
     pass_steps = num_steps(dataset, run.total_batch)  # once: a data set arranges its images to count them
     if pass_steps == 0:
@@ -164,4 +168,6 @@ def check_shapes(run: RunConfig, task: Task) -> None:
         at_once = run.workers_per_pass or run.virtual_workers
         for norm in batch_norms(model):
             norm.take_workers(slice(0, at_once))
+        for norm in sync_norms(model):
+            norm.peers = Peers(world_size=run.processes)
         task.trace(model, run, run.batch * at_once)

@@ -16,7 +16,7 @@ from gnexp.engine.evaluate import Stopped, evaluate, never, passes
 from gnexp.engine.optimizer import lr_at
 from gnexp.engine.probe import probe
 from gnexp.engine.state import State
-from gnexp.nn.batch_norm import WorkerNormAct
+from gnexp.nn.running_norm import RunningNormAct
 from gnexp.nn.statistics import EVAL_STATS, batch_norms
 from gnexp.nn.step import Step, StepListener, step_listeners
 from gnexp.tasks.task import NotFiniteError
@@ -152,7 +152,7 @@ def _train_epoch(
 
 
 def _forward_backward(
-    state: State, batch: Batch, listeners: Sequence[StepListener], norms: Sequence[WorkerNormAct]
+    state: State, batch: Batch, listeners: Sequence[StepListener], norms: Sequence[RunningNormAct]
 ) -> list[float]:
     """Leaves a step's gradients in the model, and returns this process's mean loss and its sum of the score."""
     run = state.run
@@ -162,7 +162,8 @@ def _forward_backward(
     for index, (part, workers) in enumerate(parts):
         for norm in norms:
             norm.take_workers(workers)
-        now = Step(run.seed, state.data_pass, state.epoch + state.step / state.num_steps, part.indices)
+        done_epochs, num_workers = state.epoch + state.step / state.num_steps, workers.stop - workers.start
+        now = Step(run.seed, state.data_pass, done_epochs, part.indices, num_workers)
         for listener in listeners:
             listener.begin_step(now)
         with state.processes.accumulating(state.replica, is_last=index == len(parts) - 1):

@@ -14,7 +14,7 @@ from gnexp.engine.checkpoint import load_tensors
 from gnexp.engine.device import choose_device
 from gnexp.engine.evaluate import eval_model, measure_val
 from gnexp.engine.state import State, build
-from gnexp.nn.statistics import batch_norms
+from gnexp.nn.statistics import alike
 from gnexp.runs.directory import RunDirectory
 from gnexp.runs.pictures import Pictures
 from gnexp.runs.result import DIVERGED, finished
@@ -58,9 +58,10 @@ def evaluate_run(state: State, eval_stats: list[str], directory: RunDirectory) -
     What was detected is left in its directory, as COCO's own tools read it.
     """
     found: dict[str, dict[str, float]] = {}
-    partials = None
+    measured = None
     for stats in eval_stats:
-        if partials is None or batch_norms(state.model):  # other norms find the same whatever the statistics
+        if measured != alike(state.model, stats):
+            measured = alike(state.model, stats)
             partials = measure_val(state, stats, state.run.recipe.epochs)
         found[stats] = {}
         for view, of_view in partials:

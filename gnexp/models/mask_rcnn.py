@@ -22,7 +22,7 @@ from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.roi_heads import paste_masks_in_image
-from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
+from torchvision.models.detection.rpn import RPNHead
 from torchvision.models.detection.transform import GeneralizedRCNNTransform, resize_boxes
 
 from gnexp.config import NormConfig
@@ -30,9 +30,12 @@ from gnexp.models.backbone import Backbone, num_channels
 from gnexp.models.kinds.mask_rcnn import MaskRCNNConfig
 from gnexp.models.resnet import build_resnet
 from gnexp.models.roi_heads import RoIHeads
+from gnexp.models.rpn import WorkersRPN
 from gnexp.nn.norm_act import ConvFactory, NormFactory, plain_conv
 from gnexp.nn.norms import conv_factory, norm_factory
+from gnexp.nn.peers import ALONE
 from gnexp.nn.sampler import KeyedSampler
+from gnexp.nn.sync_batch_norm import active_peers
 from gnexp.ops.resizing import resized_size
 
 _ASPECT_RATIOS = (0.5, 1.0, 2.0)
@@ -64,6 +67,11 @@ class ImageTransform(GeneralizedRCNNTransform):  # type: ignore[misc]
     ) -> None:
         super().__init__(min_size, max_size, list(mean), list(std), size_divisible=_DIVISIBLE)
         self.is_resizing = min_size is not None
+        self.peers = ALONE  # the processes with whose images it pads to one size
+
+    def max_by_axis(self, the_list: list[list[int]]) -> list[int]:
+        """The size that images are padded to: where statistics go over all workers, that of every process's images."""
+        return self.peers.largest(super().max_by_axis(the_list))
 
     def resize(self, image: torch.Tensor, target: Any = None) -> tuple[torch.Tensor, Any]:
         """An image, (C, H, W), and what is in it at the size that it is trained at, which masks may have already."""
@@ -128,6 +136,7 @@ class MaskRCNN(GeneralizedRCNN):  # type: ignore[misc]
     def forward(self, images: Any, targets: list[dict[str, torch.Tensor]] | None = None) -> Any:
         if isinstance(images, torch.Tensor) and images.is_meta:
             return self.run_shapes(images)
+        self.transform.peers = active_peers(self)
         return super().forward(images, targets)
 
     def run_shapes(self, images: torch.Tensor) -> None:
@@ -214,7 +223,7 @@ def _build_rpn(config: MaskRCNNConfig, backbone: Backbone) -> nn.Module:
         dict(zip(("training", "testing"), numbers, strict=True))
         for numbers in (config.rpn_pre_nms, config.rpn_post_nms)
     )
-    rpn = RegionProposalNetwork(
+    rpn = WorkersRPN(
         anchors,
         RPNHead(backbone.out_channels, anchors.num_anchors_per_location()[0]),
         fg_iou_thresh=0.7,
@@ -226,7 +235,7 @@ def _build_rpn(config: MaskRCNNConfig, backbone: Backbone) -> nn.Module:
         nms_thresh=0.7,
     )
     rpn.fg_bg_sampler = KeyedSampler(config.rpn_anchors, 0.5, stream="anchors")
-    return rpn  # type: ignore[no-any-return]
+    return rpn
 
 
 @torch.no_grad()

@@ -15,9 +15,12 @@ from torchvision.models.detection.mask_rcnn import MaskRCNNPredictor
 from torchvision.ops import MultiScaleRoIAlign
 
 from gnexp.models.kinds.mask_rcnn import MaskRCNNConfig
+from gnexp.models.rpn import by_worker, mean_over_workers
+from gnexp.nn.batch_norm import WorkerNormAct
 from gnexp.nn.norm_act import ConvFactory, NormFactory, plain_conv
 from gnexp.nn.sampler import KeyedSampler
-from gnexp.nn.statistics import batch_norms
+from gnexp.nn.step import Step
+from gnexp.nn.sync_batch_norm import active_peers
 
 _NUM_CONVS = 4  # of the 4conv1fc box head and of the FPN's mask head
 _FOREGROUND_SHARE = 0.25
@@ -38,7 +41,7 @@ class ConvNorm(nn.Sequential):
         super().__init__(spatial, nn.ReLU(inplace=True) if norm is None else norm(channels_out))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if len(x):
+        if len(x) or active_peers(self).world_size > 1:  # which wait for what this one has, be it nothing
             return self[1](self[0](x))  # type: ignore[no-any-return]
         y: torch.Tensor = self[0](x)
         # Nothing to normalize; the norm's parameters still get a gradient, of zeros, as the convolution's do.
@@ -47,6 +50,9 @@ class ConvNorm(nn.Sequential):
 
 class RoIHeads(roi_heads.RoIHeads):  # type: ignore[misc]
     """Box and mask head; its parameters have torchvision's names.
+
+    Its losses are means over the workers of a pass, each over the RoIs of a worker: as many passes of one worker each
+    have these losses on average.
 
     Detectron's constants where torchvision has them too: a RoI is foreground from an IoU of 0.5, scores above 0.05,
     non-maximum suppression at 0.5, boxes encoded with (10, 10, 5, 5).
@@ -108,6 +114,11 @@ class RoIHeads(roi_heads.RoIHeads):  # type: ignore[misc]
         )
         self.channels, self.last_stage, self.box_beta = channels, stage, config.box_beta
         self.fg_bg_sampler = KeyedSampler(config.rois, _FOREGROUND_SHARE, stream="rois")
+        self.num_workers = 1  # of the pass
+
+    def begin_step(self, step: Step) -> None:
+        """Takes the number of workers whose images the next forward pass gets."""
+        self.num_workers = step.num_workers
 
     def forward(
         self, features: Features, proposals: list[torch.Tensor], sizes: Sizes, targets: Targets | None = None
@@ -119,8 +130,8 @@ class RoIHeads(roi_heads.RoIHeads):  # type: ignore[misc]
         """
         if not self.training:
             return self._detect(features, proposals, sizes), {}
-        for norm in batch_norms(self):
-            if norm.num_active > 1:
+        for norm in self.modules():
+            if isinstance(norm, WorkerNormAct) and norm.num_active > 1:
                 raise ValueError(
                     f"layer {norm.name}: the RoIs of {norm.num_active} workers cannot be told apart; "
                     "give a detector one worker a pass"
@@ -134,28 +145,35 @@ class RoIHeads(roi_heads.RoIHeads):  # type: ignore[misc]
         rois, matches, labels, box_targets = self.select_training_samples(proposals, targets)
         maps = self._pool(self.box_roi_pool, features, rois, sizes)
         logits, deltas = self.box_predictor(self.box_head(maps))
-        all_labels = torch.cat(labels)
-        found = {
-            "loss_classifier": F.cross_entropy(logits, all_labels),
-            "loss_box_reg": box_loss(deltas, all_labels, torch.cat(box_targets), self.box_beta),
-        }
+        counts = [len(of_image) for of_image in rois]
+        of_workers = by_worker(
+            self.num_workers, logits.split(counts), deltas.split(counts), labels, box_targets
+        )
+        losses = [
+            (F.cross_entropy(logits, own), box_loss(deltas, own, targets, self.box_beta))
+            for logits, deltas, own, targets in of_workers
+        ]
+        found = dict(zip(("loss_classifier", "loss_box_reg"), mean_over_workers(losses), strict=True))
         if not self.has_mask():
             return found
         is_positive = [of_image > 0 for of_image in labels]
-        positives = [found[chosen] for found, chosen in zip(rois, is_positive, strict=True)]
+        positives, classes, objects = (
+            [of_image[chosen] for of_image, chosen in zip(values, is_positive, strict=True)]
+            for values in (rois, labels, matches)
+        )
         if self.last_stage is None:
             maps = self._pool(self.mask_roi_pool, features, positives, sizes)
         else:
             maps = maps[torch.cat(is_positive)]  # what the shared stage made for the boxes
-        return found | {
-            "loss_mask": mask_loss(
-                self.mask_predictor(self.mask_head(maps)),
-                positives,
-                [target["masks"] for target in targets],
-                all_labels[all_labels > 0],
-                [match[chosen] for match, chosen in zip(matches, is_positive, strict=True)],
-            ),
-        }
+        logits = self.mask_predictor(self.mask_head(maps)).split([len(of_image) for of_image in positives])
+        masks = [target["masks"] for target in targets]
+        of_masks = [
+            mask_loss(
+                torch.cat(logits[own]), positives[own], masks[own], torch.cat(classes[own]), objects[own]
+            )
+            for own in (slice(worker, None, self.num_workers) for worker in range(self.num_workers))
+        ]
+        return found | {"loss_mask": torch.stack(of_masks).mean()}
 
     def _detect(self, features: Features, proposals: list[torch.Tensor], sizes: Sizes) -> Targets:
         maps = self._pool(self.box_roi_pool, features, proposals, sizes)
@@ -175,7 +193,9 @@ class RoIHeads(roi_heads.RoIHeads):  # type: ignore[misc]
         maps: torch.Tensor = pool(features, rois, sizes)
         if self.last_stage is None:
             return maps
-        if not len(maps):  # its norms have nothing to normalize
+        if (
+            not len(maps) and active_peers(self.last_stage).world_size == 1
+        ):  # its norms have nothing to normalize
             return maps.new_zeros(0, self.box_predictor.cls_score.in_features, 1, 1)
         return self.last_stage(maps)  # type: ignore[no-any-return]
 

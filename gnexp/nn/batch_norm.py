@@ -7,60 +7,33 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import nn
 
 from gnexp.nn.kinds.batch_norm import BatchNormConfig
 from gnexp.nn.norm_act import NormAct, NormFactory
+from gnexp.nn.running_norm import RunningNormAct
 from gnexp.ops import reference
 
 
-class WorkerNormAct(NormAct, abc.ABC):
-    """A norm that takes statistics over each worker's images in training and keeps running ones for evaluation.
+class WorkerNormAct(RunningNormAct):
+    """A norm that takes statistics over each worker's images in training and keeps running ones of each.
 
-    In training, position p of the batch belongs to worker p mod workers, counted among the workers of the pass
-    (`take_workers`). In evaluation every image is normalized by worker 0's running statistics; nn/statistics.py makes
-    copies of a model in which those are another set.
-
-    Args:
-        channels: C.
-        workers: V.
-        eps: added to the variance.
-        momentum: weight of the new batch in the running statistics.
-        relu: whether ReLU follows.
+    In evaluation every image is normalized by worker 0's running statistics; nn/statistics.py makes copies of a model
+    in which those are another set. Arguments as RunningNormAct's.
     """
 
     running_mean: torch.Tensor  # (V, C)
 
     def __init__(self, channels: int, *, workers: int, eps: float, momentum: float, relu: bool) -> None:
-        super().__init__(channels, relu=relu)
-        self.workers = workers
-        self.eps = eps
-        self.momentum = momentum
-        self.active = slice(0, workers)
-        self.weight = nn.Parameter(torch.ones(channels))
-        self.bias = nn.Parameter(torch.zeros(channels))
+        super().__init__(channels, workers=workers, eps=eps, momentum=momentum, relu=relu)
         self.register_buffer("running_mean", torch.zeros(workers, channels))
 
-    def forward(self, x: torch.Tensor, residual: torch.Tensor | None = None) -> torch.Tensor:
-        return self.add_and_relu(self.normalize(x), residual, x.shape)
-
     def normalize(self, x: torch.Tensor) -> torch.Tensor:
-        """The normalized and affinely mapped x: a new tensor, of x's shape or folded."""
         if not self.training:
             return self.normalize_by_running_stats(x)
         self.check_batch(x)
         # One worker folds nothing, so that its native call takes x in any layout.
         is_native = x.is_contiguous() or self.num_active == 1
         return self.normalize_folded(x) if is_native else self.normalize_plainly(x)
-
-    def take_workers(self, active: slice) -> None:
-        """The next training batches hold the images of these workers alone."""
-        self.active = active
-
-    @property
-    def num_active(self) -> int:
-        """Workers that share a training batch."""
-        return int(self.active.stop - self.active.start)
 
     @abc.abstractmethod
     def normalize_by_running_stats(self, x: torch.Tensor) -> torch.Tensor:
@@ -73,10 +46,6 @@ class WorkerNormAct(NormAct, abc.ABC):
     @abc.abstractmethod
     def normalize_plainly(self, x: torch.Tensor) -> torch.Tensor:
         """Training on x in any layout, by the reference."""
-
-    @abc.abstractmethod
-    def set_running_stats(self, mean: torch.Tensor, variance: torch.Tensor) -> None:
-        """Gives every worker the same statistics, both (C,)."""
 
     def fold(self, x: torch.Tensor) -> torch.Tensor:
         """(n V, C, *) as (n, V C, *), which is the same memory: a channel of the view is one worker's channel."""
@@ -105,9 +74,6 @@ class WorkerNormAct(NormAct, abc.ABC):
                 f"got input {tuple(x.shape)} for {self.num_active} workers; raise batch or the image size"
             )
 
-    def extra_repr(self) -> str:
-        return f"{self.channels}, workers={self.workers}, eps={self.eps}, momentum={self.momentum}, relu={self.relu}"
-
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         # Weights of one worker (torchvision's, an export) serve all of them.
         for name, own in self.named_buffers(recurse=False):
@@ -118,7 +84,7 @@ class WorkerNormAct(NormAct, abc.ABC):
 
 
 class BatchNormAct(WorkerNormAct):
-    """Batch normalization (Ioffe & Szegedy 2015) of each worker's images. Arguments as WorkerNormAct's."""
+    """Batch normalization (Ioffe & Szegedy 2015) of each worker's images. Arguments as RunningNormAct's."""
 
     running_var: torch.Tensor  # (V, C), unbiased
     num_batches_tracked: torch.Tensor

@@ -10,14 +10,24 @@ import torch
 from torch import nn
 
 from gnexp.nn.batch_norm import WorkerNormAct
+from gnexp.nn.running_norm import RunningNormAct
+from gnexp.nn.sync_batch_norm import SyncBatchNormAct
 from gnexp.ops.moments import channel_moments
 
 EVAL_STATS = ("worker0", "mean", "precise")
 
 
-def batch_norms(model: nn.Module) -> list[WorkerNormAct]:
+def batch_norms(model: nn.Module) -> list[RunningNormAct]:
     """The model's batch norms, in order."""
-    return [module for module in model.modules() if isinstance(module, WorkerNormAct)]
+    return [module for module in model.modules() if isinstance(module, RunningNormAct)]
+
+
+def alike(model: nn.Module, eval_stats: str) -> str:
+    """The first of EVAL_STATS under which the model evaluates as under this one."""
+    norms = batch_norms(model)
+    has_rows = any(isinstance(norm, WorkerNormAct) for norm in norms)
+    # One set for all workers is worker 0's and their mean; it is no precise one.
+    return eval_stats if has_rows or (norms and eval_stats == "precise") else EVAL_STATS[0]
 
 
 def _own_rows(rows: torch.Tensor) -> torch.Tensor:
@@ -60,7 +70,8 @@ def with_precise_stats(
     The norms run in training mode, each worker normalizing its own images, so that the statistics are those of the
     network as it trains; dropout, which follows them all, stays off. Means and variances of all batches and workers
     are pooled by the law of total variance: var = E[var_b] + Var[mean_b]. In a detector's heads they are those of
-    evaluation's proposals, each batch with equal weight; a norm that saw none keeps what it has.
+    evaluation's proposals, each batch with equal weight, or each value where statistics go over all workers; a norm
+    that saw none keeps what it has.
 
     Args:
         model: left as it is.
@@ -102,8 +113,15 @@ def with_precise_stats(
 
 
 def _add_moments(total: torch.Tensor, norm: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
-    """Adds the mean and second moment of a whole batch, pooled over its workers too, and counts it, each in (C,)."""
-    mean, variance = channel_moments(inputs[0])
-    total[0] += mean
-    total[1] += variance.double() + mean.double().square()
-    total[2] += 1
+    """Adds the mean and second moment of a whole batch, pooled over its workers too, and counts it, each in (C,).
+
+    Of a synchronized norm the batch is what all processes hold together, so that each counts by its values.
+    """
+    (x,) = inputs
+    if not (num_values := x.numel() // x.shape[1]):
+        return
+    weight = num_values if isinstance(norm, SyncBatchNormAct) else 1
+    mean, variance = channel_moments(x)
+    total[0] += weight * mean.double()
+    total[1] += weight * (variance.double() + mean.double().square())
+    total[2] += weight

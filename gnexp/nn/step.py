@@ -19,6 +19,7 @@ class Step:
     epoch: int  # counted from 0
     done_epochs: float  # epochs of the run before this step, with the part of this one
     indices: npt.NDArray[np.int64]  # sample indices, (N,): the keys of what is drawn for each image
+    num_workers: int = 1  # whose images these are: position p is of worker p mod num_workers
 
 
 @runtime_checkable

@@ -269,7 +269,10 @@ def test_a_cell_that_cannot_be_is_named(plain):
         ("norm.num_group=3", "unknown key norm.num_group; did you mean norm.num_groups?"),
         ("num_groups=3", "unknown key num_groups; did you mean norm.num_groups?"),
         ("learning_rate=3", "unknown key learning_rate; see `gnexp train --cfg job`"),
-        ("norm=gm", "unknown norm 'gm': choose from bn, brn, frozen_bn, gn, in, ln, none; did you mean gn?"),
+        (
+            "norm=gm",
+            "unknown norm 'gm': choose from bn, brn, frozen_bn, gn, in, ln, none, sync_bn; did you mean gn?",
+        ),
         ("norm=null", "unknown norm None"),
         ("experiment=batchsize", "unknown experiment 'batchsize': .*; did you mean batch_size?"),
         ("scale=tiny", "unknown scale 'tiny': choose from paper, small, smoke"),

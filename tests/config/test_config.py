@@ -307,6 +307,37 @@ def test_a_detector_takes_one_worker_at_a_time():
         RunConfig(model=detector(), workers_per_pass=2)
 
 
+SYNC_BN = norm_config(kind="sync_bn", momentum=0.1)
+
+
+@pytest.mark.parametrize("processes", [1, 2, 8])
+def test_a_norm_over_all_workers_has_them_all_in_one_pass(processes):
+    """A detector's too, at whichever of its places the norm is."""
+    for norm, model in (
+        (SYNC_BN, model_config()),
+        (SYNC_BN, detector(mask_norm="same")),
+        (norm_config(), detector(box_norm="sync_bn")),
+    ):
+        for at_once in (None, 8 // processes):
+            run = RunConfig(norm=norm, model=model, processes=processes, workers_per_pass=at_once)
+            assert run.workers_per_pass is None
+
+
+def test_a_pass_that_would_split_its_workers_is_refused_with_the_reason():
+    message = (
+        "norm sync_bn takes its statistics over all workers of a step, so that no pass can hold some of them: leave "
+        "workers_per_pass at null, which is the 4 workers of a process, got 2; if memory is short, raise processes"
+    )
+    for norm, model in ((SYNC_BN, model_config()), (norm_config(), detector(box_norm="sync_bn"))):
+        with pytest.raises(ValueError, match=f"^{message}$"):
+            RunConfig(norm=norm, model=model, processes=2, workers_per_pass=2)
+
+
+def test_a_detector_has_no_batch_norm_of_a_worker_beside_one_of_all_workers():
+    with pytest.raises(ValueError, match="where bn at another cannot tell the RoIs of several workers apart"):
+        RunConfig(norm=norm_config(), model=detector(box_norm="sync_bn", mask_norm="bn"))
+
+
 def test_gn_without_a_grouping_is_the_models_default_spelled_out():
     implicit = RunConfig(model=model_config(default_num_groups=4))
     assert implicit.norm.num_groups == 4
@@ -404,7 +435,10 @@ def test_lr_is_the_papers_rule_at_8_workers():
             "model.fpn_stages is for model.neck=fpn, which needs it: got 3 with neck c4",
         ),
         (lambda: detector(fpn_width=None), "model.fpn_width is for model.neck=fpn, which needs it: got None"),
-        (lambda: detector(mask_norm="brn"), "model.mask_norm must be same, gn, ln, bn or none, got brn"),
+        (
+            lambda: detector(mask_norm="brn"),
+            "model.mask_norm must be same, gn, ln, bn, sync_bn or none, got brn",
+        ),
         (lambda: detector(box_head="1fc"), "model.box_head must be 2fc or 4conv1fc, got 1fc"),
         (lambda: detector(box_head="2fc", box_norm="gn"), "model.box_norm is for model.box_head=4conv1fc"),
         (
@@ -423,7 +457,7 @@ def test_lr_is_the_papers_rule_at_8_workers():
         (lambda: detector(box_beta=0.0), "model.box_beta must be positive, got 0.0"),
         (
             lambda: norm_config(kind="gn", momentum=0.1),
-            "norm.momentum is not for kind gn, got 0.1; .* bn and brn",
+            "norm.momentum is not for kind gn, got 0.1; .* bn, sync_bn and brn",
         ),
         (lambda: RunConfig(seed=2**63), "seed must not be negative or above"),
         (lambda: model_config(widths=(0, 0, 0, 0)), "model.widths must be at least 1 each"),

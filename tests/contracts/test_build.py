@@ -84,7 +84,7 @@ def test_every_norm_trains_in_every_memory_format(norm: str) -> None:
 @pytest.mark.parametrize("model", group_options("model"))
 @pytest.mark.parametrize("norm", group_options("norm"))
 def test_every_norm_fits_every_model(model: str, norm: str) -> None:
-    words = [f"model={model}", f"norm={norm}", "data.image_size=64", "data.sha256=null", "workers_per_pass=1"]
+    words = [f"model={model}", f"norm={norm}", "data.image_size=64", "data.sha256=null", "workers=1"]
     run = COMPOSER.run(words)
     if run.model.task == VIDEO:
         words += ["task.kind=video", "data=fashion_clips", "data.train_resize=[64,64]", "data.eval_resize=64"]

@@ -4,6 +4,7 @@ Trains small networks for some steps and saves, in the first process, what a che
 """
 
 import dataclasses
+import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,10 +22,12 @@ from gnexp.nn.statistics import EVAL_STATS
 
 CPU = torch.device("cpu")
 STEPS = 10
+MORE_STEPS = {"sync_bn": 20}  # of those whose processes exchange statistics
 NORMS = {
     "bn": norm_config(kind="bn", momentum=0.1),
     # Its ramp is passed within the steps.
     "brn": norm_config(kind="brn", momentum=0.1, r_max=1.5, d_max=0.5, renorm_ramp=(0.1, 0.4, 0.8)),
+    "sync_bn": norm_config(kind="sync_bn", momentum=0.1),
     "gn": norm_config(num_groups=4),
 }
 RUN = RunConfig(
@@ -74,9 +77,7 @@ def build_as(run: RunConfig, processes: Processes, dtype: torch.dtype) -> State:
 
 
 def first_steps(state: State, num: int) -> Iterator[StepRecord]:
-    for _, record in zip(range(num), train(state), strict=False):
-        assert isinstance(record, StepRecord)
-        yield record
+    yield from itertools.islice((record for record in train(state) if isinstance(record, StepRecord)), num)
 
 
 def trained(norm: str, processes: Processes, dtype: torch.dtype, num: int, **changes: Any) -> dict[str, Any]:
@@ -91,7 +92,7 @@ def trained(norm: str, processes: Processes, dtype: torch.dtype, num: int, **cha
 def all_of_them(processes: Processes) -> dict[str, Any]:
     found = {}
     for norm in NORMS:
-        found[f"{norm} float64"] = trained(norm, processes, torch.float64, STEPS)
+        found[f"{norm} float64"] = trained(norm, processes, torch.float64, MORE_STEPS.get(norm, STEPS))
         found[f"{norm} float32"] = trained(norm, processes, torch.float32, 1)
     found["foreign float64"] = trained("gn", processes, torch.float64, 3, model=FOREIGN)
     found["adamw float64"] = trained("bn", processes, torch.float64, STEPS, recipe=ADAMW)

@@ -12,6 +12,7 @@ from gnexp.engine.device import choose_device, describe, memory_format, set_floa
 
 CPU = torch.device("cpu")
 BN = norm_config(kind="bn", momentum=0.1)
+SYNC_BN = norm_config(kind="sync_bn", momentum=0.1)
 VIDEO_MODEL = Composer().run(["model=thin_i3d"]).model
 
 
@@ -88,6 +89,7 @@ def test_float32_is_float32_unless_asked_otherwise(precision: str | None, is_all
             torch.contiguous_format,
         ),  # eight workers in one process are folded
         ({"precision": "bf16", "norm": BN, "processes": 8}, torch.channels_last),
+        ({"precision": "bf16", "norm": SYNC_BN}, torch.channels_last),  # one batch: nothing is folded
         ({"precision": "bf16", "norm": BN, "workers_per_pass": 1}, torch.channels_last),
         ({"memory_format": "channels_last"}, torch.channels_last),
         ({"memory_format": "channels_last", "model": VIDEO_MODEL}, torch.channels_last_3d),

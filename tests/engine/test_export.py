@@ -29,6 +29,7 @@ def arch(name: str) -> list[str]:
     ("overrides", "constructor"),
     [
         (["model=resnet50", "norm=bn"], "torchvision.models.resnet50(num_classes=1000)"),
+        (["model=resnet50", "norm=sync_bn"], "torchvision.models.resnet50(num_classes=1000)"),
         (["model=resnet101", "norm=brn"], "torchvision.models.resnet101(num_classes=1000)"),
         (
             ["model=resnet101", "norm=in"],

@@ -16,6 +16,7 @@ CPU = torch.device("cpu")
 BN = norm_config(kind="bn", momentum=0.1)
 # Its ramp goes on past the first epoch, after which the test below interrupts.
 BRN = norm_config(kind="brn", momentum=0.1, r_max=1.5, d_max=0.5, renorm_ramp=(0.1, 1.5, 2.5))
+SYNC_BN = norm_config(kind="sync_bn", momentum=0.1)
 SMOKE = RunConfig(
     norm=BN,
     data=data_config(exposure=1.0, clutter=0, num_train=100, num_val=50, shift=1),
@@ -61,7 +62,7 @@ def test_a_run_repeats_bit_for_bit_and_uses_no_global_randomness() -> None:
     assert_equal(weights(first), weights(second))
 
 
-@pytest.mark.parametrize("norm", [BN, BRN], ids=["bn", "brn"])
+@pytest.mark.parametrize("norm", [BN, BRN, SYNC_BN], ids=["bn", "brn", "sync_bn"])
 def test_resume_equals_the_uninterrupted_run(norm: NormConfig) -> None:
     run = dataclasses.replace(SMOKE, norm=norm)
     whole = build(run, CPU)

@@ -108,8 +108,13 @@ def _stop(spec: Path, number: int, rank: int, num_saved: int) -> list[tuple[int,
 @pytest.mark.dist
 @pytest.mark.parametrize(
     ("norm", "loader_workers"),
-    [("bn", 2), ("brn", None), pytest.param("gn", 0, marks=pytest.mark.slow)],
-    ids=["bn-2", "brn-memory", "gn-0"],
+    [
+        ("bn", 2),
+        ("brn", None),
+        pytest.param("gn", 0, marks=pytest.mark.slow),
+        pytest.param("sync_bn", None, marks=pytest.mark.slow),
+    ],
+    ids=["bn-2", "brn-memory", "gn-0", "sync_bn-memory"],
 )
 def test_fault_01_two_processes_stopped_and_killed(
     tmp_path: Path, norm: str, loader_workers: int | None

@@ -21,6 +21,7 @@ CPU = torch.device("cpu")
 STEPS, EPOCHS = 4, 3
 NORMS = {
     "bn": norm_config(kind="bn", momentum=0.1),
+    "sync_bn": norm_config(kind="sync_bn", momentum=0.1),
     # Its ramp is passed within the run.
     "brn": norm_config(kind="brn", momentum=0.1, r_max=1.5, d_max=0.5, renorm_ramp=(0.1, 0.9, 1.7)),
     "gn": norm_config(num_groups=8),

@@ -24,9 +24,7 @@ ALL_GN = ("fpn_norm=gn", "box_norm=gn", "mask_norm=gn")
 
 def config_of(model: str, *overrides: str) -> ModelConfig:
     """A model of conf/model; overrides without their prefix."""
-    return COMPOSER.run(
-        [f"model={model}", "workers_per_pass=1", *(f"model.{override}" for override in overrides)]
-    ).model
+    return COMPOSER.run([f"model={model}", *(f"model.{override}" for override in overrides)]).model
 
 
 def detector(model: str | ModelConfig, norm: str, *overrides: str, **arguments: Any) -> MaskRCNN:
@@ -70,11 +68,11 @@ def scene(seed: int, *, size: int = 96, channels: int = 1) -> Scene:
 
 
 def losses(
-    model: MaskRCNN, scenes: Sequence[Scene], indices: Sequence[int], *, epoch: int = 0
+    model: MaskRCNN, scenes: Sequence[Scene], indices: Sequence[int], *, epoch: int = 0, workers: int = 1
 ) -> dict[str, torch.Tensor]:
-    """A training forward pass of the scenes at the indices."""
+    """A training forward pass of the scenes at the indices, the images of some workers."""
     for listener in step_listeners(model):
-        listener.begin_step(Step(0, epoch, float(epoch), np.array(indices)))
+        listener.begin_step(Step(0, epoch, float(epoch), np.array(indices), workers))
     images, targets = zip(*(scenes[index] for index in indices), strict=True)
     found: dict[str, torch.Tensor] = model(list(images), list(targets))
     return found
@@ -88,3 +86,12 @@ def train_steps(model: MaskRCNN, num: int = 2) -> None:
         optimizer.zero_grad()
         torch.stack(list(losses(model, scenes, [2 * step, 2 * step + 1]).values())).sum().backward()
         optimizer.step()
+
+
+def empty_target(size: int = 96) -> dict[str, torch.Tensor]:
+    """Of an image with nothing on it."""
+    return {
+        "boxes": torch.zeros(0, 4),
+        "labels": torch.zeros(0, dtype=torch.int64),
+        "masks": torch.zeros(0, size, size, dtype=torch.uint8),
+    }

@@ -8,6 +8,7 @@ from gnexp.nn.frozen_bn import FrozenBatchNormAct
 from gnexp.nn.group_norm import GroupNormAct
 from gnexp.nn.norm_act import NormAct
 from gnexp.nn.statistics import batch_norms, with_precise_stats
+from gnexp.nn.sync_batch_norm import SyncBatchNormAct
 from tests.models.detection_cases import ALL_GN, THIN, detector, scene, train_steps
 
 
@@ -30,6 +31,23 @@ from tests.models.detection_cases import ALL_GN, THIN, detector, scene, train_st
             "bn",
             ["fpn_norm=ln", "mask_norm=bn"],
             {"backbone.body": "bn", "backbone.fpn": "gn1", "roi_heads.mask_head": "bn"},
+        ),
+        (
+            "gn",
+            ["fpn_norm=sync_bn", "box_norm=sync_bn", "mask_norm=gn"],
+            {
+                "backbone.body": "gn8",
+                "backbone.fpn": "sync",
+                "roi_heads.box_head": "sync",
+                "roi_heads.mask_head": "gn8",
+            },
+        ),
+        (
+            "sync_bn",
+            ["fpn_norm=sync_bn", "box_norm=sync_bn", "mask_norm=sync_bn"],
+            dict.fromkeys(
+                ("backbone.body", "backbone.fpn", "roi_heads.box_head", "roi_heads.mask_head"), "sync"
+            ),
         ),
     ],
 )
@@ -56,7 +74,7 @@ def test_norms_stand_where_they_are_asked_for(
 def kind_of(norm: NormAct) -> str:
     if isinstance(norm, GroupNormAct):
         return f"gn{norm.num_groups}"
-    return {BatchNormAct: "bn", FrozenBatchNormAct: "frozen"}[type(norm)]  # type: ignore[index]
+    return {BatchNormAct: "bn", FrozenBatchNormAct: "frozen", SyncBatchNormAct: "sync"}[type(norm)]  # type: ignore[index]
 
 
 def test_where_there_is_no_norm_there_is_a_bias() -> None:

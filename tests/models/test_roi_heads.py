@@ -11,7 +11,7 @@ from torchvision.ops import box_iou
 from gnexp.models.mask_rcnn import MaskRCNN
 from gnexp.models.roi_heads import box_loss
 from gnexp.nn.batch_norm import BatchNormAct
-from tests.models.detection_cases import ALL_GN, THIN, detector, losses, scene
+from tests.models.detection_cases import ALL_GN, THIN, detector, empty_target, losses, scene
 
 
 def test_batch_norm_in_a_head_wants_one_worker_a_pass() -> None:
@@ -31,12 +31,7 @@ def test_batch_norm_in_a_head_wants_one_worker_a_pass() -> None:
 def test_an_image_with_nothing_on_it_and_one_with_nothing_found(name: str) -> None:
     model = detector(name, "gn", *(() if name.endswith("c4") else ALL_GN))
     image, _ = scene(0)
-    empty = {
-        "boxes": torch.zeros(0, 4),
-        "labels": torch.zeros(0, dtype=torch.int64),
-        "masks": torch.zeros(0, 96, 96, dtype=torch.uint8),
-    }
-    torch.stack(list(losses(model, [(image, empty)], [0]).values())).sum().backward()
+    torch.stack(list(losses(model, [(image, empty_target())], [0]).values())).sum().backward()
     assert all(
         parameter.grad is not None for parameter in model.parameters()
     )  # else processes wait for each other
@@ -84,6 +79,35 @@ def test_the_shared_stage_gives_the_mask_head_what_it_gave_the_box_head() -> Non
     )
     assert len(of_all) == 2 * 32 and 0 < int(is_foreground.sum()) < len(of_all)
     assert torch.equal(of_foreground, of_all[is_foreground])
+
+
+@pytest.mark.parametrize("name", THIN[::2])
+def test_a_pass_of_several_workers_has_the_mean_of_their_losses(name: str) -> None:
+    """Each over its own anchors and RoIs, which are not as many: losses and gradients of passes of one worker each."""
+    model = detector(name, "gn", *(() if name.endswith("c4") else ALL_GN)).double()
+    scenes = [(image.double(), target) for image, target in map(scene, range(6))]
+    scenes[1], scenes[4] = ((scenes[index][0], empty_target()) for index in (1, 4))  # all that worker 1 has
+
+    def gradients(passes: list[list[int]], workers: int) -> tuple[dict[str, float], list[torch.Tensor]]:
+        model.zero_grad()
+        sums: dict[str, float] = {}
+        for indices in passes:
+            found = losses(model, scenes, indices, workers=workers)
+            (torch.stack(list(found.values())).sum() / len(passes)).backward()
+            for name, loss in found.items():
+                sums[name] = sums.get(name, 0.0) + float(loss.detach()) / len(passes)
+        return sums, [
+            parameter.grad.clone() for parameter in model.parameters() if parameter.grad is not None
+        ]
+
+    together, of_together = gradients([[0, 1, 2, 3, 4, 5]], 3)
+    alone, of_alone = gradients([[0, 3], [1, 4], [2, 5]], 1)
+    assert together == pytest.approx(alone, rel=1e-10)
+    torch.testing.assert_close(of_together, of_alone, rtol=0, atol=1e-10)
+    mixed, _ = gradients([[0, 1, 2, 3, 4, 5]], 1)
+    assert mixed["loss_mask"] != pytest.approx(alone["loss_mask"], rel=1e-3), (
+        "else the test would tell nothing"
+    )
 
 
 def test_the_box_loss_is_smooth_l1_of_the_true_class() -> None:

@@ -16,7 +16,7 @@ from gnexp.ops import reference
 
 CONF = Path(__file__).parents[2] / "conf"
 NORM_FILES = sorted((CONF / "norm").glob("*.yaml"))
-PER_BATCH = ("bn", "brn")  # an image's output depends on its batch
+PER_BATCH = ("bn", "brn", "sync_bn")  # an image's output depends on its batch
 SHAPES = [(6, 8), (6, 8, 5), (6, 8, 4, 3), (6, 8, 2, 3, 2)]
 
 
@@ -132,6 +132,7 @@ def test_repr_says_what_it_is(path: Path) -> None:
     assert "8" in text and "relu=False" in text
     assert {
         "bn": "momentum=0.1",
+        "sync_bn": "SyncBatchNormAct(8, workers=1",
         "brn": "r_max=1.5, d_max=0.5",
         "gn": "num_groups=2",
         "ln": "num_groups=1",
@@ -185,5 +186,7 @@ def test_group_norm_of_no_images() -> None:
 
 
 def test_unknown_kind() -> None:
-    with pytest.raises(ValueError, match="norm.kind must be one of gn, bn, brn, frozen_bn, none, got wn"):
+    with pytest.raises(
+        ValueError, match="norm.kind must be one of gn, bn, sync_bn, brn, frozen_bn, none, got wn"
+    ):
         norm_factory(norm_config(kind="wn"), 1)

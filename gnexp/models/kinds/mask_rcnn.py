@@ -23,7 +23,7 @@ class MaskRCNNConfig(ResNetShape):
 
     builder: ClassVar = "gnexp.models.mask_rcnn:build_mask_rcnn"
     task: ClassVar = DETECTION
-    # Its losses are means over the RoIs of a pass, and those of several workers cannot be told apart.
+    # A batch norm cannot tell the RoIs of several workers apart, and images are padded to the largest of a pass.
     is_one_worker_a_pass: ClassVar = True
 
     kind: str = science_field("mask_rcnn")
@@ -32,7 +32,7 @@ class MaskRCNNConfig(ResNetShape):
     # c4: the last stage is the head of every RoI
     neck: str = science_field(choices=("fpn", "c4"), told_by="model")
     # norms beside the backbone's, of neck=fpn: same (as the backbone, but none where that takes no statistics), gn
-    # (model.default_num_groups), ln, bn, or None, a bias instead; also spelled none.
+    # (model.default_num_groups), ln, bn, sync_bn, or None, a bias instead; also spelled none.
     # As hashed and built the norm itself, with the backbone's eps and momentum (gnexp.config.places)
     fpn_norm: NormConfig | str | None = science_field(None, spelling=str | None, title="FPN norm")
     box_norm: NormConfig | str | None = science_field(None, spelling=str | None, title="box head norm")

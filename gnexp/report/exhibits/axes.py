@@ -11,22 +11,12 @@ from gnexp.config import NormConfig, RunConfig, fields
 from gnexp.config.experiment import AxisValue
 from gnexp.config.keys import GROUPS, title_of, type_of
 from gnexp.config.kinds import classes_of
-from gnexp.config.norm import NormName
 from gnexp.config.places import PLACES
 
 Key = tuple[AxisValue, ...]  # a cell: its values in the order of the exhibit's axes
 
-# Norms of other works whose numbers the paper quotes, which gnexp does not have.
-_QUOTED = {
-    "sync_bn": NormName(
-        "sync BN",
-        "synchronized batch normalization",
-        "batch normalization over the images of all workers, in another work that the paper quotes",
-    )
-}
 NORMS = {  # label without numbers -> how that norm is called and drawn
-    **{label: name for cls in classes_of("norm").values() for label, name in cls.names.items()},
-    **_QUOTED,
+    label: name for cls in classes_of("norm").values() for label, name in cls.names.items()
 }
 NORM_NAMES = {label: name.words for label, name in NORMS.items()}
 # Of norms that a reader of the paper may not know: what they are.
