@@ -26,7 +26,7 @@ class BasicBlock(nn.Module):
         self.conv1 = conv(_conv(channels_in, width, 3, stride))
         self.bn1 = norm(width)
         self.conv2 = conv(_conv(width, width, 3))
-        self.bn2 = norm(width)
+        self.bn2 = norm(width).before_sum()
         self.downsample = _shortcut(channels_in, width, stride, norm, conv)
 
     @property
@@ -54,7 +54,7 @@ class Bottleneck(nn.Module):
         self.conv2 = conv(_conv(width, width, 3, stride))
         self.bn2 = norm(width)
         self.conv3 = conv(_conv(width, width * self.expansion, 1))
-        self.bn3 = norm(width * self.expansion)
+        self.bn3 = norm(width * self.expansion).before_sum()
         self.downsample = _shortcut(channels_in, width * self.expansion, stride, norm, conv)
 
     @property

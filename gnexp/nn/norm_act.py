@@ -18,9 +18,11 @@ from gnexp.config import NormConfig
 class NormAct(nn.Module, abc.ABC):
     """Normalizes (N, C, *), adds a residual of the same shape if given one, then applies ReLU if it has one.
 
+    A norm with a nonlinearity of its own has it in the ReLU's place and says what it does with a residual.
+
     Args:
         channels: C.
-        relu: whether ReLU follows.
+        relu: whether ReLU, or the norm's own nonlinearity, follows.
     """
 
     def __init__(self, channels: int, *, relu: bool) -> None:
@@ -32,6 +34,10 @@ class NormAct(nn.Module, abc.ABC):
     @abc.abstractmethod
     def forward(self, x: torch.Tensor, residual: torch.Tensor | None = None) -> torch.Tensor:
         """X and residual (N, C, *) -> (N, C, *), a new tensor."""
+
+    def before_sum(self) -> NormAct:
+        """Told by a model, once, that every call will bring a residual; gives itself back."""
+        return self
 
     def check(self) -> None:
         """Raises ValueError where this layer does not support the norm; called before training starts."""

@@ -113,6 +113,88 @@ def batch_renorm(
     return y, torch.stack(means), torch.stack(stds)
 
 
+def rms_norm(
+    x: torch.Tensor,
+    num_groups: int,
+    weight: torch.Tensor,
+    bias: torch.Tensor,
+    eps: float,
+    residual: torch.Tensor | None = None,
+    relu: bool = False,
+    threshold: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """Division by the root mean square over (C / num_groups, *) of one sample: group normalization without the mean.
+
+    Filter response normalization (Singh & Krishnan 2019, Section 3) with its thresholded linear unit is this with one
+    channel a group and a threshold; with one group it is root mean square normalization (Zhang & Sennrich 2019,
+    Eq. 4) of images.
+
+    Args:
+        x: (N, C, *).
+        num_groups: G; C must be a multiple of it.
+        weight: gamma, (C,).
+        bias: beta, (C,).
+        eps: added to the mean square.
+        residual: (N, C, *), added before what follows.
+        relu: whether ReLU follows.
+        threshold: tau, (C,), below which nothing passes; None for none.
+    """
+    groups = x.reshape(x.shape[0], num_groups, -1)
+    normalized = groups / (groups.square().mean(2, keepdim=True) + eps).sqrt()
+    y = normalized.reshape(x.shape) * _per_channel(weight, x) + _per_channel(bias, x)
+    if residual is not None:
+        y = y + residual
+    if threshold is not None:
+        y = torch.maximum(y, _per_channel(threshold, x))
+    return y.relu() if relu else y
+
+
+def evonorm_s0(
+    x: torch.Tensor, num_groups: int, v: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, eps: float
+) -> torch.Tensor:
+    """EvoNorm-S0 (Liu et al. 2020): x sigmoid(v x) / std(x), the std over (C / num_groups, *) of one sample.
+
+    Args:
+        x: (N, C, *).
+        num_groups: G; C must be a multiple of it.
+        v: (C,).
+        weight: gamma, (C,).
+        bias: beta, (C,).
+        eps: added to the variance.
+    """
+    groups = x.reshape(x.shape[0], num_groups, -1)
+    variance = (groups - groups.mean(2, keepdim=True)).square().mean(2, keepdim=True)
+    gated = (x * (_per_channel(v, x) * x).sigmoid()).reshape(groups.shape)
+    normalized = (gated / (variance + eps).sqrt()).reshape(x.shape)
+    return normalized * _per_channel(weight, x) + _per_channel(bias, x)
+
+
+def channel_layer_norm(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, eps: float) -> torch.Tensor:
+    """Layer normalization of the channels at each position alone (Ba et al. 2016, Eq. 4; in ConvNeXt).
+
+    Args:
+        x: (N, C, *).
+        weight: gamma, (C,).
+        bias: beta, (C,).
+        eps: added to the variance.
+    """
+    deviations = x - x.mean(1, keepdim=True)
+    normalized = deviations / (deviations.square().mean(1, keepdim=True) + eps).sqrt()
+    return normalized * _per_channel(weight, x) + _per_channel(bias, x)
+
+
+def standardize_weight(weight: torch.Tensor, eps: float) -> torch.Tensor:
+    """Weight standardization (Qiao et al. 2019): each output channel's weights with mean 0 and variance 1.
+
+    Args:
+        weight: of a convolution, (channels_out, channels_in, *).
+        eps: added to the variance.
+    """
+    axes = list(range(1, weight.dim()))
+    deviations = weight - weight.mean(axes, keepdim=True)
+    return deviations / (deviations.square().mean(axes, keepdim=True) + eps).sqrt()
+
+
 @torch.no_grad()
 def renorm_correction(
     batch_mean: torch.Tensor,

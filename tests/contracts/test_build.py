@@ -19,7 +19,7 @@ from gnexp.data.video.clips import Clips
 from gnexp.engine.state import build, check_shapes
 from gnexp.engine.train import StepRecord, train
 from gnexp.models.build import build_detector
-from gnexp.nn.norms import norm_factory
+from gnexp.nn.norms import conv_factory, norm_factory
 from gnexp.tasks.build import build_task
 from tests.contracts.expansions import COMPOSER, expand
 from tests.data.annotations import write_coco
@@ -85,6 +85,11 @@ def test_every_norm_trains_in_every_memory_format(norm: str) -> None:
 @pytest.mark.parametrize("norm", group_options("norm"))
 def test_every_norm_fits_every_model(model: str, norm: str) -> None:
     words = [f"model={model}", f"norm={norm}", "data.image_size=64", "data.sha256=null", "workers=1"]
+    is_foreign = COMPOSER.run(words[:1]).model.is_foreign
+    if is_foreign and COMPOSER.run(words[1:]).norm.own_activation:
+        with pytest.raises(ValueError, match="has an activation of its own, and so has model.arch="):
+            COMPOSER.run(words)
+        return
     run = COMPOSER.run(words)
     if run.model.task == VIDEO:
         words += ["task.kind=video", "data=fashion_clips", "data.train_resize=[64,64]", "data.eval_resize=64"]
@@ -107,6 +112,7 @@ def detector(run: RunConfig) -> torch.nn.Module:
         max_size=None,
         num_classes=run.data.num_classes,
         generator=torch.Generator(),
+        conv=conv_factory(run.norm),
     ).train()
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -52,12 +53,13 @@ def test_cosine_schedule_falls_along_half_a_cosine() -> None:
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+@pytest.mark.parametrize("norm", [{"kind": "bn", "momentum": 0.1}, {"kind": "frn"}, {"kind": "evonorm_s0"}])
 @pytest.mark.parametrize(("norm_weight_decay", "expected"), [(None, 1e-4), (0.0, 0.0)])
-def test_weight_decay_falls_on_gamma_and_beta_unless_told_otherwise(
-    norm_weight_decay: float | None, expected: float, optimizer: str
+def test_weight_decay_falls_on_all_of_a_norm_unless_told_otherwise(
+    optimizer: str, norm_weight_decay: float | None, expected: float, norm: dict[str, Any]
 ) -> None:
     recipe = RecipeConfig(norm_weight_decay=norm_weight_decay, optimizer=optimizer)
-    run = RunConfig(recipe=recipe, norm=norm_config(kind="bn", momentum=0.1))
+    run = RunConfig(recipe=recipe, norm=norm_config(**norm))
     model = Classification().build_model(run, torch.Generator())
     optimizer = build_optimizer(model, run)
     decay = {id(p): group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}

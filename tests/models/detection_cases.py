@@ -12,7 +12,7 @@ from gnexp.compose.composer import Composer
 from gnexp.config import ModelConfig
 from gnexp.models.build import build_detector
 from gnexp.models.mask_rcnn import MaskRCNN
-from gnexp.nn.norms import norm_factory
+from gnexp.nn.norms import conv_factory, norm_factory
 from gnexp.nn.step import Step, step_listeners
 
 Scene = tuple[torch.Tensor, dict[str, torch.Tensor]]
@@ -38,6 +38,7 @@ def detector(model: str | ModelConfig, norm: str, *overrides: str, **arguments: 
         "min_size": None,
         "max_size": None,
         "num_classes": 10,
+        "conv": conv_factory(run.norm),
         "generator": torch.Generator().manual_seed(arguments.pop("seed", 0)),
         **arguments,
     }

@@ -17,6 +17,7 @@ from torch import nn
 
 from gnexp.compose.composer import Composer
 from gnexp.config import RunConfig, norm_config
+from gnexp.config.keys import group_options
 from gnexp.engine.cost import count_cost
 from gnexp.engine.evaluate import evaluate
 from gnexp.engine.state import State, build, check_shapes
@@ -28,9 +29,10 @@ from gnexp.models.tracing import inputs_of
 from gnexp.nn.dropout import KeyedDropout, KeyedDropPath
 from gnexp.nn.group_norm import GroupNormAct
 from gnexp.nn.norm_act import NormAct
-from gnexp.nn.norms import fitting_norm_factory
+from gnexp.nn.norms import conv_factory, fitting_norm_factory
 from gnexp.nn.statistics import EVAL_STATS
 from gnexp.nn.step import Step, step_listeners
+from gnexp.nn.weight_standardization import StandardizedConv2d
 from gnexp.tasks.build import build_task
 
 CPU = torch.device("cpu")
@@ -64,6 +66,7 @@ def model_of(network: str, *words: str, seed: int = 0, workers: int = 1) -> nn.M
         channels=run.data.channels,
         num_classes=run.data.num_classes,
         generator=torch.Generator().manual_seed(seed),
+        conv=conv_factory(run.norm),
     )
 
 
@@ -209,13 +212,30 @@ def test_timm_that_is_not_installed_is_named_with_its_extra(monkeypatch: pytest.
         run_of("timm resnet18").model.check_installed()
 
 
-def test_a_norm_with_an_activation_of_its_own_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    run = run_of("timm resnet18", "norm=bn")
-    monkeypatch.setattr(type(run.norm), "own_activation", True)
-    with pytest.raises(
-        ValueError, match="norm=bn has an activation of its own, and so has model.arch=resnet18"
-    ):
-        dataclasses.replace(run, seed=1)
+@pytest.mark.parametrize("norm", group_options("norm"))
+def test_every_norm_trains_in_a_foreign_network_or_is_refused(norm: str) -> None:
+    if COMPOSER.run([f"norm={norm}"]).norm.own_activation:
+        with pytest.raises(
+            ValueError, match=f"norm={norm} has an activation of its own, and so has model.arch="
+        ):
+            run_of("timm test_resnet", f"norm={norm}")
+        return
+    state = build(run_of("timm test_resnet", f"norm={norm}", "data.image_size=64"), CPU)
+    assert len(steps(state, 2)) == 2
+
+
+def test_convolutions_of_maps_are_those_that_the_norm_wants() -> None:
+    """A squeeze-and-excitation's take what a pooling has left; the weights keep their names and values."""
+    plain, standardized = (
+        model_of("torchvision mobilenet_v3_small", f"norm={norm}") for norm in ("gn", "gn_ws")
+    )
+    for name, conv in standardized.named_modules():
+        if isinstance(conv, nn.Conv2d):
+            assert isinstance(conv, StandardizedConv2d) == (".fc" not in name), name
+    weights = plain.state_dict()
+    assert all(torch.equal(value, weights[name]) for name, value in standardized.state_dict().items())
+    with pytest.raises(ValueError, match=r"layer conv_stem is Conv2dSame, a convolution of its own kind"):
+        model_of("timm tf_efficientnet_b0", "norm=gn_ws")
 
 
 def test_a_draw_that_no_key_reaches_is_refused() -> None:

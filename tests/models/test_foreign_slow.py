@@ -20,8 +20,8 @@ NORMLESS = ("alexnet", "squeezenet1_0", "squeezenet1_1", "vgg11", "vgg13", "vgg1
 TIMM = (
     "convnextv2_atto", "cspresnet50", "darknet53", "densenet121", "dla34", "dpn68", "edgenext_xx_small",
     "efficientnet_b0", "fastvit_t8", "ghostnet_100", "hrnet_w18_small", "inception_v3", "mobilenetv4_conv_small",
-    "mobileone_s0", "regnety_002", "repvgg_a0", "res2net50_26w_4s", "resnest14d", "rexnet_100", "seresnet18", "skresnet18",
-    "vovnet39a", "xception41",
+    "mobileone_s0", "regnety_002", "repvgg_a0", "res2net50_26w_4s", "resnest14d", "rexnet_100", "seresnet18",
+    "skresnet18", "vovnet39a", "xception41",
 )  # fmt: skip
 NETWORKS = [("torchvision", arch) for arch in torchvision.models.list_models(module=torchvision.models)]
 NETWORKS += [("timm", arch) for arch in TIMM]

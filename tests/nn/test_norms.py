@@ -17,13 +17,13 @@ from gnexp.ops import reference
 CONF = Path(__file__).parents[2] / "conf"
 NORM_FILES = sorted((CONF / "norm").glob("*.yaml"))
 PER_BATCH = ("bn", "brn", "sync_bn")  # an image's output depends on its batch
+# Where the input's mean stays in the output; EvoNorm without its nonlinearity is a fixed map.
+KEEPS_MEAN = ("none", "frozen_bn", "frn", "grms", "evonorm_s0")
 SHAPES = [(6, 8), (6, 8, 5), (6, 8, 4, 3), (6, 8, 2, 3, 2)]
 
 
 def make(path: Path, channels: int = 8, *, workers: int = 1, relu: bool = False, seed: int = 0) -> NormAct:
-    config = norm_config(**yaml.safe_load(path.read_text(encoding="utf-8")))
-    if config.kind == "gn" and config.num_groups is None and config.channels_per_group is None:
-        config = norm_config(kind="gn", num_groups=2)
+    config = norm_config(**yaml.safe_load(path.read_text(encoding="utf-8"))).resolved(num_groups=2)
     norm = norm_factory(config, workers)(channels, relu=relu).double()
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -39,8 +39,8 @@ def randn(*shape: int, seed: int = 1) -> torch.Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-def is_instance_norm_of_vectors(path: Path, shape: tuple[int, ...]) -> bool:
-    return path.stem == "in" and len(shape) == 2
+def has_one_value(path: Path, shape: tuple[int, ...]) -> bool:
+    return path.stem in ("in", "frn") and len(shape) == 2
 
 
 all_norms = pytest.mark.parametrize("path", NORM_FILES, ids=lambda path: path.stem)
@@ -49,7 +49,7 @@ all_norms = pytest.mark.parametrize("path", NORM_FILES, ids=lambda path: path.st
 @all_norms
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_gradcheck(path: Path, shape: tuple[int, ...]) -> None:
-    if is_instance_norm_of_vectors(path, shape):
+    if has_one_value(path, shape):
         pytest.skip("one value per channel; its error has a test of its own")
     norm = make(path)
     parameters = dict(norm.named_parameters())
@@ -77,14 +77,17 @@ def test_residual_and_relu(path: Path) -> None:
     plain, with_relu = make(path), make(path, relu=True)
     x, residual = randn(6, 8, 4, 3), randn(6, 8, 4, 3, seed=2)
     before = residual.clone()
-    torch.testing.assert_close(with_relu(x, residual=residual), (plain(x) + residual).relu(), rtol=0, atol=0)
+    summed = plain(x) + residual
+    tau = dict(with_relu.named_parameters()).get("tau")
+    expected = summed.relu() if tau is None else torch.maximum(summed, tau.view(1, -1, 1, 1))
+    torch.testing.assert_close(with_relu(x, residual=residual), expected, rtol=0, atol=0)
     assert torch.equal(residual, before), "the residual belongs to the caller"
 
 
 @all_norms
 def test_large_mean(path: Path) -> None:
-    if path.stem == "frozen_bn":
-        pytest.skip("a fixed map: its output moves with its input")
+    if path.stem in KEEPS_MEAN[1:]:
+        pytest.skip("its output moves with its input")
     x = randn(6, 8, 16, 16)
     expected = make(path)(x)
     shifted = make(path)(x + 1e3)
@@ -100,7 +103,7 @@ def test_large_mean(path: Path) -> None:
 )
 def test_large_mean_in_float32(path: Path, memory_format: torch.memory_format) -> None:
     """mean/std 1e3 in single precision; torch's native channels_last group norm fails this by a wide margin."""
-    if path.stem in ("none", "frozen_bn"):
+    if path.stem in KEEPS_MEAN:
         pytest.skip("nothing is normalized by the input's own mean")
     x = randn(4, 8, 16, 16) + 1e3
     expected = make(path)(x)
@@ -138,6 +141,11 @@ def test_repr_says_what_it_is(path: Path) -> None:
         "ln": "num_groups=1",
         "in": "num_groups=8",
         "none": "NoNorm",
+        "gn_ws": "num_groups=2",
+        "frn": "eps=1e-06",
+        "evonorm_s0": "num_groups=2",
+        "ln2d": "ChannelLayerNorm",
+        "grms": "num_groups=2",
         "frozen_bn": "FrozenBatchNorm",
     }[path.stem] in text
 
@@ -186,7 +194,5 @@ def test_group_norm_of_no_images() -> None:
 
 
 def test_unknown_kind() -> None:
-    with pytest.raises(
-        ValueError, match="norm.kind must be one of gn, bn, sync_bn, brn, frozen_bn, none, got wn"
-    ):
+    with pytest.raises(ValueError, match="norm.kind must be one of gn, gn_ws, bn, .*none, got wn"):
         norm_factory(norm_config(kind="wn"), 1)

@@ -15,7 +15,7 @@ class BatchRenormConfig(RunningStats):
     """Statistics per worker, corrected towards the running ones."""
 
     builder: ClassVar = "gnexp.nn.batch_renorm:build_batch_renorm"
-    names: ClassVar = {"brn": NormName("BRN", "batch renormalization")}
+    names: ClassVar = {"brn": NormName("BRN", "batch renormalization", hue="red", marker="^")}
 
     kind: str = science_field("brn")
     r_max: float = science_field(ge=1, title="bound of the correction of the std")

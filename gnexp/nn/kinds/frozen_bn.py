@@ -21,6 +21,8 @@ class FrozenBatchNormConfig(NormWithEps):
             "BN*",
             "frozen batch normalization",
             "batch normalization frozen at the statistics of pre-training: a fixed affine map",
+            hue="brown",
+            marker="s",
         )
     }
     trains_gamma: ClassVar = False

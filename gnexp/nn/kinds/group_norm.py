@@ -1,20 +1,19 @@
-"""Group normalization's fields (Wu & He 2018, Eq. 7)."""
+"""Group normalization's fields (Wu & He 2018, Eq. 7), alone and with standardized weights (Qiao et al. 2019)."""
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from typing import ClassVar
 
-from gnexp.config.fields import hardware_field, require, science_field, value_of
+from gnexp.config.fields import hardware_field, science_field, value_of
 from gnexp.config.norm import NormConfig, NormName
-from gnexp.nn.kinds.constants import NormWithEps
+from gnexp.nn.kinds.grouping import GroupedNorm
 
 _LN, _IN = "ln", "in"
 
 
 @dataclass(frozen=True, kw_only=True)
-class GroupNormConfig(NormWithEps):
+class GroupNormConfig(GroupedNorm):
     """Statistics of a sample's groups of channels.
 
     LN is gn with num_groups=1 and IN is gn with channels_per_group=1 (Section 3.1), so neither has a kind of its own.
@@ -26,28 +25,12 @@ class GroupNormConfig(NormWithEps):
         _LN: NormName("LN", "layer normalization", hue="green", marker="^"),
         _IN: NormName("IN", "instance normalization", hue="purple", marker="D"),
     }
-    place_words: ClassVar = ("gn", _LN)
-    statistics_over: ClassVar = "sample"
+    place_words: ClassVar[tuple[str, ...]] = ("gn", _LN)
     takes_groups: ClassVar = True
 
     kind: str = science_field("gn")
-    num_groups: int | None = science_field(None, ge=1, title="groups (G)")
-    channels_per_group: int | None = science_field(None, ge=1, title="channels per group (C/G)")
     # fused = Triton, composed = torch's operators
     impl: str = hardware_field("auto", choices=("auto", "fused", "composed"))
-
-    def check_together(self) -> None:
-        require(
-            self.num_groups is None or self.channels_per_group is None,
-            "give norm.num_groups or norm.channels_per_group, not both: "
-            f"got {self.num_groups} and {self.channels_per_group}",
-        )
-
-    def resolved(self, num_groups: int) -> NormConfig:
-        """With the model's number of groups where none is named, so that spelling it out gives the same run."""
-        if self.num_groups is not None or self.channels_per_group is not None:
-            return self
-        return dataclasses.replace(self, num_groups=num_groups)
 
     @classmethod
     def at_place(cls, word: str, backbone: NormConfig, num_groups: int) -> NormConfig:
@@ -55,19 +38,32 @@ class GroupNormConfig(NormWithEps):
         given = {name: value for name, value in own.items() if value is not None}
         return cls(num_groups=1 if word == _LN else num_groups, **given)
 
-    def torch_layer(self, channels: str) -> str:
+    def torch_layer(self, channels: str) -> str | None:
         groups = str(self.num_groups) if self.num_groups else f"{channels} // {self.channels_per_group}"
         return f"torch.nn.GroupNorm({groups}, {channels}{self.eps_argument})"
-
-    @property
-    def label(self) -> str:
-        if self.word != self.kind:
-            return self.word
-        number = self.num_groups if self.channels_per_group is None else f"c{self.channels_per_group}"
-        return f"{self.kind}{number}"
 
     @property
     def word(self) -> str:
         if self.num_groups == 1:
             return _LN
         return _IN if self.channels_per_group == 1 else self.kind
+
+
+@dataclass(frozen=True, kw_only=True)
+class StandardizedGroupNormConfig(GroupNormConfig):
+    """Group normalization behind convolutions whose weights are standardized (Qiao et al. 2019)."""
+
+    conv_builder: ClassVar = "gnexp.nn.weight_standardization:build_standardized_conv"
+    names: ClassVar = {
+        "gn_ws": NormName("GN+WS", "group normalization with weight standardization", hue="teal", marker="P")
+    }
+    place_words: ClassVar = ("gn_ws",)
+
+    kind: str = science_field("gn_ws")
+
+    def torch_layer(self, channels: str) -> str | None:
+        return None  # torch has none with such convolutions
+
+    @property
+    def word(self) -> str:
+        return self.kind

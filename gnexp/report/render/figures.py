@@ -15,8 +15,18 @@ if TYPE_CHECKING:  # matplotlib takes half a second to import, and only drawing 
     from matplotlib.figure import Figure
 
 INK, MUTED, GRID, PAPER = "#1b1f24", "#5b6470", "#d9dde2", "#ffffff"
-# Okabe and Ito's hues, darkened until they can be read as text on white. The page has each by its name.
-HUES = {"orange": "#b84a00", "blue": "#0069a8", "green": "#00785a", "purple": "#a6487f"}
+# Okabe and Ito's hues and four between them, darkened until they can be read as text on white.
+# The page has each by its name.
+HUES = {
+    "orange": "#b84a00",
+    "blue": "#0069a8",
+    "green": "#00785a",
+    "purple": "#a6487f",
+    "red": "#b3202c",
+    "teal": "#00727f",
+    "olive": "#6a6900",
+    "brown": "#7a4a21",
+}
 # Line -> its colour, and a marker of its own too.
 STYLES: dict[str, tuple[str, str]] = {
     **{norm: (HUES.get(name.hue, INK), name.marker) for norm, name in NORMS.items()},

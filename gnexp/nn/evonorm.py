@@ -1,0 +1,69 @@
+"""EvoNorm-S0 as a module."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from gnexp.nn.grouping import GroupedNormAct
+from gnexp.nn.kinds.evonorm import EvoNormS0Config
+from gnexp.nn.norm_act import NormAct, NormFactory
+from gnexp.ops.evonorm import evonorm_s0
+
+
+class EvoNormS0Act(GroupedNormAct):
+    """EvoNorm-S0: x sigmoid(v x) / std(x) * gamma + beta, which is norm and activation in one.
+
+    It takes the place of a norm with its ReLU. Where no nonlinearity is to follow, and before a residual sum, it is
+    gamma and beta alone, without v, as in its authors' code (`nonlinearity: if False, apply an affine transform only`);
+    a ReLU follows the sum. Their networks normalize the sum at the next block's start, ours behind each block's first
+    convolution; that code refuses blocks such as ours, so what EvoNorm gives here is not the paper's number. With gamma
+    0 a block starts as the ReLU of its input, the identity behind another block. Recipes' norm_weight_decay covers v as
+    it covers gamma and beta: the authors' code decays none of them, which is norm_weight_decay=0.
+
+    Source: Liu et al. 2020 (arXiv:2004.02967); for residual sums github.com/tensorflow/tpu,
+    models/official/resnet/resnet_model.py (evonorm, bottleneck_block). Arguments as GroupedNormAct's.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        num_groups: int | None,
+        channels_per_group: int | None,
+        eps: float,
+        relu: bool,
+    ) -> None:
+        super().__init__(
+            channels, num_groups=num_groups, channels_per_group=channels_per_group, eps=eps, relu=relu
+        )
+        self.v = nn.Parameter(torch.ones(channels)) if relu else None
+
+    def before_sum(self) -> EvoNormS0Act:
+        self.v = None  # nothing would use it
+        return self
+
+    def forward(self, x: torch.Tensor, residual: torch.Tensor | None = None) -> torch.Tensor:
+        if self.v is None or residual is not None:
+            # Of torch's ways to a fixed map per channel this has the fastest gradients: a batch norm in evaluation.
+            mean, variance = torch.zeros_like(self.weight), torch.ones_like(self.weight)
+            y = F.batch_norm(x, mean, variance, self.weight, self.bias, False, 0.0, 0.0)
+            return self.add_and_relu(y, residual, x.shape)
+        self.check_values(x)
+        return evonorm_s0(x, self.num_groups, self.v, self.weight, self.bias, self.eps)
+
+
+def build_evonorm_s0(config: EvoNormS0Config, workers: int) -> NormFactory:
+    """The factory of EvoNorms; a sample's statistics are its own, whatever the workers."""
+
+    def make(channels: int, *, relu: bool = True) -> NormAct:
+        return EvoNormS0Act(
+            channels,
+            num_groups=config.num_groups,
+            channels_per_group=config.channels_per_group,
+            eps=config.eps,
+            relu=relu,
+        )
+
+    return make
