@@ -234,7 +234,9 @@ def test_convolutions_of_maps_are_those_that_the_norm_wants() -> None:
             assert isinstance(conv, StandardizedConv2d) == (".fc" not in name), name
     weights = plain.state_dict()
     assert all(torch.equal(value, weights[name]) for name, value in standardized.state_dict().items())
-    with pytest.raises(ValueError, match=r"layer conv_stem is Conv2dSame, a convolution of its own kind"):
+    with pytest.raises(
+        ValueError, match=r"layer blocks.1.0.conv_dw is Conv2dSame, a convolution of its own kind"
+    ):
         model_of("timm tf_efficientnet_b0", "norm=gn_ws")
 
 
