@@ -31,6 +31,7 @@ REGISTRY_HOSTS = [
 ]
 # What the parent of a trainer imports; a torch there costs every command seconds and 650 MB.
 PARENT = [
+    "gnexp",
     "gnexp.cli.main",
     "gnexp.cli.completion",
     "gnexp.compose.composer",
@@ -224,7 +225,11 @@ def test_wheel_holds_the_package_conf_data_and_plugin(wheel):
         f"gnexp/conf/{path.relative_to(ROOT / 'conf').as_posix()}" for path in (ROOT / "conf").rglob("*.yaml")
     }
     wanted |= {path.relative_to(ROOT).as_posix() for path in (ROOT / "gnexp").rglob("*.py")}
-    wanted |= {"gnexp/data/generated/fashion_mnist.npz", "gnexp/data/generated/fashion_mnist.LICENSE.md"}
+    wanted |= {
+        "gnexp/py.typed",
+        "gnexp/data/generated/fashion_mnist.npz",
+        "gnexp/data/generated/fashion_mnist.LICENSE.md",
+    }
     wanted |= {"hydra_plugins/gnexp_sweeper/__init__.py", "gnexp/report/render/templates/report.html.jinja"}
     assert wanted <= held
     # A namespace package: a file here would hide other projects' plugins.

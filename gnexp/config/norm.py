@@ -5,12 +5,11 @@ The kinds are in gnexp/nn/kinds. Nothing asks for a norm's name: it asks for a t
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
-from gnexp.config.fields import check, require, science_field, value_of
+from gnexp.config.fields import check, require, science_field
 from gnexp.config.kinds import build_kind
 
 
@@ -70,16 +69,8 @@ class NormConfig:
         return self
 
     def fitting(self, channels: int) -> NormConfig:
-        """The norm of a layer of so many channels, in a network that was not made for groups.
-
-        A number that does not divide the channels becomes their largest divisor below it.
-        """
-        found: dict[str, Any] = {}
-        for name in ("num_groups", "channels_per_group"):
-            asked = value_of(self, name)
-            if asked is not None:
-                found[name] = next(n for n in range(min(asked, channels), 0, -1) if channels % n == 0)
-        return dataclasses.replace(self, **found)
+        """The norm of a layer of so many channels, in a network that was not made for groups."""
+        return self
 
     @classmethod
     def at_place(cls, word: str, backbone: NormConfig, num_groups: int) -> NormConfig:

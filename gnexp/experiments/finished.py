@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -50,6 +51,22 @@ def finished_state(spec: Spec) -> State:
     state = build(dataclasses.replace(spec.run, processes=1), device)
     state.load_model_state(weights)
     return state
+
+
+def read_classes(directory: RunDirectory) -> dict[str, Any]:
+    """What a run's classes are called, as its directory says; nothing of a run whose data has no names.
+
+    Raises:
+        ValueError: the file is torn.
+    """
+    path = directory.classes
+    if not path.exists():
+        return {}
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged ({error}); remove it, and the classes have no names") from error
+    return found
 
 
 def evaluate_run(state: State, eval_stats: list[str], directory: RunDirectory) -> dict[str, dict[str, float]]:

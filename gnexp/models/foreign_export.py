@@ -56,20 +56,19 @@ class _Layer:
         eps = value_of(self._norm, "eps")
         if not self._norm.takes_groups:
             return nn.BatchNorm2d(channels, eps=eps)
-        found = self._norm.fitting(channels)
-        groups = value_of(found, "num_groups") or channels // value_of(found, "channels_per_group")
-        return nn.GroupNorm(groups, channels, eps=eps)
+        return nn.GroupNorm(self._groups(channels), channels, eps=eps)
 
     def text(self, channels: set[int]) -> str:
         """The same for any of some channels c, in Python."""
-        asked = value_of(self._norm, "num_groups") or value_of(self._norm, "channels_per_group")
-        python = self._norm.torch_layer("c")
-        if not self._norm.takes_groups or all(c % asked == 0 for c in channels):
-            return str(python)
-        largest = f"max(g for g in range(1, {asked + 1}) if c % g == 0)"
-        groups = largest if value_of(self._norm, "num_groups") else f"c // {largest}"
-        _, _, rest = str(python).partition(", ")
-        return f"torch.nn.GroupNorm({groups}, {rest}"
+        python = str(self._norm.torch_layer("c"))
+        if not self._norm.takes_groups or all(self._norm.fitting(c) == self._norm for c in channels):
+            return python
+        _, _, rest = python.partition(", ")
+        return f"torch.nn.GroupNorm({ {c: self._groups(c) for c in sorted(channels)} }[c], {rest}"
+
+    def _groups(self, channels: int) -> int:
+        found = self._norm.fitting(channels)
+        return int(value_of(found, "num_groups") or channels // value_of(found, "channels_per_group"))
 
 
 def _built(arch: str, arguments: Mapping[str, Any]) -> nn.Module | None:

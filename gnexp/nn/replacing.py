@@ -73,16 +73,8 @@ def replace_norms(
     Raises:
         ValueError: a norm that is no plain batch norm, by name and class; or what make raises.
     """
-    found: dict[nn.Module, tuple[int, list[str]]] = {}
-    for name, module in _places(model, "", found):
-        channels = channels_of_other(module)
-        if channels is None and _is_batch_norm(name, module):
-            channels = _channels(module)
-        if channels is not None:
-            _check_replaceable(name, module)
-            found.setdefault(module, (channels, []))[1].append(name)
     replaced = []
-    for old, (channels, names) in found.items():
+    for old, (channels, names) in find_norms(model, channels_of_other).items():
         new = _build(make, names[0], channels, old)
         _let_follow(new, old, ("drop", "act") if keeps_act else ("drop",))
         was_frozen = "weight" in old._buffers
@@ -94,6 +86,24 @@ def replace_norms(
             parent, _, child = name.rpartition(".")
             setattr(model.get_submodule(parent), child, norm.new)
     return model, replaced
+
+
+def find_norms(
+    model: nn.Module, channels_of_other: Callable[[nn.Module], int | None] = lambda module: None
+) -> dict[nn.Module, tuple[int, list[str]]]:
+    """What replace_norms would replace: each norm with its channels and its names in the model, in its order.
+
+    Arguments and errors as replace_norms'.
+    """
+    found: dict[nn.Module, tuple[int, list[str]]] = {}
+    for name, module in _places(model, "", found):
+        channels = channels_of_other(module)
+        if channels is None and _is_batch_norm(name, module):
+            channels = _channels(module)
+        if channels is not None:
+            _check_replaceable(name, module)
+            found.setdefault(module, (channels, []))[1].append(name)
+    return found
 
 
 def has_act(norm: nn.Module) -> bool:

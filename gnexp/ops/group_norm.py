@@ -46,9 +46,9 @@ def choose_impl(wanted: str, device_type: str) -> Impl:
 def group_norm(
     x: torch.Tensor,
     num_groups: int,
-    weight: torch.Tensor,
-    bias: torch.Tensor,
-    eps: float,
+    weight: torch.Tensor | None = None,
+    bias: torch.Tensor | None = None,
+    eps: float = 1e-5,
     residual: torch.Tensor | None = None,
     relu: bool = False,
     impl: str = "auto",
@@ -61,8 +61,8 @@ def group_norm(
     Args:
         x: (N, C, *) with up to three trailing axes; N may be 0.
         num_groups: G; C must be a multiple of it.
-        weight: gamma, (C,).
-        bias: beta, (C,).
+        weight: gamma, (C,); None = 1.
+        bias: beta, (C,); None = 0.
         eps: added to the variance.
         residual: of x's shape and dtype; left as it is.
         relu: whether ReLU follows.
@@ -71,9 +71,19 @@ def group_norm(
     Raises:
         ValueError: shapes, dtypes or devices that do not go together, or an implementation that is unsupported.
     """
+    if weight is None:
+        weight = _constant(x, 1.0)
+    if bias is None:
+        bias = _constant(x, 0.0)
     _check(x, num_groups, weight, bias, residual)
     call = fused.group_norm if _is_fused(impl, x.device.type) else composed.group_norm
     return call(x, num_groups, weight, bias, eps, residual, relu)
+
+
+def _constant(x: torch.Tensor, value: float) -> torch.Tensor:
+    """(C,) of one value, of the dtype that statistics have."""
+    dtype = torch.float32 if x.dtype in composed.HALF else x.dtype
+    return torch.full(x.shape[1:2], value, dtype=dtype, device=x.device)
 
 
 def _is_fused(wanted: str, device_type: str) -> bool:

@@ -22,6 +22,7 @@ class Classification:
     """The task of Tables 1 to 3."""
 
     scores: tuple[str, ...] = ("top1_error",)
+    normalizes_itself = False
     train_score: str | None = "top1_error"
 
     def build_model(self, run: RunConfig, generator: torch.Generator) -> nn.Module:

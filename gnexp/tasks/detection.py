@@ -25,6 +25,7 @@ class Detection:
     """The task of Tables 4 to 7. The losses are added up with weight 1, as Detectron does."""
 
     scores: tuple[str, ...] = tuple(f"{kind}_{name}" for name in METRICS for kind in ("box", "mask"))
+    normalizes_itself = True
     train_score: str | None = None
 
     def build_model(self, run: RunConfig, generator: torch.Generator) -> nn.Module:

@@ -21,6 +21,7 @@ class Task(Protocol):
 
     # what aggregate returns, as in `val/<score>`, the most important first; percent
     scores: tuple[str, ...]
+    normalizes_itself: bool  # whether the model takes pixel values in [0, 1], not normalized ones
     train_score: str | None  # what step sums up, as in `train/<score>`; None where it has none
 
     def build_model(self, run: RunConfig, generator: torch.Generator) -> nn.Module:

@@ -29,6 +29,7 @@ class Video:
     """
 
     scores: tuple[str, ...] = ("top1_accuracy", "clip_error", f"top{_TOP}_accuracy")
+    normalizes_itself = False
     train_score: str | None = "clip_error"
 
     def build_model(self, run: RunConfig, generator: torch.Generator) -> nn.Module:

@@ -183,7 +183,7 @@ def test_a_home_is_found_behind_an_equals_sign(composer, monkeypatch):
         ("sweep|runs_dir='caf\udce9'", "runs_dir must be text in UTF-8"),
         ("report|runs\ndir=a", "unknown key runs\\ndir"),
         ("report|results_dir=caf\udce9", "results_dir must be text in UTF-8"),
-        ("sweep|norm=glob(*)", "list what is meant, such as norm=bn,brn,frozen_bn,gn,in,ln,none,sync_bn"),
+        ("sweep|norm=glob(*)", "list what is meant, such as norm=bn,brn,evonorm_s0,frn,frozen_bn,gn,"),
         ("sweep|norm.eps=glob(*)", "list what is meant, such as norm.eps=A,B"),
     ],
 )

@@ -28,6 +28,7 @@ from gnexp.models.kinds import foreign
 from gnexp.models.tracing import inputs_of
 from gnexp.nn.dropout import KeyedDropout, KeyedDropPath
 from gnexp.nn.group_norm import GroupNormAct
+from gnexp.nn.kinds.grouping import fitting_groups
 from gnexp.nn.norm_act import NormAct
 from gnexp.nn.norms import conv_factory, fitting_norm_factory
 from gnexp.nn.statistics import EVAL_STATS
@@ -156,18 +157,14 @@ def test_draws_belong_to_their_images(network: str) -> None:
         assert not torch.equal(out([0, 1, 2, 3], epoch=1), whole)
 
 
-def test_a_number_of_groups_that_does_not_divide_a_layers_channels_is_their_largest_divisor_below() -> None:
+def test_a_number_of_groups_that_does_not_divide_a_layers_channels_is_fitted_as_convert_fits_it() -> None:
     model = model_of("torchvision mobilenet_v3_small", "norm.num_groups=32")
     found = {m.channels: m.num_groups for m in model.modules() if isinstance(m, GroupNormAct)}
-    assert found == {c: max(g for g in range(1, 33) if c % g == 0) for c in found}
-    assert found[16] == 16 and found[72] == 24 and found[576] == 32
+    assert (found[16], found[72], found[88], found[96], found[576]) == (8, 24, 22, 32, 32)
+    assert found == {c: 32 if c % 32 == 0 else fitting_groups(c, 32) for c in found}
     config = norm_config(kind="gn", channels_per_group=16)
-    assert [dataclasses.asdict(config.fitting(c))["channels_per_group"] for c in (8, 24, 40, 64)] == [
-        8,
-        12,
-        10,
-        16,
-    ]
+    fitted = [dataclasses.asdict(config.fitting(c))["channels_per_group"] for c in (8, 24, 40, 64)]
+    assert fitted == [8, 12, 10, 16]
     assert norm_config(kind="bn", momentum=0.1).fitting(7) == norm_config(kind="bn", momentum=0.1)
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from gnexp.config.kinds import classes_of
-from gnexp.report import render
 from gnexp.report.exhibits.cells import Findings, measure
 from gnexp.report.kinds.batch_figure import BATCH_FIGURE
 from gnexp.report.kinds.epoch_figure import EPOCH_FIGURE
 from gnexp.report.parse import parse_exhibit
+from gnexp.report.render import figures
 from gnexp.report.render.figures import HUES, digest_of, draw_png, draw_svg, spread
 from gnexp.runs.result import Result
 from tests.report.report_runs import CURVES, FIGURE, expand, result_of, runs_of
@@ -134,6 +134,6 @@ def test_every_norm_has_a_hue_of_the_page_and_a_look_of_its_own() -> None:
     assert {name.hue for name in drawn} <= {"", *HUES}
     looks = [(name.hue, name.marker) for name in drawn]
     assert len(set(looks)) == len(looks), "two norms share hue and marker"
-    template = (Path(render.__path__[0]) / "templates" / "report.html.jinja").read_text(encoding="utf-8")
+    template = (Path(figures.__file__).parent / "templates" / "report.html.jinja").read_text(encoding="utf-8")
     for name, colour in HUES.items():
         assert f"--{name}: {colour};" in template and template.count(f"--{name}: ") == 2, name

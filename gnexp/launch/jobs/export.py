@@ -5,13 +5,12 @@ from __future__ import annotations
 import io
 import json
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from gnexp.engine.evaluate import precise_model
 from gnexp.engine.export import export_weights, torchvision_constructor
-from gnexp.experiments.finished import final_weights, finished_state
+from gnexp.experiments.finished import final_weights, finished_state, read_classes
 from gnexp.experiments.run import set_threads
 from gnexp.runs.spec import Spec, load_spec
 from gnexp.system.files import write_bytes, write_json
@@ -31,7 +30,7 @@ def main(words: list[str]) -> int:
     path = Path(output) if output else _default_path(spec, file_format, eval_stats)
     weights = _weights(spec, eval_stats)
     about = {"run_id": spec.run.run_id, "norm": spec.run.norm.label, "eval_stats": eval_stats}
-    classes = _classes(spec)
+    classes = read_classes(spec.directory)
     if file_format == "safetensors":
         _write_safetensors(path, weights, about | {key: json.dumps(value) for key, value in classes.items()})
         load = [f"weights = safetensors.torch.load_file({str(path)!r})"]
@@ -60,22 +59,6 @@ def _constructor(spec: Spec, file_format: str) -> str | None:
         if file_format == "torchvision":
             raise
         return None
-
-
-def _classes(spec: Spec) -> dict[str, Any]:
-    """What the run's classes are called, as its directory says; nothing of a run without one.
-
-    Raises:
-        ValueError: the file is torn.
-    """
-    path = spec.directory.classes
-    if not path.exists():
-        return {}
-    try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is damaged ({error}); remove it, and the export says no names") from error
-    return found
 
 
 def _default_path(spec: Spec, file_format: str, eval_stats: str) -> Path:

@@ -1,0 +1,101 @@
+"""Builds the norms that take the place of somebody's batch norms."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+
+from gnexp.config.fields import hints_of, require
+from gnexp.config.norm import NormConfig, norm_config
+from gnexp.library.batch_norms import BatchRenorm, GhostBatchNorm
+from gnexp.library.grouping import Grouping
+from gnexp.library.sample_norms import EvoNormS0, FilterResponseNorm, GroupNorm, GroupRMSNorm, LayerNorm2d
+from gnexp.nn.norm_act import ConvFactory, NormAct, plain_conv
+from gnexp.nn.norms import conv_factory, norm_factory
+from gnexp.nn.replacing import Make, has_act, in_words
+
+# Kinds that have a module with torch's argument names. Any other is built as in the suite's own networks.
+_MODULES: dict[str, Callable[..., nn.Module]] = {
+    "gn": GroupNorm,
+    "gn_ws": GroupNorm,
+    "grms": GroupRMSNorm,
+    "ln2d": LayerNorm2d,
+    "frn": FilterResponseNorm,
+    "evonorm_s0": EvoNormS0,
+    "bn": GhostBatchNorm,
+    "brn": BatchRenorm,
+}
+# What conversion itself says of a norm, so that no option may.
+_DECIDED = {"num_groups", "channels_per_group", "num_channels", "num_features", "kind", "impl"} | {
+    "affine",
+    "bias",
+    "relu",
+    "device",
+    "dtype",
+}
+
+
+def make_of(config: type[NormConfig], grouping: Grouping | None, options: dict[str, Any]) -> Make:
+    """What builds a new norm from an old one.
+
+    Args:
+        config: of the norm's kind.
+        grouping: None of a norm without groups.
+        options: further arguments of the norms.
+
+    Raises:
+        ValueError: an option that the norm does not take.
+    """
+    cls: type = config
+    kind: str = config.kind
+    module = _MODULES.get(kind)
+    takes = hints_of(cls) if module is None else inspect.signature(module).parameters
+    possible = [key for key in takes if key not in _DECIDED]
+    for key, value in options.items():
+        words = ", ".join(possible) or "no options"
+        require(key in possible, f"norm={kind} takes no {key}, got {value}; it takes {words}")
+
+    def make(name: str, channels: int, old: nn.Module) -> nn.Module:
+        groups = None if grouping is None else grouping.num_of(name, channels)
+        relu = _activates(config, name, old)
+        if module is not None:
+            affine = getattr(old, "weight", None) is not None
+            numbers = (channels,) if groups is None else (groups, channels)
+            new = module(*numbers, affine=affine, relu=relu, **options)
+        else:
+            given = options if groups is None else {"num_groups": groups, **options}
+            new = norm_factory(norm_config(kind=kind, **given), workers=1)(channels, relu=relu)
+        if isinstance(new, NormAct | GroupNorm):
+            new.name = name  # for what it complains about
+        if isinstance(new, NormAct):
+            new.check()
+        return new
+
+    return make
+
+
+def conv_of(config: type[NormConfig], grouping: Grouping | None) -> ConvFactory:
+    """What makes the convolutions that a norm wants before it."""
+    if config.conv_builder == NormConfig.conv_builder:
+        return plain_conv
+    groups = {} if grouping is None else {"num_groups": grouping.num_groups or 1}
+    return conv_factory(norm_config(kind=config.kind, **groups))
+
+
+def _activates(config: type[NormConfig], name: str, old: nn.Module) -> bool:
+    """Whether the new norm runs an activation of its own: it does where it has one, in the place of the old norm's.
+
+    Raises:
+        ValueError: the old norm leaves activation to the network, which would activate twice.
+    """
+    if not config.own_activation:
+        return False
+    if "act" not in old._modules:
+        raise ValueError(
+            f"{in_words(name)}: norm={config.kind} has an activation of its own, and {type(old).__name__} leaves it to "
+            "the network; only norms that activate themselves, as timm's BatchNormAct2d, can become one"
+        )
+    return has_act(old)

@@ -1,0 +1,88 @@
+"""How many groups each layer of somebody's network gets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gnexp.config.fields import hints_of, require
+from gnexp.config.norm import NormConfig
+from gnexp.nn.kinds.grouping import fitting_channels, fitting_groups
+from gnexp.nn.replacing import in_words
+
+_NUM_GROUPS = 32  # the paper's
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """What was asked for, one of both numbers."""
+
+    num_groups: int | None
+    channels_per_group: int | None
+    strict: bool
+
+    def num_of(self, name: str, channels: int) -> int:
+        """G of a layer: as asked where that divides its channels, else the nearest that fits (`fitting_groups`).
+
+        Raises:
+            ValueError: it does not divide them, and strict.
+        """
+        if self.fits(channels):
+            return self.num_groups or channels // (self.channels_per_group or 1)
+        if self.strict:
+            possible = ", ".join(str(d) for d in range(1, channels + 1) if channels % d == 0)
+            raise ValueError(
+                f"{in_words(name)}: {self} does not divide its {channels} channels; give one of {possible}, "
+                "or strict=False for the nearest of them"
+            )
+        if self.num_groups:
+            return fitting_groups(channels, self.num_groups)
+        return channels // fitting_channels(channels, self.channels_per_group or 1)
+
+    def fits(self, channels: int) -> bool:
+        """Whether the number divides the channels."""
+        return channels % (self.num_groups or self.channels_per_group or 1) == 0
+
+    def __str__(self) -> str:
+        if self.num_groups:
+            return f"num_groups={self.num_groups}"
+        return f"channels_per_group={self.channels_per_group}"
+
+
+def grouping_of(
+    norm: str,
+    config: type[NormConfig],
+    meant: tuple[int | None, int | None],
+    num_groups: int | None,
+    channels_per_group: int | None,
+    strict: bool,
+) -> Grouping | None:
+    """What a norm's groups are; None of a norm without groups.
+
+    Args:
+        norm: as the user named it.
+        config: of its kind.
+        meant: num_groups and channels_per_group that the name itself means.
+        num_groups: that the user gave.
+        channels_per_group: likewise.
+        strict: likewise.
+
+    Raises:
+        ValueError: both numbers, one below 1, or one for a norm that does not take it.
+    """
+    cls: type = config
+    has_groups = "num_groups" in hints_of(cls)
+    for key, number in (("num_groups", num_groups), ("channels_per_group", channels_per_group)):
+        if number is not None:
+            require(has_groups and meant == (None, None), f"norm={norm} takes no {key}, got {number}")
+            require(number >= 1, f"{key} must be at least 1, got {number}")
+    require(
+        num_groups is None or channels_per_group is None,
+        f"give num_groups or channels_per_group, not both: got {num_groups} and {channels_per_group}",
+    )
+    if not has_groups:
+        return None
+    if meant != (None, None):
+        num_groups, channels_per_group = meant
+    elif num_groups is None and channels_per_group is None:
+        num_groups = _NUM_GROUPS
+    return Grouping(num_groups, channels_per_group, strict)

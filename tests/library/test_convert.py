@@ -1,0 +1,188 @@
+"""What gnexp.convert makes of a model, what it says of it, and what it refuses."""
+
+import logging
+import pickle
+
+import pytest
+import timm
+import torch
+from torch import nn
+from torchvision.ops.misc import FrozenBatchNorm2d
+
+import gnexp
+from gnexp.nn.kinds.grouping import fitting_channels, fitting_groups
+from gnexp.nn.no_norm import NoNormAct
+
+
+def model(*channels: int) -> nn.Sequential:
+    return nn.Sequential(*(nn.BatchNorm2d(number) for number in channels))
+
+
+def groups(converted: nn.Module) -> list[int | None]:
+    return [layer.num_groups for layer in gnexp.converted(converted).layers]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, [32, 12, 1, 24, 1]),
+        ({"num_groups": 8}, [8, 8, 1, 8, 1]),
+        ({"channels_per_group": 16}, [4, 2, 1, 3, 1]),
+        ({"channels_per_group": 1}, [64, 24, 19, 48, 1]),
+        ({"norm": "ln"}, [1, 1, 1, 1, 1]),
+        ({"norm": "in"}, [64, 24, 19, 48, 1]),
+    ],
+)
+def test_groups_that_do_not_divide_become_the_nearest_that_do(given, expected):
+    assert groups(gnexp.convert(model(64, 24, 19, 48, 1), **given)) == expected
+
+
+@pytest.mark.parametrize("wanted", [2, 5, 16, 32])
+def test_what_fits_divides_and_leaves_two_channels(wanted):
+    for channels in range(2, 200):
+        num, size = fitting_groups(channels, wanted), fitting_channels(channels, wanted)
+        assert channels % num == channels % size == 0
+        assert num <= wanted and channels // num >= 2 and size >= 2
+        fits_below = any(channels % smaller == 0 for smaller in range(2, wanted + 1))
+        assert (
+            size <= wanted
+            if fits_below
+            else size == min(d for d in range(2, channels + 1) if channels % d == 0)
+        )
+
+
+def test_the_report_names_each_layer(caplog):
+    shared = nn.BatchNorm2d(64)
+    with caplog.at_level(logging.DEBUG, "gnexp"):
+        converted = gnexp.convert(nn.Sequential(shared, nn.BatchNorm1d(40), shared, FrozenBatchNorm2d(64)))
+    summary = (
+        "converted 3 layers to gn; 1 with other groups than asked for, the first 1: 40 channels, 20 groups "
+        "(num_groups=32 does not divide them); 1 had a frozen weight and bias, which still do not train"
+    )
+    lines = [
+        summary,
+        "0: 64 channels, 32 groups, shared with 2",
+        "1: 40 channels, 20 groups (num_groups=32 does not divide them)",
+        "3: 64 channels, 32 groups",
+    ]
+    assert [record.getMessage() for record in caplog.records] == lines
+    assert [record.levelname for record in caplog.records] == ["WARNING", "DEBUG", "DEBUG", "DEBUG"]
+    found = gnexp.converted(converted)
+    assert str(found).splitlines() == lines
+    assert [(layer.name, layer.old, layer.new) for layer in found.frozen] == [
+        ("3", "FrozenBatchNorm2d", "GroupNorm")
+    ]
+    assert [layer.name for layer in found.misfits] == ["1"]
+
+
+def test_what_went_as_asked_is_no_warning(caplog):
+    with caplog.at_level(logging.INFO, "gnexp"):
+        gnexp.convert(model(64))
+    assert [(r.levelname, r.getMessage()) for r in caplog.records] == [("INFO", "converted 1 layer to gn")]
+
+
+def test_a_norm_without_affine_map_stays_without():
+    norm = gnexp.convert(nn.BatchNorm2d(8, affine=False), num_groups=2)
+    assert isinstance(norm, gnexp.GroupNorm) and norm.weight is None and not norm.state_dict()
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"norm": "bn", "workers": 4, "momentum": 0.2}, gnexp.GhostBatchNorm),
+        ({"norm": "brn", "r_max": 2.0}, gnexp.BatchRenorm),
+        ({"norm": "gn", "eps": 1e-3}, gnexp.GroupNorm),
+        ({"norm": "ln2d", "eps": 1e-5}, gnexp.LayerNorm2d),
+        ({"norm": "grms", "num_groups": 2}, gnexp.GroupRMSNorm),
+        ({"norm": "none"}, NoNormAct),
+    ],
+)
+def test_other_norms_take_their_own_options(given, expected):
+    converted = gnexp.convert(nn.Sequential(nn.Conv2d(3, 8, 1), nn.BatchNorm2d(8)), **given)
+    norm = converted[1]
+    assert type(norm) is expected and norm.name == "1"
+    assert all(getattr(norm, key) == value for key, value in given.items() if key != "norm")
+    assert converted(torch.randn(8, 3, 4, 4)).isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"norm": "gm"}, "norm must be one of gn, .*, got gm; did you mean gn"),
+        (
+            {"norm": "frn"},
+            "layer 0: norm=frn has an activation of its own, and BatchNorm2d leaves it to the network",
+        ),
+        ({"norm": "frozen_bn"}, "norm=frozen_bn holds the statistics of a trained batch norm fixed"),
+        ({"num_groups": 0}, "num_groups must be at least 1, got 0"),
+        ({"num_groups": 2, "channels_per_group": 2}, "not both: got 2 and 2"),
+        ({"norm": "ln", "num_groups": 2}, "norm=ln takes no num_groups, got 2"),
+        ({"norm": "bn", "channels_per_group": 2}, "norm=bn takes no channels_per_group, got 2"),
+        ({"momentum": 0.1}, "norm=gn takes no momentum, got 0.1; it takes eps"),
+        ({"norm": "none", "eps": 1.0}, "norm=none takes no eps, got 1.0; it takes no options"),
+        (
+            {"strict": True},
+            "layer 1: num_groups=32 does not divide its 24 channels; give one of 1, 2, 3, 4, 6, 8, 12",
+        ),
+    ],
+)
+def test_what_cannot_be_is_refused_in_one_line_and_changes_nothing(given, message):
+    refused = model(64, 24)
+    before = list(refused.modules())
+    with pytest.raises(ValueError, match=message) as caught:
+        gnexp.convert(refused, **given)
+    assert "\n" not in str(caught.value)
+    assert list(refused.modules()) == before
+    with pytest.raises(ValueError, match="is not what gnexp.convert has returned"):
+        gnexp.converted(refused)
+
+
+def test_a_model_without_batch_norm_is_refused_with_the_norms_that_it_has():
+    with pytest.raises(ValueError, match=r"^Sequential has no batch norm for norm=gn .* LayerNorm \(1\)$"):
+        gnexp.convert(nn.Sequential(nn.Linear(2, 2), nn.LayerNorm(2)))
+    with pytest.raises(ValueError, match=r"its norms are none$"):
+        gnexp.convert(nn.Sequential(nn.Linear(2, 2)))
+
+
+@pytest.mark.parametrize(
+    ("norm", "cls"), [("frn", gnexp.FilterResponseNorm), ("evonorm_s0", gnexp.EvoNormS0)]
+)
+def test_a_norm_with_an_activation_takes_that_of_a_norm_that_activates(norm, cls):
+    converted = gnexp.convert(timm.create_model("test_efficientnet"), norm)
+    norms = [module for module in converted.modules() if isinstance(module, cls)]
+    assert len(norms) == len(gnexp.converted(converted).layers)
+    assert {module.relu for module in norms} == {True, False}  # a block's last norm does not activate
+    assert not any(hasattr(module, "act") for module in norms)
+    assert converted(torch.randn(2, 3, 64, 64)).isfinite().all()
+
+
+def test_the_convolutions_before_norms_are_standardized():
+    network = nn.Sequential(
+        nn.Conv2d(3, 8, 3, bias=False), nn.ReLU(), nn.Conv2d(8, 8, 3), nn.BatchNorm2d(8), nn.Conv2d(8, 2, 1)
+    )
+    last = network[4]
+    keys = set(network.state_dict())
+    converted = gnexp.convert(network, "gn_ws", num_groups=2)
+    assert gnexp.converted(converted).standardized == ("0", "2") and type(last) is nn.Conv2d
+    assert gnexp.converted(converted).summary == "converted 1 layer to gn_ws; 2 convolutions standardized"
+    assert {key for key in keys if "running" not in key and "tracked" not in key} == set(
+        converted.state_dict()
+    )
+    x = torch.randn(2, 3, 9, 9)
+    expected = x
+    for index in (0, 2):
+        weight = network[index].weight
+        var, mean = torch.var_mean(weight, (1, 2, 3), keepdim=True, correction=0)
+        bias = network[index].bias
+        expected = nn.functional.conv2d(expected, (weight - mean) / (var + 1e-5).sqrt(), bias)
+        expected = expected.relu() if index == 0 else nn.functional.group_norm(expected, 2)
+    torch.testing.assert_close(converted(x), last(expected), rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(pickle.loads(pickle.dumps(converted))(x), converted(x), rtol=0, atol=0)
+
+
+def test_a_convolution_that_cannot_be_standardized_is_refused_and_nothing_is_changed():
+    network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.Conv1d(8, 8, 1, bias=False))
+    before = [type(module) for module in network.modules()]
+    with pytest.raises(ValueError, match=r"^layer 2: weights can be standardized of .*, got a Conv1d"):
+        gnexp.convert(network, "gn_ws", num_groups=2)
+    assert [type(module) for module in network.modules()] == before
