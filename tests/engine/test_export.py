@@ -66,7 +66,7 @@ def arch(name: str) -> list[str]:
             [*arch("regnet_y_400mf"), "norm=gn", "norm.num_groups=32"],
             (
                 "torchvision.models.regnet_y_400mf(num_classes=1000, norm_layer=lambda c: "
-                "torch.nn.GroupNorm({8: 4, 32: 32, 48: 24, 104: 26, 208: 26, 440: 22}[c], c))"
+                "torch.nn.GroupNorm({32: 32, 48: 24, 104: 26, 208: 26, 440: 22}[c], c))"
             ),
         ),
         (["model=vgg16", "norm=brn"], "torchvision.models.vgg16_bn(num_classes=1000)"),
