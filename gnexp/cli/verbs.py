@@ -28,6 +28,7 @@ _TRAIN = Verb(
         ("norm=gn batch=2", ""),
         ("experiment=norms norm=ln seed=1", ""),
         ("scale=paper norm=gn batch=2 data.root=/data/imagenet", ""),
+        ("model=torchvision model.arch=mobilenet_v3_small", "any classifier of torchvision or timm"),
     ),
     (
         Row("runs_dir=runs", "where run directories lie"),

@@ -45,8 +45,8 @@ def science_field(
         le: the highest value.
         lt: all values are below it.
         left_open: task -> what to say of it, where the paper does not state the value; any = of every task.
-        told_by: the sentence of a caption that tells it, so that it is not listed there: model, data, augmentation or
-            schedule.
+        told_by: the sentence of a caption that tells it, so that it is not listed there: model, data, augmentation,
+            schedule or optimizer.
     """
     return field(
         default=default,
@@ -115,7 +115,7 @@ def check(config: Any, prefix: str) -> None:
         choices = f.metadata["choices"]
         if choices and value not in choices:
             only = f" for {_owner(config)}" if len(choices) == 1 else ""
-            raise ValueError(f"{prefix}{f.name} must be {_listed(choices)}{only}, got {_plain(value)}")
+            raise ValueError(f"{prefix}{f.name} must be {_listed(choices)}{only}, got {plain(value)}")
         bounds = {name: bound for name, bound in f.metadata["bounds"].items() if bound is not None}
         numbers = value if isinstance(value, tuple) else (value,)
         if bounds and not all(_is_within(number, bounds) for number in numbers):
@@ -146,11 +146,12 @@ def _said(bounds: Mapping[str, float]) -> str:
 
 
 def _listed(choices: Sequence[Any]) -> str:
-    words = [_plain(choice) for choice in choices]
+    words = [plain(choice) for choice in choices]
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
 
 
-def _plain(value: Any) -> str:
+def plain(value: Any) -> str:
+    """A value as a command line spells it."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

@@ -15,13 +15,15 @@ from gnexp.config.norm import NormConfig
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """A network's shape and its initialisation.
+    """A network.
 
     Its traits:
-        builder: module:function that gives the network, not yet initialised.
+        builder: module:function that gives the network; not yet initialised, unless it is foreign.
         task: what it is trained for.
         is_one_worker_a_pass: whether a pass of training takes the images of one worker alone, whatever the norm.
         has_frames: whether its maps have a dimension of time.
+        is_foreign: whether it is another package's: its builder gives it initialised, from torch's global generator,
+            and groups are fitted to its channels (NormConfig.fitting).
     """
 
     group: ClassVar[str] = "model"
@@ -29,26 +31,17 @@ class ModelConfig:
     task: ClassVar[str]
     is_one_worker_a_pass: ClassVar[bool] = False
     has_frames: ClassVar[bool] = False
+    is_foreign: ClassVar[bool] = False
 
     name: str = hardware_field("thin_resnet")
     kind: str = science_field()
-    blocks: tuple[int, ...] = science_field((1, 1, 1, 1), ge=1, title="blocks of each stage", told_by="model")
-    widths: tuple[int, ...] = science_field(
-        (16, 32, 64, 128), ge=1, title="widths of the stages", unit="channels", told_by="model"
-    )
     # what a norm with groups takes when it names no grouping; resolved before hashing
     default_num_groups: int = hardware_field(8, ge=1)
-    # He initialisation; fan_out is that of the code that the paper follows
-    init_mode: str = science_field("fan_out", choices=("fan_out", "fan_in"), left_open={"classification": ""})
 
     def __post_init__(self) -> None:
         require(self.kind == type(self).kind, f"model.kind must be {type(self).kind} here, got {self.kind}")
         require_name("model.name", self.name)
         check(self, "model.")
-        require(
-            len(self.blocks) == len(self.widths) and len(self.blocks) >= 1,
-            f"model.blocks and model.widths must have one entry per stage, got {self.blocks} and {self.widths}",
-        )
         self.check_together()
 
     def check_together(self) -> None:
@@ -70,7 +63,19 @@ class ModelConfig:
 
     def describe(self) -> str:
         """Its shape in words, for captions."""
-        return f"blocks {dashed(self.blocks)}, widths {dashed(self.widths)}"
+        raise NotImplementedError(f"{type(self).__name__} does not say its shape")
+
+    @property
+    def label(self) -> str:
+        """What it is called in a run directory's name and in captions."""
+        return self.name
+
+    def check_installed(self) -> None:
+        """Looks, without torch, whether what the network is built from is here.
+
+        Raises:
+            ValueError: it is not; with what to do.
+        """
 
     def torchvision_constructor(self, norm: NormConfig, num_classes: int) -> str:
         """The Python that builds torchvision's network of this shape.

@@ -70,6 +70,10 @@ class NormConfig:
         """The norm as it is hashed and built, of a model whose default number of groups is known."""
         return self
 
+    def fitting(self, channels: int) -> NormConfig:
+        """The norm of a layer of so many channels, in a network that was not made for groups."""
+        return self
+
     @classmethod
     def at_site(cls, word: str, backbone: NormConfig, num_groups: int) -> NormConfig:
         """The norm that one of site_words names, with the constants of the backbone's norm.

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from gnexp.config.fields import ANY_TASK, check, hardware_field, require, require_name, science_field
+from gnexp.config.fields import ANY_TASK, check, hardware_field, plain, require, require_name, science_field
 from gnexp.config.task import CLASSIFICATION, DETECTION, VIDEO
+
+# What each optimizer has of its own, and where nothing is said; what another one has is refused.
+_OPTIMIZERS: dict[str, dict[str, Any]] = {
+    "sgd": {"momentum": 0.9, "nesterov": True},
+    "adamw": {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8},
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +34,7 @@ class RecipeConfig:
     )
     # lr = base_lr * total_batch / base_total_batch
     base_total_batch: int = science_field(256, ge=1, title="total batch of the base learning rate")
-    schedule: str = science_field("linear", choices=("step", "linear"), told_by="schedule")
+    schedule: str = science_field("linear", choices=("step", "linear", "cosine"), told_by="schedule")
     # step: epochs after which lr is multiplied by drop_factor
     milestones: tuple[int, ...] | None = science_field(None, told_by="schedule")
     drop_factor: float | None = science_field(None, told_by="schedule")
@@ -38,8 +45,23 @@ class RecipeConfig:
     warmup_factor: float | None = science_field(
         None, gt=0, le=1, title="learning rate at which the warm-up starts, as a share"
     )
-    momentum: float = science_field(0.9, ge=0, lt=1, title="momentum", left_open={ANY_TASK: ""})
-    nesterov: bool = science_field(True, title="Nesterov momentum", left_open={CLASSIFICATION: "", VIDEO: ""})
+    # None = sgd, as the paper has it
+    optimizer: str | None = science_field(None, choices=tuple(_OPTIMIZERS), told_by="optimizer")
+    # of sgd alone; None = 0.9 and true there
+    momentum: float | None = science_field(
+        None, ge=0, lt=1, title="momentum", left_open={ANY_TASK: ""}, told_by="optimizer"
+    )
+    nesterov: bool | None = science_field(
+        None, title="Nesterov momentum", left_open={CLASSIFICATION: "", VIDEO: ""}, told_by="optimizer"
+    )
+    # of adamw alone; None = 0.9, 0.999 and 1e-8 there
+    beta1: float | None = science_field(
+        None, ge=0, lt=1, title="weight of the past in AdamW's mean gradient", told_by="optimizer"
+    )
+    beta2: float | None = science_field(
+        None, ge=0, lt=1, title="weight of the past in AdamW's mean square", told_by="optimizer"
+    )
+    eps: float | None = science_field(None, gt=0, title="eps of AdamW's division", told_by="optimizer")
     weight_decay: float = science_field(1e-4, ge=0, title="weight decay")
     # of gamma and beta; None = weight_decay, as the paper has it
     norm_weight_decay: float | None = science_field(
@@ -63,8 +85,9 @@ class RecipeConfig:
     def __post_init__(self) -> None:
         require_name("recipe.name", self.name)
         check(self, "recipe.")
+        self._resolve_optimizer()
         require(
-            self.momentum > 0 or not self.nesterov,
+            self.momentum != 0 or not self.nesterov,
             "recipe.nesterov=true needs recipe.momentum above 0, got 0; give recipe.nesterov=false",
         )
         require(
@@ -103,6 +126,22 @@ class RecipeConfig:
         if self.warmup_factor == 1:
             object.__setattr__(self, "warmup_steps", None)
             object.__setattr__(self, "warmup_factor", None)
+
+    def _resolve_optimizer(self) -> None:
+        """Fills in what the optimizer has, so that spelling it out gives the same run, and refuses what it has not."""
+        chosen = self.optimizer or "sgd"
+        for optimizer, defaults in _OPTIMIZERS.items():
+            for name, default in defaults.items():
+                value = getattr(self, name)
+                require(
+                    value is None or optimizer == chosen,
+                    f"recipe.{name} is for recipe.optimizer={optimizer}, got {plain(value)} with {chosen}; "
+                    f"give recipe.{name}=null",
+                )
+                if value is None and optimizer == chosen:
+                    object.__setattr__(self, name, default)
+        if chosen == "sgd":
+            object.__setattr__(self, "optimizer", None)
 
     def is_evaluated(self, epoch: int) -> bool:
         """Whether there is an evaluation after an epoch, counted from 1."""

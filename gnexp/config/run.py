@@ -163,7 +163,7 @@ class RunConfig:
     @property
     def label(self) -> str:
         """Readable half of the run directory's name, from resolved fields only."""
-        return f"{self.data.name}-{self.model.name}-{self.norm.label}-batch{self.batch}-seed{self.seed}"
+        return f"{self.data.name}-{self.model.label}-{self.norm.label}-batch{self.batch}-seed{self.seed}"
 
 
 def from_dict(values: dict[str, Any]) -> RunConfig:

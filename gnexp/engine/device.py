@@ -90,7 +90,7 @@ def describe(run: RunConfig, device: torch.device, commit: dict[str, Any]) -> di
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "torchvision": _torchvision(),
+        **{package: _version_of(package) for package in ("torchvision", "timm")},
         "host": socket.gethostname(),
         "system": f"{platform.system()} {platform.machine()}",
         "processor": _processor(),
@@ -106,10 +106,10 @@ def describe(run: RunConfig, device: torch.device, commit: dict[str, Any]) -> di
     }
 
 
-def _torchvision() -> str | None:
-    """Its version, read without importing it, which takes a second; a classifier does without it."""
+def _version_of(package: str) -> str | None:
+    """Read without importing it, which takes a second; most classifiers do without."""
     try:
-        return version("torchvision")
+        return version(package)
     except PackageNotFoundError:
         return None
 

@@ -1,7 +1,8 @@
-"""SGD and the learning rate, as the recipe says."""
+"""The optimizer and the learning rate, as the recipe says."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -11,8 +12,11 @@ from gnexp.config import RecipeConfig, RunConfig
 from gnexp.nn.norm_act import NormAct
 
 
-def build_optimizer(model: nn.Module, run: RunConfig) -> torch.optim.SGD:
-    """SGD over all parameters; weight decay falls on gamma and beta too unless norm_weight_decay says otherwise."""
+def build_optimizer(model: nn.Module, run: RunConfig) -> torch.optim.Optimizer:
+    """Over all parameters; weight decay falls on gamma and beta too unless norm_weight_decay says otherwise.
+
+    SGD adds the decay to the gradient. AdamW (Loshchilov & Hutter 2019) takes lr times it off the weights themselves.
+    """
     recipe = run.recipe
     norm_parameters = {
         id(parameter)
@@ -43,13 +47,27 @@ def build_optimizer(model: nn.Module, run: RunConfig) -> torch.optim.SGD:
             else recipe.norm_weight_decay,
         },
     ]
+    groups = [group for group in groups if group["params"]]
+    # Fused: one kernel for all parameters, on the CPU as well.
+    if recipe.momentum is None:
+        assert recipe.beta1 is not None and recipe.beta2 is not None and recipe.eps is not None, (
+            "filled in by RecipeConfig"
+        )
+        return torch.optim.AdamW(
+            groups,
+            lr=run.lr,
+            betas=(recipe.beta1, recipe.beta2),
+            eps=recipe.eps,
+            weight_decay=recipe.weight_decay,
+            fused=True,
+        )
     return torch.optim.SGD(
-        [group for group in groups if group["params"]],
+        groups,
         lr=run.lr,
         momentum=recipe.momentum,
-        nesterov=recipe.nesterov,
+        nesterov=bool(recipe.nesterov),
         weight_decay=recipe.weight_decay,
-        fused=True,  # one kernel for all parameters, on the CPU as well
+        fused=True,
     )
 
 
@@ -77,5 +95,7 @@ def lr_at(run: RunConfig, epoch: int, step: int, steps_per_epoch: int) -> float:
 def _factor(recipe: RecipeConfig, epoch: int, done: float) -> float:
     if recipe.schedule == "linear":
         return 1 - done / recipe.epochs
+    if recipe.schedule == "cosine":
+        return 0.5 * (1 + math.cos(math.pi * done / recipe.epochs))
     assert recipe.milestones is not None and recipe.drop_factor is not None, "checked by RecipeConfig"
     return recipe.drop_factor ** sum(epoch >= milestone for milestone in recipe.milestones)

@@ -81,7 +81,7 @@ class Screen:
         for kind, package in packages_of(run.norms).items():
             self.say(f"norm {kind} is of package {package}")
         self.say(f"the paper does not state: {', '.join(not_stated(run))}")
-        for note in state.dataset.notes:
+        for note in (*getattr(state.model, "notes", ()), *state.dataset.notes):
             self.say(f"note: {note}")
         if run.processes > 1:
             self.say(f"{run.processes} processes with {run.virtual_workers} worker(s) each")
@@ -147,7 +147,8 @@ def not_stated(run: RunConfig) -> list[str]:
     told = []
     for key, f, value in walk(run):
         notes = f.metadata.get("left_open", {})
-        if not notes.keys() & {ANY_TASK, run.task.kind}:
+        is_others = value is None and f.metadata.get("told_by") == "optimizer"
+        if is_others or not notes.keys() & {ANY_TASK, run.task.kind}:
             continue
         note = notes.get(run.task.kind, notes.get(ANY_TASK, ""))
         told.append(f"{key}={list(value) if isinstance(value, tuple) else spell(value)}{note}")

@@ -51,7 +51,7 @@ def launch(run: RunConfig, runs_dir: Path, *, quiet: bool) -> Outcome:
         quiet: keep the child off the terminal, as one of many in a sweep.
 
     Raises:
-        ValueError: the run's directory cannot be used.
+        ValueError: the run's directory cannot be used, or its network's package is missing.
     """
     run_dir = find_run_dir(runs_dir, run)
     while quiet and is_locked(run_dir):
@@ -60,6 +60,7 @@ def launch(run: RunConfig, runs_dir: Path, *, quiet: bool) -> Outcome:
         return Outcome(
             exit_code=EXIT_DONE, run_dir=run_dir, message=f"already finished: {headline(result)} in {run_dir}"
         )
+    run.model.check_installed()
     outer = outer_group()
     if outer is not None:
         if run.processes not in (1, outer.world_size):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Literal
 
 import torch
@@ -33,8 +34,8 @@ def build_model(
     """Builds and initialises a network.
 
     He initialisation of convolutions, gamma 1 but 0 in each block's last norm, beta 0, linear layers N(0, 0.01)
-    (Section 4.1), other biases 0. The draws do not depend on the norm, so that cells of one seed start from the same
-    convolutions.
+    (Section 4.1), other biases 0. A foreign network initialises itself. The draws do not depend on the norm, so that
+    cells of one seed start from the same convolutions.
 
     Raises:
         ValueError: a detector's kind, or a norm that does not fit on a layer.
@@ -43,12 +44,23 @@ def build_model(
         raise ValueError(
             f"model={config.name} is a detector: it needs task.kind=detection, and data with boxes"
         )
-    model: nn.Module = import_text(config.builder)(
-        config, norm, channels=channels, num_classes=num_classes, conv=conv
-    )
+    with _drawing_from(generator) if config.is_foreign else contextlib.nullcontext():
+        model: nn.Module = import_text(config.builder)(
+            config, norm, channels=channels, num_classes=num_classes, conv=conv
+        )
     name_norms(model)
-    _initialize(model.modules(), config, generator)
+    if not config.is_foreign:
+        _initialize(model.modules(), config, generator)
     return model
+
+
+@contextlib.contextmanager
+def _drawing_from(generator: torch.Generator) -> Iterator[None]:
+    """Has what draws from torch's global generator draw from a seed of another one; the global one is left as it is."""
+    seed = int(torch.randint(2**63 - 1, (), generator=generator, device="cpu"))
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        yield
 
 
 def build_detector(
@@ -88,7 +100,7 @@ def build_detector(
 @torch.no_grad()
 def _initialize(modules: Iterable[nn.Module], config: ModelConfig, generator: torch.Generator) -> None:
     modules = list(modules)
-    mode: Literal["fan_in", "fan_out"] = "fan_in" if config.init_mode == "fan_in" else "fan_out"
+    mode: Literal["fan_in", "fan_out"] = "fan_in" if value_of(config, "init_mode") == "fan_in" else "fan_out"
     for module in modules:
         if isinstance(module, nn.Conv2d | nn.Conv3d):
             nn.init.kaiming_normal_(module.weight, mode=mode, nonlinearity="relu", generator=generator)

@@ -1,6 +1,8 @@
-"""Dropout (Srivastava et al. 2014) whose masks are keyed by (seed, epoch, sample index)."""
+"""Dropout (Srivastava et al. 2014) and stochastic depth whose masks are keyed by (seed, epoch, sample index)."""
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 import torch
@@ -48,13 +50,28 @@ class KeyedDropout(nn.Module):
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def _kept(self, x: torch.Tensor, step: Step) -> torch.Tensor:
-        """1 where x stays, else 0, of its shape, device and dtype. Left alone by torch.compile, which has no uint64."""
-        num = x[0].numel()
+        """1 where x stays, else 0, of its device and dtype. Left alone by torch.compile, which has no uint64."""
+        shape = self._mask_shape(x)
+        num = math.prod(shape[1:])
         bits = keyed.bits(step.seed, f"dropout/{self.stream}", step.epoch, step.indices, (num + 1) // 2)
         # Named byte orders: the two halves of each draw are the same on every machine.
         halves = bits.astype("<u8", copy=False).view("<u4")[:, :num]
-        kept = torch.from_numpy(halves >= np.uint32(self.p * _RANGE)).view(x.shape)
+        kept = torch.from_numpy(halves >= np.uint32(self.p * _RANGE)).view(shape)
         return kept.to(x.device, x.dtype)
+
+    def _mask_shape(self, x: torch.Tensor) -> torch.Size:
+        """Of what is drawn for x."""
+        return x.shape
 
     def extra_repr(self) -> str:
         return f"p={self.p}, stream={self.stream}"
+
+
+class KeyedDropPath(KeyedDropout):
+    """Stochastic depth (Huang et al. 2016): drops a residual branch of whole images, by one draw each.
+
+    Arguments as KeyedDropout's.
+    """
+
+    def _mask_shape(self, x: torch.Tensor) -> torch.Size:
+        return torch.Size([len(x), *[1] * (x.dim() - 1)])

@@ -26,6 +26,18 @@ def norm_factory(config: NormConfig, workers: int) -> NormFactory:
     return build(config, workers)
 
 
+def fitting_norm_factory(config: NormConfig, workers: int) -> NormFactory:
+    """The factory for a network whose channels were not made for groups: each layer has as many as fit it.
+
+    Arguments as norm_factory's.
+    """
+
+    def make(channels: int, *, relu: bool = True) -> NormAct:
+        return norm_factory(config.fitting(channels), workers)(channels, relu=relu)
+
+    return make
+
+
 def conv_factory(config: NormConfig) -> ConvFactory:
     """The factory of the convolutions that a configured norm follows: the identity for most norms.
 

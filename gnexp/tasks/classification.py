@@ -12,7 +12,7 @@ from torch import nn
 from gnexp.config import RunConfig
 from gnexp.data.dataset import Batch, Dataset
 from gnexp.models.build import build_model
-from gnexp.nn.norms import conv_factory, norm_factory
+from gnexp.nn.norms import conv_factory, fitting_norm_factory, norm_factory
 
 # Images at once: the activations of more leave the cache, and those of large images the memory.
 _EVAL_SIZE, _EVAL_PIXELS = 200, 200 * 128 * 128
@@ -36,7 +36,14 @@ class Classification:
     def trace(self, model: nn.Module, run: RunConfig, num_images: int) -> None:
         """Has (num_images, channels, image_size, image_size) go through the model."""
         size = run.data.image_size
-        model(torch.zeros(num_images, run.data.channels, size, size, device="meta"))
+        try:
+            model(torch.zeros(num_images, run.data.channels, size, size, device="meta"))
+        except (RuntimeError, AssertionError) as error:  # torch's own words for a map that has got too small
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise ValueError(
+                f"model={run.model.label} does not take images of {size} x {size} pixels ({reason}); take another "
+                "data.image_size, other data or another model"
+            ) from None
 
     def views(self, run: RunConfig, dataset: Dataset, *, epoch: int, is_reported: bool) -> Sequence[Dataset]:
         """The data set: its images are scored in one way alone."""
@@ -76,9 +83,10 @@ class Classification:
 
 def build_classifier(run: RunConfig, generator: torch.Generator) -> nn.Module:
     """The initialised network for the run's channels, classes and workers, of images or of videos."""
+    factory = fitting_norm_factory if run.model.is_foreign else norm_factory
     return build_model(
         run.model,
-        norm_factory(run.norm, run.virtual_workers),
+        factory(run.norm, run.virtual_workers),
         channels=run.data.channels,
         num_classes=run.data.num_classes,
         generator=generator,

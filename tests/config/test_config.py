@@ -52,6 +52,10 @@ OTHERS = {
     "data.val_source": "train",
     "data.exposure": 0.5,
     "data.sha256": "00",
+    "recipe.optimizer": None,
+    "recipe.beta1": None,
+    "recipe.beta2": None,
+    "recipe.eps": None,
     "recipe.schedule": None,
     "recipe.milestones": None,
     "recipe.drop_factor": None,
@@ -285,6 +289,14 @@ def test_nothing_and_its_spelling_are_one_run(values, field, spelled):
     assert left_out.run_id == given.run_id and left_out == given
 
 
+def test_an_optimizer_spelled_out_is_the_same_run():
+    assert RecipeConfig(optimizer="sgd", momentum=0.9, nesterov=True) == RecipeConfig()
+    adamw = RecipeConfig(optimizer="adamw")
+    assert RecipeConfig(optimizer="adamw", beta1=0.9, beta2=0.999, eps=1e-8) == adamw
+    assert {"beta1", "beta2", "eps"} <= science(adamw).keys()
+    assert not {"momentum", "nesterov"} & science(adamw).keys()
+
+
 def test_a_warm_up_that_warms_nothing_is_none():
     assert RecipeConfig(warmup_steps=5, warmup_factor=1.0) == RecipeConfig()
 
@@ -485,7 +497,26 @@ def test_lr_is_the_papers_rule_at_8_workers():
         (lambda: RecipeConfig(epochs=0), "recipe.epochs must be at least 1"),
         (lambda: RecipeConfig(report_epochs=9, epochs=8), "between 1 and recipe.epochs=8, got 9"),
         (lambda: RecipeConfig(schedule="step"), "belong to schedule=step"),
-        (lambda: RecipeConfig(schedule="cosine"), "must be step or linear, got cosine"),
+        (lambda: RecipeConfig(schedule="poly"), "must be step, linear or cosine, got poly"),
+        (lambda: RecipeConfig(schedule="cosine", milestones=(1,)), "belong to schedule=step"),
+        (lambda: RecipeConfig(optimizer="lion"), "recipe.optimizer must be sgd or adamw, got lion"),
+        (
+            lambda: RecipeConfig(optimizer="adamw", momentum=0.9),
+            "recipe.momentum is for recipe.optimizer=sgd, got 0.9 with adamw; give recipe.momentum=null",
+        ),
+        (
+            lambda: RecipeConfig(optimizer="adamw", nesterov=False),
+            "recipe.nesterov is for recipe.optimizer=sgd, got false with adamw; give recipe.nesterov=null",
+        ),
+        *(
+            (
+                lambda name=name: RecipeConfig(**{name: 0.5}),
+                f"recipe.{name} is for recipe.optimizer=adamw, got 0.5 with sgd; give recipe.{name}=null",
+            )
+            for name in ("beta1", "beta2", "eps")
+        ),
+        (lambda: RecipeConfig(optimizer="adamw", beta2=1.0), r"recipe.beta2 must be in \[0, 1\), got 1.0"),
+        (lambda: RecipeConfig(optimizer="adamw", eps=0.0), "recipe.eps must be positive, got 0.0"),
         (lambda: from_dict({"batch": 2, "batc": 3}), "unknown key batc"),
         (lambda: from_dict({"norm": {"group": 3}}), "unknown key norm.group"),
     ],

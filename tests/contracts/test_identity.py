@@ -59,9 +59,11 @@ _FPN = (
 CELLS = {
     "classifier": f"{_SCENES} {_STEPS} {_THIN} norm=gn",
     "batch renorm": f"{_SCENES} {_THIN} norm=brn norm.renorm_ramp=[0.1,0.5,0.9] recipe.warmup_epochs=1",
-    "no norm": f"{_SCENES} {_THIN} norm=none",
+    "no norm": f"{_SCENES} {_THIN} norm=none recipe.optimizer=adamw recipe.schedule=cosine",
     "vgg": f"{_SCENES} model=thin_vgg model.blocks=[1,1] model.widths=[4,8] model.classifier_widths=[8] norm=bn "
     "recipe.warmup_steps=2 recipe.warmup_factor=0.5",
+    "torchvision": f"{_SCENES} model=torchvision model.arch=shufflenet_v2_x0_5 norm=gn",
+    "timm": f"{_SCENES} model=timm model.arch=test_resnet norm=bn",
     "photographs": f"{_SMOKE} {_THIN} data=imagefolder data.root=ROOT/photographs data.name=mine data.num_classes=2 "
     "data.image_size=16 data.eval_resize=18 data.num_train=null data.num_val=null data.on_error=skip "
     "recipe.norm_weight_decay=0.0 batch=1",
@@ -115,6 +117,7 @@ OTHERS: dict[str, tuple[str, ...]] = {
             "model.block=null model.stem=null model.stem_stride=null model.zero_init_last=null"
         ),
     ),
+    "model.arch": ("test_efficientnet", "shufflenet_v2_x1_0"),
     "model.block": ("bottleneck",),
     "model.blocks": ("[1,2]", "[1,1,1,2]", "model.blocks=[1,2] model.temporal_kernels=[3,1,1]"),
     "model.widths": ("[4,12]", "[16,32,64,136]"),

@@ -32,6 +32,9 @@ OTHER_MEANINGS = {
     "imagefolder": ("cli/data.py", "data/checks/imagefolder.py", "data/images/imagefolder.py"),
     "kinetics": ("data/checks/kinetics.py",),
     "coco": ("data/checks/coco.py",),
+    # the packages
+    "torchvision": ("cli/", "engine/device.py", "launch/jobs/export.py", "models/kinds/foreign.py"),
+    "timm": ("engine/device.py",),
 }
 
 

@@ -38,6 +38,8 @@ RUN = RunConfig(
     batch=2,
     workers=8,
 )
+FOREIGN = model_config(kind="torchvision", arch="mobilenet_v3_small")  # which has a dropout
+ADAMW = RecipeConfig(epochs=2, base_lr=0.02, report_epochs=1, optimizer="adamw", schedule="cosine")
 
 
 def doubled(batches: Callable[..., Batches]) -> Callable[..., Batches]:
@@ -88,6 +90,8 @@ def all_of_them(processes: Processes) -> dict[str, Any]:
     for norm in NORMS:
         found[f"{norm} float64"] = trained(norm, processes, torch.float64, MORE_STEPS.get(norm, STEPS))
         found[f"{norm} float32"] = trained(norm, processes, torch.float32, 1)
+    found["foreign float64"] = trained("gn", processes, torch.float64, 3, model=FOREIGN)
+    found["adamw float64"] = trained("bn", processes, torch.float64, STEPS, recipe=ADAMW)
     return found
 
 

@@ -21,6 +21,10 @@ def resnet(*blocks: str) -> list[str]:
     return ["model=resnet50", *(f"model.{part}" for part in blocks)]
 
 
+def arch(name: str) -> list[str]:
+    return ["model=torchvision", f"model.arch={name}"]
+
+
 @pytest.mark.parametrize(
     ("overrides", "constructor"),
     [
@@ -43,6 +47,28 @@ def resnet(*blocks: str) -> list[str]:
             ),
         ),
         (["model=vgg16", "norm=bn"], "torchvision.models.vgg16_bn(num_classes=1000)"),
+        (
+            [*arch("mobilenet_v3_small"), "norm=bn"],  # torchvision's own has eps=0.001
+            (
+                "torchvision.models.mobilenet_v3_small(num_classes=1000, "
+                "norm_layer=lambda c: torch.nn.BatchNorm2d(c))"
+            ),
+        ),
+        (
+            [*arch("shufflenet_v2_x0_5"), "norm=brn"],
+            "torchvision.models.shufflenet_v2_x0_5(num_classes=1000)",
+        ),
+        (
+            [*arch("googlenet"), "norm=bn", "norm.eps=0.001"],
+            "torchvision.models.googlenet(num_classes=1000, aux_logits=False, init_weights=True)",
+        ),
+        (
+            [*arch("regnet_y_400mf"), "norm=gn", "norm.num_groups=32"],
+            (
+                "torchvision.models.regnet_y_400mf(num_classes=1000, norm_layer=lambda c: "
+                "torch.nn.GroupNorm({32: 32, 48: 24, 104: 26, 208: 26, 440: 22}[c], c))"
+            ),
+        ),
         (["model=vgg16", "norm=brn"], "torchvision.models.vgg16_bn(num_classes=1000)"),
         (["model=vgg16", "norm=none"], "torchvision.models.vgg16(num_classes=1000)"),
         (
@@ -56,10 +82,25 @@ def test_torchvisions_network_takes_them_strictly(overrides: list[str], construc
     assert torchvision_constructor(run) == constructor
     with torch.device("meta"):
         weights = build_task(run.task).build_model(run, torch.Generator()).state_dict()
+    with torch.device(
+        "cpu" if "regnet" in constructor else "meta"
+    ):  # its constructor reads values of tensors
         theirs = eval(constructor, NAMESPACE)
         exported = export_weights(weights, run.norm, "mean")
     assert list(exported) == list(theirs.state_dict())
     theirs.load_state_dict(exported, assign=True)  # refuses another shape
+
+
+@pytest.mark.parametrize("norm", ["gn", "brn"])
+def test_torchvisions_own_constructor_evaluates_alike(norm: str) -> None:
+    """Its batch norms' own eps, 0.001, would not: the run's is 1e-5."""
+    run = run_of(*arch("mobilenet_v3_small"), f"norm={norm}", "data.num_classes=7")
+    model = build_task(run.task).build_model(run, torch.Generator().manual_seed(0)).eval()
+    theirs = eval(torchvision_constructor(run), NAMESPACE).double().eval()
+    theirs.load_state_dict(export_weights(model.double().state_dict(), run.norm, "worker0"))
+    x = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(2)).double()
+    with torch.no_grad():
+        torch.testing.assert_close(theirs(x), model(x), rtol=1e-9, atol=1e-9)
 
 
 def test_frozen_batch_norm_is_a_batch_norm_to_torchvision() -> None:
@@ -83,6 +124,12 @@ def test_frozen_batch_norm_is_a_batch_norm_to_torchvision() -> None:
         (["model=resnet50", "norm=none"], "a norm after every convolution, norm=none has none"),
         (["model=vgg16", "norm=gn"], "VGG takes batch normalization or no norm, not gn32"),
         (["model=vgg16", "norm=bn", "norm.eps=0.001"], "takes no eps but 1e-05, norm.eps is 0.001"),
+        (
+            [*arch("shufflenet_v2_x0_5"), "norm=gn"],
+            "builds no shufflenet_v2_x0_5 with norm=gn8 at each of its",
+        ),
+        ([*arch("mobilenet_v3_small"), "norm=none"], "torch has no layer for norm=none"),
+        (["model=timm", "model.arch=test_resnet"], "torchvision has no network of model.kind=timm"),
         (["model=resnet50", "data=fashion_scenes"], "take 3 channels, data=fashion_scenes has 1"),
     ],
 )

@@ -1,6 +1,7 @@
 """The learning-rate rule and schedules, and what weight decay falls on."""
 
 import dataclasses
+import math
 from typing import Any
 
 import pytest
@@ -40,12 +41,24 @@ def test_warmup_rises_to_the_initial_lr() -> None:
     assert lr_at(run, 2, 0, 2) == pytest.approx(0.1)
 
 
+def test_cosine_schedule_falls_along_half_a_cosine() -> None:
+    run = RunConfig(recipe=RecipeConfig(epochs=4, base_lr=0.4, schedule="cosine"), batch=32, workers=4)
+    found = [lr_at(run, epoch, step, 2) for epoch in range(4) for step in range(2)]
+    assert found == pytest.approx([0.1 * (1 + math.cos(math.pi * i / 8)) for i in range(8)])
+    torchs = torch.optim.lr_scheduler.CosineAnnealingLR(torch.optim.SGD([torch.zeros(1)], lr=0.2), T_max=8)
+    for lr in found:
+        assert lr == pytest.approx(torchs.get_last_lr()[0])
+        torchs.optimizer.step()
+        torchs.step()
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 @pytest.mark.parametrize("norm", [{"kind": "bn", "momentum": 0.1}, {"kind": "frn"}, {"kind": "evonorm_s0"}])
 @pytest.mark.parametrize(("norm_weight_decay", "expected"), [(None, 1e-4), (0.0, 0.0)])
 def test_weight_decay_falls_on_all_of_a_norm_unless_told_otherwise(
-    norm_weight_decay: float | None, expected: float, norm: dict[str, Any]
+    optimizer: str, norm_weight_decay: float | None, expected: float, norm: dict[str, Any]
 ) -> None:
-    recipe = RecipeConfig(norm_weight_decay=norm_weight_decay)
+    recipe = RecipeConfig(norm_weight_decay=norm_weight_decay, optimizer=optimizer)
     run = RunConfig(recipe=recipe, norm=norm_config(**norm))
     model = Classification().build_model(run, torch.Generator())
     optimizer = build_optimizer(model, run)
@@ -62,6 +75,25 @@ def test_sgd_is_the_papers() -> None:
     (first, second) = build_optimizer(Classification().build_model(run, torch.Generator()), run).param_groups
     for group in (first, second):
         assert (group["momentum"], group["nesterov"], group["dampening"], group["lr"]) == (0.9, True, 0, 0.1)
+
+
+def test_adamw_is_the_papers() -> None:
+    """A step by the equations of Loshchilov & Hutter (2019), Algorithm 2, in float64."""
+    recipe = RecipeConfig(
+        base_lr=0.3, base_total_batch=1, optimizer="adamw", beta1=0.8, beta2=0.9, eps=1e-3, weight_decay=0.5
+    )
+    layer = torch.nn.Linear(3, 2).double()
+    optimizer = build_optimizer(layer, RunConfig(recipe=recipe, batch=1, workers=1))
+    weight = layer.weight.detach().clone()
+    mean, square = torch.zeros_like(weight), torch.zeros_like(weight)
+    for step in (1, 2, 3):
+        layer.weight.grad = torch.linspace(-1, 2, 6).double().view(2, 3) * step
+        mean = 0.8 * mean + 0.2 * layer.weight.grad
+        square = 0.9 * square + 0.1 * layer.weight.grad**2
+        ratio = (mean / (1 - 0.8**step)) / ((square / (1 - 0.9**step)).sqrt() + 1e-3)
+        weight = weight - 0.3 * (ratio + 0.5 * weight)
+        optimizer.step()
+    torch.testing.assert_close(layer.weight.detach(), weight, rtol=0, atol=1e-12)
 
 
 def test_a_warm_up_in_steps_starts_at_its_factor() -> None:

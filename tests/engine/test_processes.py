@@ -75,6 +75,15 @@ def test_processes_compute_what_one_computes(
             assert running.shape == (8,) and len(running.unique()) == 8  # of the channels
 
 
+@pytest.mark.parametrize("case", ["adamw", "foreign"])
+@pytest.mark.parametrize("size", [2, 4])
+def test_processes_compute_so_with_adamw_and_in_torchvisions_networks(
+    groups: dict[int, dict[str, Any]], size: int, case: str
+) -> None:
+    """In the other package's network: draws are keyed, and so every image has its own wherever it is."""
+    assert_close(groups[size][f"{case} float64"], groups[1][f"{case} float64"], 1e-9)
+
+
 @pytest.mark.parametrize("norm", list(NORMS))
 def test_evaluation_is_exact(groups: dict[int, dict[str, Any]], norm: str) -> None:
     """53 images over 1, 2 and 4 processes: none is dropped, none counts twice, under each of the statistics."""

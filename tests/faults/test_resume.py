@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 
+from gnexp.config import model_config
 from gnexp.engine.checkpoint import Checkpoints
 from gnexp.experiments.run import train_run
 from gnexp.runs.directory import RunDirectory
@@ -56,6 +57,32 @@ def test_fault_01_and_02_stopped_at_every_kind_of_moment_in_turn(tmp_path: Path,
     train_whole(spec)
     assert_equal(contents(spec.parent), contents(whole.parent))
     assert len(json.loads((spec.parent / "env.json").read_text(encoding="utf-8"))) == sum(stops) + 1
+
+
+def test_fault_01_adamw_and_a_cosine_go_on_bit_for_bit(tmp_path: Path) -> None:
+    """Its two means and its count of steps are part of a checkpoint; the cosine is a function of the position."""
+    whole, spec = (
+        write_spec(tmp_path / name, recipe=tiny.ADAMW, norm=NORMS["gn"]) for name in ("whole", "often")
+    )
+    train_whole(whole)
+    assert [train_until(spec, look) for look in (3, 2, 4)] == [True] * 3
+    train_whole(spec)
+    assert_equal(contents(spec.parent), contents(whole.parent))
+    saved = contents(spec.parent)["checkpoint"]["state"]["optimizer"]["state"]
+    assert {key for entry in saved.values() for key in entry} == {"step", "exp_avg", "exp_avg_sq"}
+
+
+def test_fault_01_a_network_of_torchvision_goes_on_bit_for_bit(tmp_path: Path) -> None:
+    """Its dropout draws by keys, so that no generator's state is part of a checkpoint."""
+    model = model_config(kind="torchvision", name="torchvision", arch="mobilenet_v3_small")
+    changes = {"model": model, "norm": NORMS["bn"], "recipe": dataclasses.replace(tiny.ADAMW, epochs=2)}
+    whole, spec = (write_spec(tmp_path / name, **changes) for name in ("whole", "often"))
+    torch.manual_seed(1)
+    train_whole(whole)
+    torch.manual_seed(2)
+    assert [train_until(spec, look) for look in (3, 4)] == [True] * 2
+    train_whole(spec)
+    assert_equal(contents(spec.parent), contents(whole.parent))
 
 
 @pytest.mark.slow

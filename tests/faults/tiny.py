@@ -38,6 +38,10 @@ TINY = RunConfig(
     device="cpu",
 )
 
+ADAMW = RecipeConfig(
+    name="smoke", epochs=EPOCHS, base_lr=0.02, report_epochs=1, optimizer="adamw", schedule="cosine"
+)
+
 
 def write_spec(runs: Path, **changes: Any) -> Path:
     """Writes the spec of TINY with some fields changed and returns its path."""

@@ -37,6 +37,8 @@ RUNS = {
     "scenes": RUN,
     "photographs": dataclasses.replace(RUN, data=PHOTOGRAPHS),
     "clips": dataclasses.replace(RUN, data=CLIPS),
+    "adamw": dataclasses.replace(RUN, recipe=RecipeConfig(epochs=8, schedule="cosine", optimizer="adamw")),
+    "timms": dataclasses.replace(RUN, model=model_config(kind="timm", arch="resnet18")),
     "boxes": dataclasses.replace(RUN, data=data_config(kind="fashion_coco", min_size=7, max_size=9)),
 }
 # A second value for every field of science of these; a new field fails the test below until it has one.
@@ -44,7 +46,7 @@ OTHER: dict[str, dict[str, Any]] = {
     "norm": {"num_groups": 4, "eps": 1e-3},
     "model": {
         "block": "bottleneck", "blocks": (2, 1, 1, 1), "widths": (8, 8, 8, 8), "stem": "conv7x7_pool",
-        "stem_stride": 1, "zero_init_last": False, "init_mode": "fan_in", "classifier_std": 0.1,
+        "stem_stride": 1, "zero_init_last": False, "init_mode": "fan_in", "classifier_std": 0.1, "arch": "resnet34",
     },
     "data": {
         "name": "x", "image_size": 30, "num_classes": 5, "num_train": 9, "num_val": 9,
@@ -58,13 +60,13 @@ OTHER: dict[str, dict[str, Any]] = {
         "version": 2, "epochs": 9, "base_lr": 0.2, "base_total_batch": 64, "milestones": (4,), "drop_factor": 0.2,
         "warmup_epochs": 1, "momentum": 0.8, "nesterov": False, "weight_decay": 0.1, "norm_weight_decay": 0.0,
         "report_epochs": 2, "precise_images": 10, "epoch_steps": 5, "eval_every": 2, "bias_lr_factor": 2.0,
-        "bias_weight_decay": 0.0,
+        "bias_weight_decay": 0.0, "beta1": 0.8, "beta2": 0.99, "eps": 1e-6,
     },
 }  # fmt: skip
-# Cannot change alone: they come with a kind, with the number of channels, with the other kind of schedule.
+# Cannot change alone: they come with a kind, with the number of channels, with the other kind of schedule or optimizer.
 EXCUSED = {
     *("norm.kind", "norm.channels_per_group", "model.kind", "data.kind", "data.channels"),
-    *("recipe.schedule", "recipe.warmup_steps", "recipe.warmup_factor"),
+    *("recipe.optimizer", "recipe.schedule", "recipe.warmup_steps", "recipe.warmup_factor"),
 }
 
 
@@ -95,6 +97,13 @@ def test_every_field_of_science_is_tried_above() -> None:
 def test_equal_runs_have_none_and_workers_are_told() -> None:
     assert list_differences(RUN, dataclasses.replace(RUN, seed=5)) == []
     assert list_differences(dataclasses.replace(RUN, workers=4), RUN) == ["Workers: 4; paper scale: 8."]
+
+
+def test_another_optimizer_and_its_schedule_are_a_sentence_each() -> None:
+    assert list_differences(RUNS["adamw"], RUN)[:2] == [
+        "Learning rate: decayed to 0 along half a cosine; paper scale: multiplied by 0.1 after epochs 3.",
+        "Optimizer: AdamW with betas 0.9 and 0.999, eps 1e-08; paper scale: SGD with Nesterov momentum 0.9.",
+    ]
 
 
 def test_what_follows_from_other_data_is_not_told_twice() -> None:

@@ -4,5 +4,7 @@ KINDS = {
     "resnet": "gnexp.models.kinds.resnet:ResNetConfig",
     "vgg": "gnexp.models.kinds.vgg:VGGConfig",
     "i3d": "gnexp.models.kinds.i3d:I3DConfig",
+    "torchvision": "gnexp.models.kinds.torchvision:TorchvisionConfig",
+    "timm": "gnexp.models.kinds.timm:TimmConfig",
     "mask_rcnn": "gnexp.models.kinds.mask_rcnn:MaskRCNNConfig",
 }

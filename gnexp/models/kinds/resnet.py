@@ -10,6 +10,7 @@ from gnexp.config.fields import require, science_field
 from gnexp.config.model import ModelConfig, dashed
 from gnexp.config.norm import NormConfig
 from gnexp.config.task import CLASSIFICATION
+from gnexp.models.kinds.stages import StagedConfig
 
 POOLED_STEM = "conv7x7_pool"
 _TORCHVISIONS: dict[tuple[str, tuple[int, ...]], str] = {
@@ -22,7 +23,7 @@ _TORCHVISIONS: dict[tuple[str, tuple[int, ...]], str] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class ResNetShape(ModelConfig):
+class ResNetShape(StagedConfig):
     """Stem and stages of residual blocks; of a detector its backbone's."""
 
     block: str = science_field("basic", choices=("basic", "bottleneck"), told_by="model")

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from gnexp.config.fields import require, science_field
-from gnexp.config.model import ModelConfig, dashed
+from gnexp.config.model import dashed
 from gnexp.config.norm import NormConfig
 from gnexp.config.task import CLASSIFICATION
+from gnexp.models.kinds.stages import StagedConfig
 from gnexp.nn.kinds.constants import TORCHS_EPS
 
 _TORCHVISIONS: dict[tuple[int, ...], str] = {
@@ -20,7 +21,7 @@ _TORCHVISIONS: dict[tuple[int, ...], str] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class VGGConfig(ModelConfig):
+class VGGConfig(StagedConfig):
     """A classifier of images; blocks are the convolutions of each stage."""
 
     builder: ClassVar = "gnexp.models.vgg:build_vgg"

@@ -33,6 +33,15 @@ class GroupedNorm(NormWithEps):
             return self
         return dataclasses.replace(self, num_groups=num_groups)
 
+    def fitting(self, channels: int) -> NormConfig:
+        """With groups as asked for where they divide the channels, else as many as fit them."""
+        groups, size = self.num_groups, self.channels_per_group
+        if groups is not None and channels % groups:
+            return dataclasses.replace(self, num_groups=fitting_groups(channels, groups))
+        if size is not None and channels % size:
+            return dataclasses.replace(self, channels_per_group=fitting_channels(channels, size))
+        return self
+
     @classmethod
     def at_site(cls, word: str, backbone: NormConfig, num_groups: int) -> NormConfig:
         return cls(num_groups=num_groups)

@@ -24,6 +24,7 @@ def list_differences(ours: RunConfig, paper: RunConfig) -> list[str]:
         ("Data", "data", _describe_data),
         ("Augmentation", "augmentation", _augmentation),
         ("Learning rate", "schedule", _schedule),
+        ("Optimizer", "optimizer", _optimizer),
     ):
         a, b = describe(ours), describe(paper)
         if a != b:
@@ -44,7 +45,7 @@ def list_differences(ours: RunConfig, paper: RunConfig) -> list[str]:
 def describe_regime(runs: Sequence[RunConfig]) -> str:
     """Data and models of some runs, short: fashion_scenes, thin_resnet."""
     data = dict.fromkeys(run.data.name for run in runs)
-    models = dict.fromkeys(run.model.name for run in runs)
+    models = dict.fromkeys(run.model.label for run in runs)
     return f"{join(list(data))}, {join(list(models))}"
 
 
@@ -92,7 +93,7 @@ def _told_by(sentence: str, *runs: RunConfig) -> set[str]:
 
 
 def _describe_model(run: RunConfig) -> str:
-    return f"{run.model.name} ({run.model.describe()})"
+    return f"{run.model.label} ({run.model.describe()})"
 
 
 def _describe_data(run: RunConfig) -> str:
@@ -141,7 +142,17 @@ def _schedule(run: RunConfig) -> str:
     recipe = run.recipe
     if recipe.schedule == "linear":
         return "decayed linearly to 0"
+    if recipe.schedule == "cosine":
+        return "decayed to 0 along half a cosine"
     return f"multiplied by {recipe.drop_factor} after epochs {', '.join(str(e) for e in recipe.milestones or ())}"
+
+
+def _optimizer(run: RunConfig) -> str:
+    recipe = run.recipe
+    if recipe.momentum is None:
+        return f"AdamW with betas {recipe.beta1} and {recipe.beta2}, eps {recipe.eps}"
+    kind = "Nesterov momentum" if recipe.nesterov else "momentum"
+    return f"SGD with {kind} {recipe.momentum}" if recipe.momentum else "SGD without momentum"
 
 
 def _say(key: str, value: object) -> str:

@@ -124,7 +124,7 @@ def _document(exhibit: Exhibit, found: Findings, kept: Kept) -> list[Block]:
 
 def model_of(found: Measurements) -> str:
     """The networks in words; the data is what varies."""
-    return join(list(dict.fromkeys(run.model.name for run in found.runs)))
+    return join(list(dict.fromkeys(run.model.label for run in found.runs)))
 
 
 def _derive(exhibit: Exhibit, found: Findings) -> list[Derived]:

@@ -103,7 +103,7 @@ def tell_differences(exhibit: Exhibit, found: Findings) -> list[str]:
     for key, cell in found.small.cells.items():
         ours, theirs = cell.cell.runs[0], found.paper.cells.get(exhibit.paper_key(key))
         if theirs is not None:
-            pairs.setdefault(ours.model.name, []).append((ours, theirs.cell.runs[0]))
+            pairs.setdefault(ours.model.label, []).append((ours, theirs.cell.runs[0]))
     # The cells of a network differ in their norms, of which one may add a difference of its own: the groups of GN.
     told = [max((list_differences(*pair) for pair in of_model), key=len) for of_model in pairs.values()]
     # In turns, so that what differs between two networks stands together.
