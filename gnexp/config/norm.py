@@ -32,6 +32,7 @@ class NormConfig:
     Its traits:
         builder: module:function that takes this config and the number of virtual workers and gives a NormFactory.
         conv_builder: module:function that takes this config and gives the ConvFactory of the convolutions before it.
+        module: module:class with torch's argument names that gnexp.convert puts in place; None = its builder's layer.
         names: label without numbers -> how it is called; the words of a site among them, where it can be at one.
         site_words: how a command line names it at a site of a detector beside the backbone.
         has_running_stats: whether it evaluates with running statistics; over worker each one has its own.
@@ -46,6 +47,7 @@ class NormConfig:
     group: ClassVar[str] = "norm"
     builder: ClassVar[str]
     conv_builder: ClassVar[str] = "gnexp.nn.norm_act:build_plain_conv"
+    module: ClassVar[str | None] = None
     names: ClassVar[Mapping[str, NormName]]
     site_words: ClassVar[tuple[str, ...]] = ()
     has_running_stats: ClassVar[bool] = False

@@ -9,25 +9,14 @@ from typing import Any
 from torch import nn
 
 from gnexp.config.fields import hints_of, require
+from gnexp.config.kinds import import_text
 from gnexp.config.norm import NormConfig, norm_config
-from gnexp.library.batch_norms import BatchRenorm, GhostBatchNorm
 from gnexp.library.grouping import Grouping
-from gnexp.library.sample_norms import EvoNormS0, FilterResponseNorm, GroupNorm, GroupRMSNorm, LayerNorm2d
+from gnexp.library.sample_norms import GroupNorm
 from gnexp.nn.norm_act import ConvFactory, NormAct, plain_conv
 from gnexp.nn.norms import conv_factory, norm_factory
 from gnexp.nn.replacing import Make, has_act, in_words
 
-# Kinds that have a module with torch's argument names. Any other is built as in the suite's own networks.
-_MODULES: dict[str, Callable[..., nn.Module]] = {
-    "gn": GroupNorm,
-    "gn_ws": GroupNorm,
-    "grms": GroupRMSNorm,
-    "ln2d": LayerNorm2d,
-    "frn": FilterResponseNorm,
-    "evonorm_s0": EvoNormS0,
-    "bn": GhostBatchNorm,
-    "brn": BatchRenorm,
-}
 # What conversion itself says of a norm, so that no option may.
 _DECIDED = {"num_groups", "channels_per_group", "num_channels", "num_features", "kind", "impl"} | {
     "affine",
@@ -51,7 +40,7 @@ def make_of(config: type[NormConfig], grouping: Grouping | None, options: dict[s
     """
     cls: type = config
     kind: str = config.kind
-    module = _MODULES.get(kind)
+    module: Callable[..., nn.Module] | None = import_text(config.module) if config.module else None
     takes = hints_of(cls) if module is None else inspect.signature(module).parameters
     possible = [key for key in takes if key not in _DECIDED]
     for key, value in options.items():

@@ -178,8 +178,8 @@ def channel_layer_norm(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor
         bias: beta, (C,).
         eps: added to the variance.
     """
-    deviations = x - x.mean(1, keepdim=True)
-    normalized = deviations / (deviations.square().mean(1, keepdim=True) + eps).sqrt()
+    centred = x - x.mean(1, keepdim=True)
+    normalized = centred / (centred.square().mean(1, keepdim=True) + eps).sqrt()
     return normalized * _per_channel(weight, x) + _per_channel(bias, x)
 
 
@@ -191,8 +191,8 @@ def standardize_weight(weight: torch.Tensor, eps: float) -> torch.Tensor:
         eps: added to the variance.
     """
     axes = list(range(1, weight.dim()))
-    deviations = weight - weight.mean(axes, keepdim=True)
-    return deviations / (deviations.square().mean(axes, keepdim=True) + eps).sqrt()
+    centred = weight - weight.mean(axes, keepdim=True)
+    return centred / (centred.square().mean(axes, keepdim=True) + eps).sqrt()
 
 
 @torch.no_grad()

@@ -20,12 +20,12 @@ CLASSES = {cls.__name__ for group in GROUPS for cls in classes_of(group).values(
 OTHER_MEANINGS = {
     # the word
     "none": (
-        *("cli/help.py", "config/packages.py", "config/sites.py", "data/coco/dataset.py"),
-        *("launch/jobs/export.py", "report/exhibits/axes.py", "report/exhibits/differences.py"),
+        *("config/packages.py", "data/coco/dataset.py", "launch/jobs/export.py"),
+        *("library/convert.py", "report/exhibits/axes.py", "report/exhibits/differences.py"),
         "report/render/figures.py",
     ),
     # what is taken where nothing is said
-    "gn": ("config/norm.py",),
+    "gn": ("config/norm.py", "library/convert.py"),
     "resnet": ("config/model.py",),
     "fashion_scenes": ("config/data.py",),
     # an option of data=, and the layouts' own readers
@@ -33,7 +33,7 @@ OTHER_MEANINGS = {
     "kinetics": ("data/checks/kinetics.py",),
     "coco": ("data/checks/coco.py",),
     # the packages
-    "torchvision": ("cli/", "engine/device.py", "launch/jobs/export.py", "models/kinds/foreign.py"),
+    "torchvision": ("cli/doctor.py", "cli/verbs.py", "engine/device.py", "launch/jobs/export.py"),
     "timm": ("engine/device.py",),
 }
 

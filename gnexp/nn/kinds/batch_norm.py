@@ -33,6 +33,7 @@ class BatchNormConfig(RunningStats):
     """Statistics per worker, never synchronised."""
 
     builder: ClassVar = "gnexp.nn.batch_norm:build_batch_norm"
+    module: ClassVar[str | None] = "gnexp.library.batch_norms:GhostBatchNorm"
     names: ClassVar = {"bn": NormName("BN", "batch normalization", hue="orange", marker="s")}
     site_words: ClassVar = ("bn",)
 

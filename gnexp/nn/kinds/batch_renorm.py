@@ -15,6 +15,7 @@ class BatchRenormConfig(RunningStats):
     """Statistics per worker, corrected towards the running ones."""
 
     builder: ClassVar = "gnexp.nn.batch_renorm:build_batch_renorm"
+    module: ClassVar = "gnexp.library.batch_norms:BatchRenorm"
     names: ClassVar = {"brn": NormName("BRN", "batch renormalization", hue="red", marker="^")}
 
     kind: str = science_field("brn")

@@ -15,6 +15,7 @@ class ChannelLayerNormConfig(NormWithEps):
     """The channels of each position have statistics of their own; ln is over a sample's positions too."""
 
     builder: ClassVar = "gnexp.nn.channel_layer_norm:build_channel_layer_norm"
+    module: ClassVar = "gnexp.library.sample_norms:LayerNorm2d"
     names: ClassVar = {
         "ln2d": NormName(
             "LN-2d",

@@ -15,6 +15,7 @@ class EvoNormS0Config(GroupedNorm):
     """Norm and activation in one: x sigmoid(v x) over the std of a sample's groups of channels."""
 
     builder: ClassVar = "gnexp.nn.evonorm:build_evonorm_s0"
+    module: ClassVar = "gnexp.library.sample_norms:EvoNormS0"
     names: ClassVar = {
         "evonorm_s0": NormName(
             "EvoNorm-S0",

@@ -20,6 +20,7 @@ class GroupNormConfig(GroupedNorm):
     """
 
     builder: ClassVar = "gnexp.nn.group_norm:build_group_norm"
+    module: ClassVar = "gnexp.library.sample_norms:GroupNorm"
     names: ClassVar = {
         "gn": NormName("GN", "group normalization", hue="blue"),
         _LN: NormName("LN", "layer normalization", hue="green", marker="^"),

@@ -16,6 +16,7 @@ class GroupRMSNormConfig(GroupedNorm):
     """Group normalization that subtracts no mean: a sample's groups are divided by their root mean square."""
 
     builder: ClassVar = "gnexp.nn.rms_norm:build_group_rms_norm"
+    module: ClassVar = "gnexp.library.sample_norms:GroupRMSNorm"
     names: ClassVar = {
         "grms": NormName(
             "GRMS",
@@ -35,6 +36,7 @@ class FilterResponseNormConfig(NormWithEps):
     """A sample's channels are divided each by its root mean square; the nonlinearity is a learned threshold."""
 
     builder: ClassVar = "gnexp.nn.rms_norm:build_filter_response_norm"
+    module: ClassVar = "gnexp.library.sample_norms:FilterResponseNorm"
     names: ClassVar = {
         "frn": NormName(
             "FRN",

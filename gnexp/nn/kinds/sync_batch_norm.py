@@ -15,6 +15,7 @@ class SyncBatchNormConfig(BatchNormConfig):
     """Statistics over all workers' images of a step."""
 
     builder: ClassVar = "gnexp.nn.sync_batch_norm:build_sync_bn"
+    module: ClassVar = None
     names: ClassVar = {
         "sync_bn": NormName(
             "sync BN",
