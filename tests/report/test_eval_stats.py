@@ -75,7 +75,7 @@ def test_the_parts_of_a_loss_sum_to_it(results: dict[str, Result]) -> None:
     )
     assert whole is not None and training is not None and part is not None
     assert whole.mean == pytest.approx(training.mean + part.mean)
-    # 1 + noise / 2 by seed: paired, it has half the spread of the whole.
+    # 1 + noise / 2 in each run: it has half the spread of the whole.
     assert part.mean == pytest.approx(1 - 0.05 / 3)
     assert part.half_width == pytest.approx((whole.half_width or 0) / 2)
     difference = sets.difference(32)

@@ -121,7 +121,7 @@ def _batch_caption(exhibit: Exhibit, found: Findings, drawn: list[tuple[str, str
         words.append(
             "All panels span the same number of points and are aligned on "
             f"{exhibit.reference_title} (dotted), so effects can be compared across them and errors cannot. "
-            f"{BARS} At the end of each line: its change from the first point to the last, paired by seed."
+            f"{BARS} At the end of each line: its change from the first point to the last."
         )
         if any(line.gaps for _, _, lines in drawn for line in lines):
             words.append("Dashed: cells between the two ends are missing.")

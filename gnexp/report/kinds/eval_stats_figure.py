@@ -34,7 +34,7 @@ def _plot(exhibit: Exhibit, found: Findings) -> Plot | None:
         return None
     caption = [
         BARS,
-        "At the end of each line: its change from the first point to the last, paired by seed.",
+        "At the end of each line: its change from the first point to the last.",
         *(split_sentence(exhibit, part) for part in (found.paper, found.small) if part.has_any),
         *filter(None, [say_exposure(found.small.runs)] if found.small.has_any else []),
         STATS_LEGEND,
@@ -57,7 +57,7 @@ def _lines(exhibit: Exhibit, part: Measurements) -> list[Line]:
         points = [
             (place, value)
             for place, column in enumerate(sets.columns)
-            if (value := estimate(list(sets.values(column, metric).values()))) is not None
+            if (value := estimate(sets.values(column, metric))) is not None
         ]
         loss = sets.loss(sets.columns[-1], metric)
         lines.append(line_of(name, name if loss is None else f"{name} {signed(loss.mean)}", points))

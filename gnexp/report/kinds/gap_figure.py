@@ -15,7 +15,7 @@ _CLIP = 8.0  # points; the bars say what may be claimed, so only those of few se
 
 
 def _plot(exhibit: Exhibit, found: Findings) -> Plot | None:
-    """One line per norm, gaps paired by seed with their intervals; None where there is no gap yet."""
+    """One line per norm, gaps with Welch's intervals; None where there is no gap yet."""
     gaps = Gaps(exhibit, found.small)
     lines = [line for line in (_line(gaps, norm) for norm in gaps.norms) if line.x]
     if not lines:
@@ -31,8 +31,8 @@ def _plot(exhibit: Exhibit, found: Findings) -> Plot | None:
         0.0,
     )
     caption = [
-        f"Gap: {gaps.title}, paired by seed. {BARS}",
-        "At the end of each line: its change from the first point to the last, paired by seed.",
+        f"Gap: {gaps.title}. {BARS}",
+        "At the end of each line: its change from the first point to the last.",
         *(["Dashed: cells between two points are missing."] if any(line.gaps for line in lines) else []),
         *gap_sentences(exhibit, found.small),
         exhibit.columns_note,

@@ -48,7 +48,7 @@ def contrast_table(exhibit: Exhibit, small: Measurements, control: Measurements 
             row.append(_say_target(contrast, ours) if measure is compared[0] else DASH)
         rows.append(tuple(row))
     note = "; the targets were set before these seeds were run" if has_target else ""
-    title = f"Differences in points, paired by seed, with 95 % t intervals from {LEAST_SEEDS} seeds on{note}"
+    title = f"Differences in points, with Welch's 95 % t intervals from {LEAST_SEEDS} seeds per cell on{note}"
     return Table(title, ("difference", *columns), tuple(rows))
 
 
