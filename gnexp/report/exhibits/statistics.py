@@ -17,6 +17,7 @@ CONFIDENCE = 0.95
 # no width at all, which looks like evidence and is none.
 LEAST_SEEDS = 3
 POWER = 0.8  # that a decision is asked for with
+_ROUNDING = 1e-9  # points; what is left of equal values after subtractions
 _MOST_SEEDS = 100_000  # above it no number of seeds is named
 
 
@@ -48,7 +49,7 @@ class Estimate:
     @property
     def has_spread(self) -> bool:
         """Whether its interval exists and has a width: seeds that all agree say nothing of how far others would be."""
-        return bool(self.error)
+        return self.error is not None and self.error > _ROUNDING
 
     @property
     def excludes_zero(self) -> bool:

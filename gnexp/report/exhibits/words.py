@@ -11,6 +11,7 @@ from gnexp.report.exhibits.statistics import LEAST_SEEDS, Estimate
 DASH = "–"
 INTERVALS = f"mean ± half the 95 % t interval over seeds, from {LEAST_SEEDS} seeds on"
 WELCH = "differences of cells have Welch's intervals, each cell with its own spread"
+DOTS = "Small dots: the seeds."
 BARS = f"Bars: 95 % t intervals over seeds, none below {LEAST_SEEDS} seeds."
 
 

@@ -36,6 +36,7 @@ class EvalSets:
         self.reference: Key = tuple(exhibit.reference[axis] for axis in exhibit.axes)
         self._found = found
         self._place = exhibit.axes.index(exhibit.columns)
+        self.start = self.reference[self._place]  # the reference's column
         columns = {key[self._place] for key in found.cells}
         self.columns = sorted(columns, key=float, reverse=True)  # as the paper draws it: from 32 down to 2
 
@@ -175,5 +176,4 @@ EVAL_STATS_TABLE = Kind(
     complete=require_whole_reference,
     document=_document,
     derive=_derive,
-    sentences=lambda exhibit, found: [split_sentence(exhibit, found)],
 )

@@ -162,5 +162,4 @@ GAP_TABLE = Kind(
     complete=require_gap_axes,
     document=_document,
     derive=_derive,
-    sentences=gap_sentences,
 )

@@ -12,15 +12,13 @@ from gnexp.report.exhibits.words import DASH, say_contrast, say_interval, signed
 from gnexp.report.render.blocks import Table
 
 
-def contrast_sentences(exhibit: Exhibit, found: Measurements, *, is_measured: bool = False) -> list[str]:
-    """One sentence per contrast and measure, or per measured one, worded as its interval allows."""
+def contrast_sentences(exhibit: Exhibit, found: Measurements) -> list[str]:
+    """One sentence per contrast and measure, worded as its interval allows."""
     sentences = []
     for contrast in exhibit.contrasts:
         of, minus = (exhibit.at_scale(key, found.scale) for key in (contrast.of, contrast.minus))
         for measure in exhibit.score.compared:
             ours = found.difference(of, minus, exhibit.key_of(measure))
-            if ours is None and is_measured:
-                continue
             words = {"of": exhibit.title_of(of), "minus": exhibit.title_of(minus), "measure": measure.title}
             theirs = _paper_difference(exhibit, contrast, measure)
             sentences.append(say_contrast(exhibit.score.wording, words, ours, theirs))
