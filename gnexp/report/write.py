@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from gnexp.report.render.blocks import to_markdown
 from gnexp.report.render.figures import digest_of
 from gnexp.report.render.marks import README, mark
 from gnexp.report.render.page import without_drawings
-from gnexp.report.render.scoreboard import front_blocks
+from gnexp.report.render.scoreboard import TABLE, front_blocks
 from gnexp.report.render.summary import answer
 from gnexp.system.files import write_bytes
 
@@ -47,7 +48,7 @@ def render(
     is_whole=False is for a choice of the exhibits: README.md and report.html, which show all of them, then stay.
     places, such as runs_dir=demo/runs, go into the commands that fill what is missing. stale: the entries of
     conf/stale.yaml, whose numbers stay out. claims and scoreboard: the files of conf/claim by name, and
-    conf/scoreboard.yaml; the README.md beside results_dir has the scoreboard between two marks, where it has them.
+    conf/scoreboard.yaml; the README.md beside results_dir has the scoreboard between its marks, where it has them.
     Everything is rendered in memory before the first file is replaced, and each file is replaced whole: an
     interrupted report leaves old files, new files, and nothing between.
 
@@ -67,7 +68,7 @@ def render(
         (results_dir / name).unlink()
     return Rendered(
         collected=tuple(collected),
-        paths=(*kept, *(results_dir / name for name in contents)),
+        paths=(*kept, *(Path(os.path.normpath(results_dir / name)) for name in contents)),
         notes=(
             *collection.notes,
             *note_others(runs_dir, plan.wanted, is_whole=is_whole),
@@ -127,7 +128,8 @@ def _front_page(plan: Plan, found: Collected, results_dir: Path) -> dict[str, by
     if board is None or not path.is_file():
         return {}
     text = path.read_text(encoding="utf-8")
-    marked = mark(text, to_markdown(front_blocks(board, results_dir.name)), str(path))
+    name = results_dir.absolute().name
+    marked = mark(text, to_markdown(front_blocks(board, name)), f"{name}/{TABLE}", str(path))
     return {} if marked is None else {f"../{README}": marked.encode()}
 
 

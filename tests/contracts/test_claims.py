@@ -9,7 +9,7 @@ from gnexp.compose import exhibits
 from gnexp.report.exhibits.claims import MORE, SAME, Claim
 from gnexp.report.exhibits.scoreboard import Claims, parse_scoreboard
 from gnexp.report.parse import parse_exhibit
-from gnexp.report.render.marks import END, START
+from gnexp.report.render.marks import marks_of
 
 ROOT = Path(__file__).parents[2]
 # Differences of the paper's tables and prose, worked out by hand.
@@ -114,5 +114,6 @@ def test_the_scoreboard_in_results_is_the_claims() -> None:
 
 def test_readme_has_a_place_for_the_scoreboard() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert text.count(START) == text.count(END) == 1
-    assert "results/tables/scoreboard.md" in text[text.index(START) : text.index(END)]
+    start, end = marks_of("results/tables/scoreboard.md")
+    assert text.count(start) == text.count(end) == 1
+    assert "results/tables/scoreboard.md" in text[text.index(start) : text.index(end)]

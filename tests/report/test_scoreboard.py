@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from gnexp.report import check, render
-from gnexp.report.render.marks import END, START, mark
+from gnexp.report.render.marks import mark, marks_of
 from tests.report.report_claims import BN_AT_2, CHOICES, FILE, GN_AT_2, LOSS
 from tests.report.report_runs import FIGURE, TABLE, expand, runs_of, write_runs
 
 EXHIBITS = [FIGURE, TABLE]
+START, END = marks_of("results/tables/scoreboard.md")
 TARGETED = {**GN_AT_2, "targets": {"garments": "the search looked for it"}}
 
 
@@ -84,13 +85,20 @@ def test_the_csv_has_every_number(folder: Path) -> None:
 def test_the_answer_is_five_sentences_with_their_numbers(folder: Path) -> None:
     text = (folder / "results/README.md").read_text(encoding="utf-8")
     answer = text.split("## The answer\n\n")[1].split("\n\n")[0]
-    assert answer == (
-        "Asked was whether few images cost. It was asked on Photographs (of the ground; not run yet) and Garments "
-        "(generated scenes). BN loses +5.9 points (95 % interval +5.2 to +6.7, 3 seeds) on Garments (the paper: "
-        "+11.1), GN 0.0 points (95 % interval −0.9 to +1.0, 3 seeds) on Garments. None of 2 tests of the paper's "
-        "claims contradicts it. Of 3 claims, each asked on up to 2 data sets, 2 were tested (n of at least 3 in each "
-        "cell), of which agree 2, contradict 0 and are undecided 0; were there no effect at all, about 0.1 of 2 would "
-        "be told apart by chance."
+    asked, where, found, contradicted, counts = answer.splitlines()
+    assert asked == "- Asked was whether few images cost."
+    assert (
+        where == "- It was asked on Photographs (of the ground; not run yet) and Garments (generated scenes)."
+    )
+    assert found == (
+        "- BN loses +5.9 points (95 % interval +5.2 to +6.7, 3 seeds) on Garments (the paper: +11.1), GN 0.0 points "
+        "(95 % interval −0.9 to +1.0, 3 seeds) on Garments."
+    )
+    assert contradicted == "- None of 2 tests of the paper's claims contradicts it."
+    assert counts == (
+        "- Of 3 claims, each asked on up to 2 data sets, 2 were tested (n of at least 3 in each cell), of which agree "
+        "2, contradict 0 and are undecided 0; were there no effect at all, about 0.1 of 2 would be told apart by "
+        "chance."
     )
     assert "What else was found" not in text
     assert text.index("## The answer") < text.index("figure1.svg") < text.index("## Scoreboard")
@@ -154,5 +162,31 @@ def test_a_sentence_with_a_name_that_is_none_is_refused(tmp_path: Path) -> None:
 )
 def test_marks_come_as_a_pair(text: str) -> None:
     with pytest.raises(ValueError, match=re.escape(f"x.md must have {START} once")):
-        mark(text, "part", "x.md")
-    assert mark("no marks", "part", "x.md") is None
+        mark(text, "part", "results/tables/scoreboard.md", "x.md")
+
+
+def test_another_results_leaves_the_readme_alone(folder: Path) -> None:
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    assert mark(text, "part", "mine/tables/scoreboard.md", "README.md") is None
+    places = {"runs_dir": folder / "runs", "results_dir": folder / "mine"}
+    render(
+        EXHIBITS,
+        expand,
+        **places,
+        claims={"table2": {**FILE, "claims": [GN_AT_2, BN_AT_2]}},
+        scoreboard=CHOICES,
+    )
+    assert (folder / "README.md").read_text(encoding="utf-8") == text
+
+
+def test_before_any_run_and_at_the_paper_s_scale(tmp_path: Path) -> None:
+    render_in(tmp_path, BN_AT_2, GN_AT_2)
+    text = (tmp_path / "results/README.md").read_text(encoding="utf-8")
+    assert "BN loses a number that is not measured yet (the paper: +11.1)" in text
+    assert "None of the 2 claims has been tested yet." in text
+    scoreboard = (tmp_path / "results/tables/scoreboard.md").read_text(encoding="utf-8")
+    assert "    gnexp sweep experiment=sizes\n" in scoreboard and "The paper's |" not in scoreboard
+    write_runs(tmp_path / "runs", runs_of("sizes", "paper"))
+    render_in(tmp_path, BN_AT_2, GN_AT_2)
+    header, _, bn, _ = rows((tmp_path / "results/tables/scoreboard.md").read_text(encoding="utf-8"))
+    assert (header[-1], bn[-1]) == ("The paper's", "undecided +6.1 (n=1)")

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 README = "README.md"
-START, END = "<!-- scoreboard: written by gnexp report -->", "<!-- end of the scoreboard -->"
 
 
-def mark(text: str, part: str, name: str) -> str | None:
-    """The page with the part between its marks; None where it has neither.
+def marks_of(name: str) -> tuple[str, str]:
+    """The marks of a part by the file that it is from, so that another results/ beside the page leaves it alone."""
+    return f"<!-- from {name}: written by gnexp report -->", f"<!-- end of {name} -->"
+
+
+def mark(text: str, part: str, name: str, page: str) -> str | None:
+    """The page's text with the part between its marks; None where it has neither. name: the file it is from.
 
     Raises:
         ValueError: one of the marks without the other, or twice, or in the wrong order.
     """
-    if START not in text and END not in text:
+    start, end = marks_of(name)
+    if start not in text and end not in text:
         return None
-    before, _, rest = text.partition(START)
-    _, end, after = rest.partition(END)
-    if not end or START in rest or END in after or END in before:
+    before, _, rest = text.partition(start)
+    _, found, after = rest.partition(end)
+    if not found or start in rest or end in after or end in before:
         raise ValueError(
-            f"{name} must have {START} once, and after it {END} once; write both, each on its own line"
+            f"{page} must have {start} once, and after it {end} once; write both, each on its own line"
         )
-    return f"{before}{START}\n\n{part}\n{END}{after}"
+    return f"{before}{start}\n\n{part}\n{end}{after}"

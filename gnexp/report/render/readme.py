@@ -22,13 +22,14 @@ def make_readme(
         exhibit = section.exhibit
         files = [f"[{word}]({path})" for word, path in section.links] or ["nothing to draw yet"]
         rows.append((exhibit.name, exhibit.title, seeds_and_planned(section), ", ".join(files)))
+    told = answer(sections, board)
     blocks: list[Block] = [
         Heading("Results", 1),
         Text(
             "Written by `gnexp report`; do not edit. The same as one page with every table: [report.html](report.html)."
         ),
         Heading("The answer"),
-        Text(" ".join(answer(sections, board))),
+        Items(tuple(told)) if board is not None else Text(" ".join(told)),
     ]
     first = next((section for section in sections if section.plot), None)
     if first is not None and first.plot is not None:

@@ -60,7 +60,7 @@ def front_blocks(board: Scoreboard, place: str) -> list[Block]:
     rest = len(board.claims) - len(board.choices.front_page)
     more = f"The other {rest} claims" if rest > 0 else "The same"
     return [
-        Text(" ".join(answer_sentences(board))),
+        Items(tuple(answer_sentences(board))),
         _table(board, [chosen[name] for name in board.choices.front_page]),
         Text(f"{more}, the rules and the commands for what is not run: [the scoreboard]({place}/{TABLE})."),
     ]
