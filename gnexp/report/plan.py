@@ -66,17 +66,16 @@ class Plan:
         self._places, self._stale = places, stale
         self._claims = parse_scoreboard(claims, scoreboard, self.exhibits)
         self._expansions: dict[tuple[str, str], Expansion] = {}
-        of_claims = {
-            (claim.exhibit.id, name): None for claim in self._claims.claims for name in claim.experiments
-        }
         for exhibit in self.exhibits:
-            names = dict.fromkeys(
-                (*exhibit.experiments, *(name for id_, name in of_claims if id_ == exhibit.id))
-            )
-            wanted = [(name, scale) for name in names for scale in SCALES]
+            wanted = [(name, scale) for name in exhibit.experiments for scale in SCALES]
             # The paper has no control: at its scale the control's cells are the experiment's own.
             wanted += [(exhibit.control, "small")] if exhibit.control else []
             for name, scale in wanted:
+                if (name, scale) not in self._expansions:
+                    self._expansions[name, scale] = expand(name, scale)
+        # A claim is asked on data of every scale, whichever its exhibit shows.
+        for name in dict.fromkeys(name for claim in self._claims.claims for name in claim.experiments):
+            for scale in SCALES:
                 if (name, scale) not in self._expansions:
                     self._expansions[name, scale] = expand(name, scale)
 

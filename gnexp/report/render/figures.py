@@ -53,7 +53,7 @@ _SETTINGS: dict[str, Any] = {
     "path.simplify": False,
 }
 _DIGEST_KEY = "gnexp-digest"
-_ASIDE = 0.055  # of the step between two places: how far seeds stand beside their bar
+_DODGE = 0.16  # of the step between two places: how far lines stand apart; seeds stand beside their bar by half of it
 _LINE_HEIGHT = 11.5  # points, of a label
 
 
@@ -173,8 +173,8 @@ def _draw_panel(
     for line in panel.lines:
         if plot.x_ticks:
             # Bars of two lines at one place would hide each other.
-            shift = 0.09 / stretch * (dodged.index(line) - (len(dodged) - 1) / 2) if line in dodged else 0.0
-            _draw_points(axes, line, shift)
+            shift = _DODGE / stretch * (dodged.index(line) - (len(dodged) - 1) / 2) if line in dodged else 0.0
+            _draw_points(axes, line, shift, _DODGE / stretch / 2)
         else:
             _draw_curve(axes, line)
     if has_y_label or panel.y_label != plot.panels[0].y_label:
@@ -200,14 +200,14 @@ def _style(line: Line) -> tuple[str, str]:
     return (STYLES.get(line.hue, (INK, "o"))[0] if line.hue else colour), marker
 
 
-def _draw_points(axes: Axes, line: Line, shift: float) -> None:
+def _draw_points(axes: Axes, line: Line, shift: float, aside: float) -> None:
     """A line through cells, with bars and their seeds; a stretch across missing cells is dashed."""
     colour, marker = _style(line)
     alpha, width = (0.35, 3.0) if line.is_light else (line.strength, 1.6)
     places = [x + shift for x in line.x]
     for x, values in zip(places, line.seeds, strict=False):
         axes.plot(
-            [x - _ASIDE] * len(values), values, color=colour, marker="o", linestyle="none", markersize=3.0,
+            [x - aside] * len(values), values, color=colour, marker="o", linestyle="none", markersize=3.0,
             alpha=0.55, markeredgewidth=0, zorder=3,
         )  # fmt: skip
     for k in range(len(places) - 1):
