@@ -5,6 +5,7 @@ Its scripts download into k400_targz/{train,val,replacement}/ and k400/annotatio
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Generator, Iterator
 from functools import partial
@@ -113,4 +114,7 @@ def _entries(path: Path, labels: dict[str, str]) -> Iterator[Entry]:
         for member in read_tar(file, f"{path.parent.name}/{path.name}"):
             label = labels.get(member.base.removesuffix(_VIDEO))
             if label is not None and member.base.endswith(_VIDEO):
-                yield Entry(f"{label}/{member.base}", member)
+                folder = os.fsdecode(
+                    label.encode()
+                )  # in UTF-8, as the reader looks for it, whatever the locale
+                yield Entry(f"{folder}/{member.base}", member)

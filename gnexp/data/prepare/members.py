@@ -8,6 +8,7 @@ import gzip
 import io
 import os
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -21,7 +22,15 @@ _BLOCK = 512  # bytes, of a tar: it ends with blocks of zeros
 _GZIP = b"\x1f\x8b"  # what it begins with
 _AT_ONCE = 1 << 20
 _AGAIN = "get the archive again"
-_DAMAGE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, gzip.BadGzipFile, EOFError)
+_DAMAGE = (
+    *(tarfile.TarError, zipfile.BadZipFile, zlib.error, gzip.BadGzipFile, EOFError),
+    *(
+        ValueError,
+        LookupError,
+        OverflowError,
+        struct.error,
+    ),  # what a header's wrong numbers and names come to
+)
 _UNKNOWN = (NotImplementedError, RuntimeError)  # zipfile's of a way to compress, and of a password
 
 

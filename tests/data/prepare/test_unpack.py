@@ -1,11 +1,14 @@
 """What every data set's unpacking holds to: killed, short of room, on a full disk, beside another one."""
 
+import fcntl
 import os
 import re
 import shutil
 import signal
+import struct
 import subprocess
 import sys
+import termios
 from collections import namedtuple
 from pathlib import Path
 
@@ -48,6 +51,7 @@ unpack._SYNC_BYTES = 1
 def write_some(path, entry):
     global left
     if not left:
+        assert "torch" not in sys.modules
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(next(iter(entry.member.read()))[:100])
         os.kill(os.getpid(), signal.SIGKILL)
@@ -203,3 +207,19 @@ def test_a_mistake_is_one_clear_line(given: list[str], line: str, capfd: pytest.
     assert main(["data", "prepare", *given]) == 2
     (said,) = capfd.readouterr().err.splitlines()
     assert re.search(line.replace("?", r"\?"), said), said
+
+
+def test_a_terminal_has_a_bar(archives: Path, tmp_path: Path) -> None:
+    """Of a part's bytes, on stderr; what is said stays on stdout."""
+    ours, theirs = os.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))  # rows and columns
+    command = [sys.executable, "-m", "gnexp", *words(archives, tmp_path)]
+    done = subprocess.run(
+        command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, stderr=theirs
+    )  # fmt: skip
+    os.close(theirs)
+    shown = os.read(ours, 1 << 16).decode()
+    os.close(ours)
+    assert done.returncode == 0
+    assert "\rval:   0%|" in shown and "\rtrain:   0%|" in shown and "B/s]" in shown
+    assert done.stdout.decode().splitlines()[-1] == f"{tmp_path}/train: 16 files"
