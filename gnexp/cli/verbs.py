@@ -134,10 +134,16 @@ Operations are those of convolutions and linear layers; training is taken as thr
 _EVAL = Verb(
     "eval",
     "run=RUN_ID",
-    "the error of a finished run under other running statistics",
-    "run=RUN",
-    "scores a finished run's final weights on val under the named running statistics.",
-    (("run=3f2a eval_stats=all", ""),),
+    "the error of a finished run under other running statistics, or of a file of weights",
+    "run=RUN|init=FILE",
+    "scores a finished run's final weights on val, or those in a file as they are.",
+    (
+        ("run=3f2a eval_stats=all", ""),
+        (
+            "init=R-50-GN.pkl data=imagenet data.root=/data/imagenet",
+            "published weights; val/ alone is needed",
+        ),
+    ),
     (
         _RUN,
         Setting(
@@ -155,9 +161,12 @@ _EVAL = Verb(
             is_count=True,
         ),
         _RUNS,
+        Row("data= data.root= ...", "with init=FILE: any key of a run"),
     ),
     """\
 Of detection it leaves detections-STATS.json in the run's directory, COCO's results file.
+With init=FILE the keys of a run say on what (scale=paper unless told otherwise); model and norm are the file's,
+where it is a ResNet-50 or 101 of torchvision, timm, open-mmlab or Detectron (docs/weights.md).
 """,
 )
 _EXPORT = Verb(

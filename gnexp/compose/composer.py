@@ -14,12 +14,13 @@ from gnexp.compose.conf_files import ConfFiles, to_plain
 from gnexp.compose.experiment import Asked, Experiments, ask
 from gnexp.compose.fit import check_fit, choices_of_task
 from gnexp.compose.foreign import foreign, of_kinds
-from gnexp.compose.init import resolve_init
+from gnexp.compose.init import resolve_init, resolve_layout
 from gnexp.compose.overrides import check, question, respell
 from gnexp.compose.parents import init_of, named_cell, parent_words
 from gnexp.config import RunConfig, from_dict
 from gnexp.config.experiment import Cell, Expansion, Parent
 from gnexp.config.keys import ALL_EXPERIMENTS, merge_overrides
+from gnexp.config.layouts import LAYOUTS
 from gnexp.config.spelling import spell
 
 
@@ -211,6 +212,9 @@ def to_run(config: Mapping[str, Any]) -> RunConfig:
     if plain["init"] or plain["init_path"]:
         found = resolve_init(plain["init"], plain["init_path"], Path(config["runs_dir"]))
         plain["init"], plain["init_path"] = found
+        plain["init_layout"] = layout = resolve_layout(plain["init_layout"], *found)
+        if layout is not None and layout in LAYOUTS and plain["data"].get("channels") == 3:
+            plain["data"] = {**plain["data"], "mean": LAYOUTS[layout].mean}
     return from_dict(plain)
 
 

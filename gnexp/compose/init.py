@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 from gnexp.config.fields import FILE_HASH
+from gnexp.config.layouts import HEAD, layout_of
 from gnexp.runs.directory import RunDirectory, named_run_dir
 from gnexp.runs.result import FINISHED, finished
 from gnexp.runs.spec import recorded_id
@@ -52,6 +53,21 @@ def resolve_init(given: str | None, path: str | None, runs_dir: Path) -> tuple[s
             f"init must be a file of weights or a finished run, got {given}: no such file, and {error}"
         ) from None
     return _finished_run(run_dir), str(run_dir.weights.resolve())
+
+
+def resolve_layout(given: str | None, init: str, path: str) -> str | None:
+    """The init_layout of a run's config: what was given, or what is known of the file.
+
+    Args:
+        given: init_layout, if a person gave it.
+        init: as resolve_init returns it.
+        path: of the file.
+    """
+    if given is not None or not init.startswith(FILE_HASH):
+        return given
+    with open(path, "rb") as file:
+        head = file.read(HEAD)
+    return layout_of(Path(path).suffix, head, init.removeprefix(FILE_HASH))
 
 
 def _is_final_weights(path: Path) -> bool:

@@ -43,6 +43,7 @@ class DataConfig:
     reads_folder: ClassVar[bool] = False
     survey: ClassVar[str | None] = None
     archives: ClassVar[Mapping[str, str]] = {}
+    has_val_alone: ClassVar[bool] = False
     num_known: ClassVar[int | None] = None
     num_held_out: ClassVar[int] = 0
     titles: ClassVar[Mapping[str, str]] = {}

@@ -20,6 +20,7 @@ from gnexp.config.fields import (
     science_field,
 )
 from gnexp.config.kinds import build
+from gnexp.config.layouts import LAYOUTS
 from gnexp.config.model import ModelConfig, model_config
 from gnexp.config.norm import NormConfig, norm_config
 from gnexp.config.recipe import RecipeConfig
@@ -50,6 +51,10 @@ class RunConfig:
     )
     # weights to start from; as hashed the run_id that made them, or sha256:HEX of their file
     init: str | None = science_field(None, title="weights to start from: a finished run's, or a file's")
+    # of a file for pixels of 0 to 255 in BGR; found from files that are known. It says what data.mean is
+    init_layout: str | None = science_field(
+        None, title="whose pixels those weights are for, if not normalized RGB", choices=tuple(LAYOUTS)
+    )
     init_path: str | None = hardware_field(None, title="where those weights lie; found from init")
     scale: str = hardware_field("small")  # a name; what it chose is in the other fields
     device: str = hardware_field("auto", title="where it runs, or cuda:N", offered=("auto", "cpu", "cuda"))
@@ -83,6 +88,7 @@ class RunConfig:
             or re.fullmatch(rf"[0-9a-f]{{12}}|{FILE_HASH}[0-9a-f]{{64}}", self.init) is not None,
             f"init must be a run_id or {FILE_HASH}HEX once it is resolved, got {self.init}",
         )
+        self._check_layout()
         require(0 <= self.seed < 2**63, f"seed must not be negative or above 2^63 - 1, got {self.seed}")
         require(
             self.device in ("auto", "cpu", "cuda") or self.device.removeprefix("cuda:").isdigit(),
@@ -106,6 +112,25 @@ class RunConfig:
                 f"of several workers cannot be told apart: leave workers_per_pass at 1, got {self.workers_per_pass}",
             )
             object.__setattr__(self, "workers_per_pass", 1)
+
+    def _check_layout(self) -> None:
+        if self.init_layout is None:
+            return
+        require(
+            self.init is not None and self.init.startswith(FILE_HASH),
+            f"init_layout says what pixels a file of weights is for: give init=FILE, or leave it out, got {self.init}",
+        )
+        require(
+            self.data.channels == 3,
+            f"init_layout={self.init_layout} is for images of 3 channels, data={self.data.name} has "
+            f"{self.data.channels}",
+        )
+        mean = LAYOUTS[self.init_layout].mean
+        require(
+            tuple(self.data.mean) == mean,
+            f"data.mean must be the one that init_layout={self.init_layout} is for, {list(mean)}, got "
+            f"{list(self.data.mean)}; leave it out",
+        )
 
     def _check_processes(self) -> None:
         require(

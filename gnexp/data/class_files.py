@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,7 +69,7 @@ def find_root(root: str | None, name: str, layout: Sequence[str] = ("train", "va
     Raises:
         ValueError: none was given, or it or one of those folders is missing.
     """
-    folders = f"{', '.join(f'{entry}/' for entry in layout[:-1])} and {layout[-1]}/"
+    folders = " and ".join(filter(None, (", ".join(f"{entry}/" for entry in layout[:-1]), f"{layout[-1]}/")))
     wanted, fix = f"data.root must be the folder that holds {folders}", "give data.root=/path/to/it"
     if root is None:
         raise ValueError(f"{wanted}, got none; data={name} has no default, {fix}")
@@ -190,15 +190,15 @@ def fingerprint_of(train: ClassFiles, val: ClassFiles, sha256: str | None, root:
     return fingerprint
 
 
-def file_notes(config: DataConfig, root: Path, train: ClassFiles, val: ClassFiles, what: str) -> list[str]:
+def file_notes(config: DataConfig, root: Path, splits: Mapping[str, ClassFiles], what: str) -> list[str]:
     """A line for each split with files that are passed over, or another number than the data set it is named after."""
     passed_over = [
         f"{root / split}: {line}"
-        for split, files in (("train", train), ("val", val))
+        for split, files in splits.items()
         if (line := files.others.line(root / split))
     ]
     return passed_over + [
         f"{config.name} has {config.expected[split]} {split} {what}, {root / split} holds {len(files.labels)}"
-        for split, files in (("train", train), ("val", val))
+        for split, files in splits.items()
         if config.expected[split] not in (None, len(files.labels))
     ]

@@ -19,6 +19,8 @@ from gnexp.nn.statistics import batch_norms
 _COUNTERS = ("num_batches_tracked", "done_epochs", "n_averaged")
 # What wrappers and larger modules put before every name: DistributedDataParallel and AveragedModel, torch.compile, a
 # module that holds the network.
+_FIRST = "conv1.weight"  # of a ResNet, by torchvision's names
+_LISTED = 6  # names in a line about many
 _PREFIXES = ("module.", "_orig_mod.", "model.", "backbone.")
 
 
@@ -42,31 +44,49 @@ class VideoNetwork(Protocol):
         ...
 
 
+class MismatchError(ValueError):
+    """Weights of another model.
+
+    Args:
+        message: in one line.
+        lines: the same where there is room: what is missing and what is too many in a line each.
+    """
+
+    def __init__(self, message: str, lines: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.lines = lines
+
+
 def load_initial_weights(
-    model: nn.Module, run: RunConfig, device: torch.device, *, first_worker: int = 0
+    model: nn.Module, run: RunConfig, device: torch.device, *, first_worker: int = 0, whole: bool = False
 ) -> list[str]:
     """Gives a model the weights of run.init_path; nothing in the file is executed.
 
     Running statistics of one worker, (C,), serve all. Those of as many workers as the run has stay each worker's own;
     of another number of workers, worker 0's serve all. A classifier of another shape keeps its initialisation, and so
     does what a detector has beside its backbone where the weights are a classifier's, and the classifier of a network
-    of videos where they are a network's of images.
+    of videos where they are a network's of images. Of weights for other pixels (run.init_layout) the first convolution
+    is folded, so that it gives on normalized RGB what it gave on those.
 
     Args:
         model: built and initialised, with the running statistics of this process's own workers.
         run: its init and init_path say what is loaded.
         device: where the weights are read to.
         first_worker: of this process.
+        whole: nothing may keep its initialisation, since the model is to be used as it is.
 
     Returns:
         What a person should know: a line for each thing that was not taken as it is.
 
     Raises:
-        ValueError: the file is missing, damaged, or not the one that init names, or its weights are another model's.
+        ValueError: the file is missing, damaged, or not the one that init names.
+        MismatchError: its weights are another model's.
     """
     assert run.init is not None and run.init_path is not None, "only a run with init has weights to load"
     weights, notes = read_weights(Path(run.init_path), run.init, device)
     weights = _without_prefix(model, weights, notes)
+    if run.init_layout is not None:
+        _fold_pixels(weights, run, notes)
     backbone = _as_backbone(model, weights)
     inflated = model.from_images(weights) if isinstance(model, VideoNetwork) else None
     if backbone is not None:
@@ -74,11 +94,11 @@ def load_initial_weights(
     elif inflated is not None:
         weights = inflated
         notes.append("inflated from a network of images; the classifier keeps its initialisation")
-    elif not isinstance(model, Detector):
+    elif not isinstance(model, Detector) and not whole:
         _keep_other_head(model, weights, notes)
     _take_variances(model, weights)
     _choose_workers(model, weights, run.workers, first_worker, notes)
-    if backbone is not None:
+    if backbone is not None and not whole:
         _keep_own_layers(model, weights, notes)
     _check_fit(model, weights, run.init_path)
     model.load_state_dict({**model.state_dict(), **weights})
@@ -102,16 +122,36 @@ def _without_prefix(model: nn.Module, weights: Weights, notes: list[str]) -> Wei
     return weights
 
 
+def _fold_pixels(weights: Weights, run: RunConfig, notes: list[str]) -> None:
+    """Has the first convolution take red, green, blue divided by data.std in the place of 255 blue, green, red.
+
+    The mean is data.mean's, which the run has from the layout: folded into a bias it would be wrong at padded borders.
+    """
+    first = weights.get(_FIRST)
+    if first is None or first.dim() != 4 or first.shape[1] != 3:
+        return  # another model's: what is missing is said then
+    std = torch.tensor(run.data.std, dtype=torch.float64, device=first.device).view(1, 3, 1, 1)
+    weights[_FIRST] = (first.double().flip(1) * (255 * std)).to(first.dtype)
+    notes.append(
+        f"the file is for pixels of 0 to 255 in BGR ({run.init_layout}): its first convolution is folded for "
+        "normalized RGB, and data.mean is the file's"
+    )
+
+
 def _keep_other_head(model: nn.Module, weights: Weights, notes: list[str]) -> None:
-    """Leaves out a classifier of another shape: it was made for other classes."""
+    """Leaves out a classifier of another shape, which was made for other classes; a file may have none at all."""
     name = next((n for n, m in reversed(list(model.named_modules())) if isinstance(m, nn.Linear)), None)
-    theirs = weights.get(f"{name}.weight")
-    if name is None or theirs is None:
+    if name is None:
         return
+    theirs = weights.get(f"{name}.weight")
     own = model.get_submodule(name).weight
     assert isinstance(own, torch.Tensor)
-    if theirs.shape != own.shape:
-        weights |= {key: value for key, value in model.state_dict().items() if key.startswith(f"{name}.")}
+    initial = {key: value for key, value in model.state_dict().items() if key.startswith(f"{name}.")}
+    if theirs is None and initial.keys().isdisjoint(weights):
+        weights |= initial
+        notes.append(f"the classifier {name} keeps its initialisation: the file has none")
+    elif theirs is not None and theirs.shape != own.shape:
+        weights |= initial
         notes.append(
             f"the classifier {name} keeps its initialisation: it is {tuple(own.shape)}, "
             f"the file's {tuple(theirs.shape)}"
@@ -202,10 +242,20 @@ def _check_fit(model: nn.Module, weights: Weights, path: str) -> None:
             )
             if keys
         ]
-        raise ValueError(
-            f"{path} must hold the weights of this model, of {len(own)} tensors {', '.join(parts)}; "
-            "choose the model and norm that they were made with"
+        fix = "choose the model and norm that they were made with"
+        lines = [f"{path} must hold the weights of this model, of {len(own)} tensors; {fix}"]
+        lines += [_listed("missing", missing), _listed("too many", foreign)]
+        if misshaped:
+            lines[0] = f"{path} must hold the weights of this model, of {len(own)} tensors {parts[-1]}; {fix}"
+        raise MismatchError(
+            f"{path} must hold the weights of this model, of {len(own)} tensors {', '.join(parts)}; {fix}",
+            tuple(lines) if missing or foreign else (),
         )
+
+
+def _listed(what: str, keys: list[str]) -> str:
+    named = ", ".join(keys[:_LISTED]) + (", ..." if len(keys) > _LISTED else "")
+    return f"  {what}: {len(keys)}" + (f" ({named})" if keys else "")
 
 
 def _shapes(own: Weights, theirs: Weights, key: str) -> str:

@@ -117,8 +117,16 @@ def _worker_rows(model: nn.Module) -> list[str]:
     ]
 
 
-def build(run: RunConfig, device: torch.device, processes: Processes = ALONE) -> State:
+def build(
+    run: RunConfig, device: torch.device, processes: Processes = ALONE, *, val_only: bool = False
+) -> State:
     """Builds model, data and optimizer of a run, at its start.
+
+    Args:
+        run: what is built.
+        device: where.
+        processes: that share the run.
+        val_only: the model is to be evaluated alone, so that the data may have no training images.
 
     Raises:
         ValueError: something in the config cannot be built; found before any image is read or generated.
@@ -132,8 +140,9 @@ def build(run: RunConfig, device: torch.device, processes: Processes = ALONE) ->
     model = model.to(memory_format=memory_format(run, device))
     for norm in sync_norms(model):
         norm.peers = processes.peers
-    dataset = build_dataset(run.data, device)
-    pass_steps = num_steps(dataset, run.total_batch)  # once: a data set arranges its images to count them
+    dataset = build_dataset(run.data, device, val_only=val_only)
+    # once: a data set arranges its images to count them
+    pass_steps = 1 if val_only else num_steps(dataset, run.total_batch)
     if pass_steps == 0:
         kinds = getattr(dataset, "kinds", None)
         which = f" that are all {' or all '.join(kinds)}" if kinds else ""

@@ -1,4 +1,4 @@
-"""Reads the weights that others have saved: torch's files and safetensors, of which nothing is executed."""
+"""Reads the weights that others have saved: torch's files, safetensors and Detectron's; nothing in them is executed."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from typing import Any
 import torch
 
 from gnexp.config.fields import FILE_HASH
+from gnexp.config.layouts import HEAD, is_pickled_arrays
+from gnexp.engine.pickled_arrays import read_arrays
 
 Weights = dict[str, torch.Tensor]
 
@@ -24,14 +26,15 @@ _NESTED = ("model", "state_dict", "model_state_dict")
 _HARMLESS = (argparse.Namespace,)
 
 
-def read_weights(path: Path, named: str, device: torch.device) -> tuple[Weights, list[str]]:
+def read_weights(path: Path, named: str | None, device: torch.device) -> tuple[Weights, list[str]]:
     """The weights in a file: .safetensors, a plain state_dict as torchvision saves one, or a run's weights.pt.
 
-    A training checkpoint holds a state_dict among other things, which are left out.
+    A training checkpoint holds a state_dict among other things, which are left out. Detectron's .pkl come under
+    torchvision's names.
 
     Args:
         path: of the file.
-        named: what it must be: a run_id, or sha256:HEX.
+        named: what it must be: a run_id, or sha256:HEX; None = whatever it is.
         device: where the weights are read to.
 
     Returns:
@@ -46,7 +49,7 @@ def read_weights(path: Path, named: str, device: torch.device) -> tuple[Weights,
         raise ValueError(
             f"init_path={path} cannot be read ({error.strerror}); give init=PATH again"
         ) from None
-    if named.startswith(FILE_HASH):
+    if named is not None and named.startswith(FILE_HASH):
         found = FILE_HASH + hashlib.sha256(content).hexdigest()
         if found != named:
             raise ValueError(
@@ -59,7 +62,7 @@ def read_weights(path: Path, named: str, device: torch.device) -> tuple[Weights,
         raise ValueError(f"{path} needs the package safetensors: pip install 'gnexp[export]'") from None
     except Exception as error:  # whatever damage or a file of another kind makes of a parser
         raise ValueError(f"{path} cannot be read as weights{_reason(error)}") from None
-    if not named.startswith(FILE_HASH) and isinstance(values, dict):
+    if named is not None and not named.startswith(FILE_HASH) and isinstance(values, dict):
         found = values.get("run_id", named)  # files of gnexp 0.1 do not say
         if found != named:
             raise ValueError(f"{path} must hold the weights of run {named}, it holds those of {found}")
@@ -71,6 +74,8 @@ def _read(content: bytes, suffix: str, device: torch.device) -> Any:
         from safetensors.torch import load
 
         return {key: value.to(device) for key, value in load(content).items()}
+    if is_pickled_arrays(suffix, content[:HEAD]):
+        return {key: torch.from_numpy(value).to(device) for key, value in read_arrays(content).items()}
     with torch.serialization.safe_globals(list(_HARMLESS)):
         return torch.load(io.BytesIO(content), map_location=device, weights_only=True)
 

@@ -14,6 +14,7 @@ import torch
 from gnexp.engine.checkpoint import load_tensors
 from gnexp.engine.device import choose_device
 from gnexp.engine.evaluate import eval_model, measure_val
+from gnexp.engine.initial_weights import load_initial_weights
 from gnexp.engine.state import State, build
 from gnexp.nn.statistics import alike
 from gnexp.runs.directory import RunDirectory
@@ -51,6 +52,21 @@ def finished_state(spec: Spec) -> State:
     state = build(dataclasses.replace(spec.run, processes=1), device)
     state.load_model_state(weights)
     return state
+
+
+def initial_state(spec: Spec) -> tuple[State, list[str]]:
+    """A model with the weights that its run would start from, to be evaluated: of its data val alone is needed.
+
+    Returns:
+        The state, and what a person should know of the weights.
+
+    Raises:
+        ValueError: the file cannot be read, or does not hold all of the model.
+    """
+    run = dataclasses.replace(spec.run, processes=1)
+    device = choose_device(run.device)
+    state = build(run, device, val_only=True)
+    return state, load_initial_weights(state.model, run, device, whole=True)
 
 
 def read_classes(directory: RunDirectory) -> dict[str, Any]:

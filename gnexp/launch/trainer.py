@@ -11,6 +11,7 @@ import os
 import sys
 import time
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 
 from gnexp.runs.directory import RunDirectory
@@ -75,7 +76,9 @@ def _tell(error: BaseException, directory: RunDirectory | None, begun_at: float)
         if directory is not None or os.environ.get("GNEXP_DEBUG"):
             with contextlib.suppress(OSError):
                 _log_traceback(directory)
-        return _fail(f"error: {error}", EXIT_USER_ERROR, directory)
+        # Where a person reads on a terminal of its own, an error may have lines; in lists and logs it is one.
+        lines = () if "GNEXP_QUIET" in os.environ else getattr(error, "lines", ())
+        return _fail(f"error: {error}", EXIT_USER_ERROR, directory, lines)
     if isinstance(error, BrokenPipeError) and directory is None:
         # `gnexp data check ... | head`: nobody reads on. Python would complain once more while it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -126,14 +129,14 @@ def _log_traceback(directory: RunDirectory | None) -> str:
     return f" (see {directory.log})"
 
 
-def _fail(message: str, code: int, directory: RunDirectory | None) -> int:
+def _fail(message: str, code: int, directory: RunDirectory | None, lines: Sequence[str] = ()) -> int:
     if directory is not None:
         with contextlib.suppress(OSError):
             Status(directory).say(FAILED, message=message)
-    return _say(message, code)
+    return _say(message, code, lines)
 
 
-def _say(message: str, code: int) -> int:
+def _say(message: str, code: int, lines: Sequence[str] = ()) -> int:
     rank = os.environ.get("RANK")
     # Every process stops, and most mistakes are found by each: the first one tells, or else gnexp.launch.torchrun.
     # Under an outer torchrun nobody else would tell of a mistake that one process alone finds.
@@ -143,7 +146,9 @@ def _say(message: str, code: int) -> int:
     if is_told and rank not in (None, "0"):
         return code
     place = f"process {rank}: " if rank not in (None, "0") else ""
-    print(f"gnexp: {place}{shown(message)}", file=sys.stderr, flush=True)
+    first, *others = (f"error: {lines[0]}", *lines[1:]) if lines else (message,)
+    text = "\n".join([f"gnexp: {place}{shown(first)}", *map(shown, others)])
+    print(text, file=sys.stderr, flush=True)
     return code
 
 

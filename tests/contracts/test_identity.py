@@ -228,6 +228,7 @@ EXCUSED = {
     "recipe.version": "stands for the code",
     "task.kind": "goes with one kind of model and of data, and is refused with others",
     "init": "needs weights: tests/engine/test_initial_weights.py",
+    "init_layout": "needs weights: tests/engine/test_published_weights.py",
     "init_path": "follows from init",
     "device": "there may be no other",
     "compile": "takes a minute: tests/engine/test_precision.py",

@@ -34,23 +34,27 @@ PLACEHOLDER = "imagefolder"  # the name in conf/data/imagefolder.yaml, of no ima
 class ImageFolder:
     """Training: random-resized crop, flip, color. Evaluation: shorter side resized, centre crop."""
 
-    def __init__(self, config: ImageFolderConfig, device: torch.device) -> None:
-        """Lists the files; opens none.
+    def __init__(self, config: ImageFolderConfig, device: torch.device, *, val_only: bool = False) -> None:
+        """Lists the files; opens none. With val_only train is not looked at, and holds no images.
 
         Raises:
             ValueError: a setting that this kind cannot follow, or a folder that is missing or not what
                 config says.
         """
         _check_settings(config)
-        root = find_root(config.root, config.name)
-        train, val = scan_classes(str(root / "train")), scan_classes(str(root / "val"))
-        check_classes(train, val, config.num_classes)
-        self.fingerprint = fingerprint_of(train, val, config.sha256, root)
-        self._train = train.first(config.num_train, "data.num_train")
+        root = find_root(config.root, config.name, ("val",) if val_only else ("train", "val"))
+        val = scan_classes(str(root / "val"))
+        train = None if val_only else scan_classes(str(root / "train"))
+        check_classes(train or val, val, config.num_classes)
+        # data.sha256 is of both splits
+        self.fingerprint = fingerprint_of(train or val, val, config.sha256 if train else None, root)
+        self._train = train.first(config.num_train, "data.num_train") if train else None
         self._val = val.first(config.num_val, "data.num_val")
-        self.num_train, self.num_val = len(self._train.labels), len(self._val.labels)
-        self.notes = file_notes(config, root, train, val, "images")
-        self.class_names = tuple(map(os.fsdecode, train.classes))
+        self.num_train = len(self._train.labels) if self._train else 0
+        self.num_val = len(self._val.labels)
+        splits = {"val": val} if train is None else {"train": train, "val": val}
+        self.notes = file_notes(config, root, splits, "images")
+        self.class_names = tuple(map(os.fsdecode, val.classes))
         self.skipped: dict[str, str] = {}
         self._config, self._device = config, device
         self._mean = torch.tensor(config.mean, device=device).view(1, -1, 1, 1)
@@ -65,6 +69,7 @@ class ImageFolder:
         """
         config = self._config
         jitter, lighting = config.jitter or 0.0, config.lighting or 0.0
+        assert self._train is not None, "with val alone nothing trains"
         decoder = self._decoder(self._train, (seed, epoch))
         for indices, (pixels, labels) in zip(steps, self._load(decoder, steps), strict=True):
             if jitter or lighting:

@@ -15,6 +15,7 @@ from gnexp.data.kinds.folder import FolderConfig
 class ImageFolderConfig(FolderConfig):
     """data.root/{train,val}/<class>/<file>."""
 
+    has_val_alone: ClassVar = True
     survey: ClassVar = "gnexp.data.checks.imagefolder:survey_imagefolder"
     archives: ClassVar = {"imagenet": "gnexp.data.prepare.imagenet:plan_imagenet"}
     builder: ClassVar = "gnexp.data.images.imagefolder:ImageFolder"

@@ -41,7 +41,7 @@ def open_kinetics(config: KineticsConfig, device: torch.device) -> Clips:
         train,
         val,
         fingerprint=fingerprint_of(train, val, config.sha256, root),
-        notes=notes + file_notes(config, root, train, val, "videos"),
+        notes=notes + file_notes(config, root, {"train": train, "val": val}, "videos"),
     )
 
 
