@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from gnexp.experiments.prediction import Predictor, load
     from gnexp.library.batch_norms import BatchRenorm, GhostBatchNorm
     from gnexp.library.conversion import Conversion, ConvertedLayer
     from gnexp.library.convert import convert, converted
-    from gnexp.library.prediction import Predictor, load
     from gnexp.library.sample_norms import EvoNormS0, FilterResponseNorm, GroupNorm, GroupRMSNorm, LayerNorm2d
     from gnexp.ops.group_norm import group_norm
 
@@ -44,11 +44,11 @@ _HOMES = {
     "GroupNorm": "library.sample_norms",
     "GroupRMSNorm": "library.sample_norms",
     "LayerNorm2d": "library.sample_norms",
-    "Predictor": "library.prediction",
+    "Predictor": "experiments.prediction",
     "convert": "library.convert",
     "converted": "library.convert",
     "group_norm": "ops.group_norm",
-    "load": "library.prediction",
+    "load": "experiments.prediction",
 }
 
 

@@ -40,7 +40,7 @@ def _eval_file(words: list[str]) -> int:
     """
     for word in words:
         key = word.partition("=")[0]
-        if key in VERBS["eval"].own and key != "runs_dir":
+        if key in VERBS["eval"].own and key not in ("init", "runs_dir"):
             raise ValueError(f"{word} goes with run=: with init=FILE the weights are scored as they are")
     from gnexp.cli.weights import compose_for_file
 

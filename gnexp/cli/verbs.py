@@ -161,12 +161,51 @@ _EVAL = Verb(
             is_count=True,
         ),
         _RUNS,
-        Row("data= data.root= ...", "with init=FILE: any key of a run"),
+        Setting(
+            "init", "init=FILE", "a file of weights in the place of a run, and any keys of a run", path=FILE
+        ),
     ),
     """\
 Of detection it leaves detections-STATS.json in the run's directory, COCO's results file.
 With init=FILE the keys of a run say on what (scale=paper unless told otherwise); model and norm are the file's,
 where it is a ResNet-50 or 101 of torchvision, timm, open-mmlab or Detectron (docs/weights.md).
+""",
+)
+_PREDICT = Verb(
+    "predict",
+    "run=RUN_ID photos/",
+    "what a network says of your images: classes, or boxes and masks",
+    "run=RUN|init=FILE IMAGES...",
+    "what a finished run's network, or one in a file, says of images.",
+    (
+        ("run=3f2a photos/ 'more/**/*.jpg'", "files, folders with all below them, patterns"),
+        ("init=R-50-GN.pkl dog.jpg", "published weights (docs/weights.md)"),
+    ),
+    (
+        Setting("run", "run=RUN", "a run's id, the start of it, or its directory", path=FILE),
+        Setting(
+            "init", "init=FILE", "a file of weights in the place of a run, and any keys of a run", path=FILE
+        ),
+        Setting("top", "top=5", "likeliest classes of each image", "5", is_count=True),
+        Setting(
+            "output",
+            "output=FOLDER",
+            "for predictions.json; of a detector (default: predictions) for pictures and\n"
+            "detections.json, COCO's format",
+            path=FOLDER,
+        ),
+        Setting(
+            "eval_stats",
+            "eval_stats=worker0",
+            "running statistics of a run: worker0 or mean",
+            "worker0",
+            ("worker0", "mean"),
+        ),
+        _RUNS,
+    ),
+    """\
+Images are resized and cropped as in the run's evaluation; a detector takes them whole. What is no image in a
+folder is passed over and said; what cannot be read is said at the end (exit code 1; 2 if nothing can).
 """,
 )
 _EXPORT = Verb(
@@ -291,5 +330,17 @@ _COMPLETION = Verb(
 
 VERBS = {
     verb.name: verb
-    for verb in (_TRAIN, _SWEEP, _REPORT, _PLAN, _EVAL, _EXPORT, _DOCTOR, _DATA, _BENCH, _COMPLETION)
+    for verb in (
+        _TRAIN,
+        _SWEEP,
+        _REPORT,
+        _PLAN,
+        _EVAL,
+        _PREDICT,
+        _EXPORT,
+        _DOCTOR,
+        _DATA,
+        _BENCH,
+        _COMPLETION,
+    )
 }

@@ -43,8 +43,18 @@ def draw_detections(
     sheet = Image.new("RGB", (left.width + _GAP + right.width, left.height), "white")
     sheet.paste(left, (0, 0))
     sheet.paste(right, (left.width + _GAP, 0))
+    return _png(sheet)
+
+
+def draw_found(image: torch.Tensor, found: Mapping[str, Any], names: Sequence[str]) -> bytes:
+    """A PNG of the detections alone, as draw_detections has them on its right."""
+    kept = torch.where(found["scores"] >= LEAST_SCORE)[0].tolist()
+    return _png(_draw(image, found, kept, names))
+
+
+def _png(picture: Image.Image) -> bytes:
     buffer = io.BytesIO()
-    sheet.save(buffer, "PNG")
+    picture.save(buffer, "PNG")
     return buffer.getvalue()
 
 

@@ -13,6 +13,7 @@ from torch import nn
 
 from gnexp.config import RunConfig
 from gnexp.config.fields import require
+from gnexp.engine.initial_weights import load_initial_weights
 from gnexp.experiments.finished import final_weights, read_classes
 from gnexp.nn.statistics import with_eval_stats
 from gnexp.runs.directory import named_run_dir
@@ -120,18 +121,39 @@ def load(
     directory = named_run_dir(name, Path(runs_dir))
     spec = load_spec(directory.spec)
     weights = final_weights(spec, torch.device("cpu"))
-    whole = dataclasses.replace(spec.run, processes=1)  # all workers' statistics are in the weights
-    task = build_task(whole.task)
+    network = _build(spec.run)
+    network.load_state_dict(weights)
+    names = read_classes(directory).get("class_names")
+    predictor = _predictor(network, spec.run, eval_stats, None if names is None else tuple(names))
+    return predictor.to(device)
+
+
+def load_file(run: RunConfig) -> tuple[Predictor, list[str]]:
+    """The network with the weights that a run would start from, in evaluation mode.
+
+    Returns:
+        It, and what a person should know of the weights.
+
+    Raises:
+        ValueError: the file cannot be read, or does not hold all of the network.
+    """
+    network = _build(run)
+    whole = dataclasses.replace(run, processes=1)
+    notes = load_initial_weights(network, whole, torch.device("cpu"), whole=True)
+    return _predictor(network, run, "worker0", None), notes
+
+
+def _build(run: RunConfig) -> nn.Module:
+    """The network of all workers, in one process."""
+    whole = dataclasses.replace(run, processes=1)
     # Layers draw initial weights from torch's own generator, which is the caller's.
     with torch.random.fork_rng(devices=[]):
-        network = task.build_model(whole, torch.Generator().manual_seed(0))
-    network.load_state_dict(weights)
+        return build_task(run.task).build_model(whole, torch.Generator().manual_seed(0))
+
+
+def _predictor(
+    network: nn.Module, run: RunConfig, eval_stats: str, class_names: tuple[str, ...] | None
+) -> Predictor:
     network = with_eval_stats(network, eval_stats)
-    names = read_classes(directory).get("class_names")
-    predictor = Predictor(
-        network,
-        spec.run,
-        normalizes_itself=task.normalizes_itself,
-        class_names=None if names is None else tuple(names),
-    )
-    return predictor.to(device).eval()
+    itself = build_task(run.task).normalizes_itself
+    return Predictor(network, run, normalizes_itself=itself, class_names=class_names).eval()
