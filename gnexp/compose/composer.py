@@ -61,7 +61,8 @@ class Composer:
         Raises:
             ValueError: a value that the schema refuses, or fields that do not fit together.
         """
-        return to_run(self._files.merge(self._without_experiment(overrides)))
+        names_mean = any(override.startswith("data.mean=") for override in overrides)
+        return to_run(self._files.merge(self._without_experiment(overrides)), keeps_mean=names_mean)
 
     def _without_experiment(self, overrides: Sequence[str]) -> list[str]:
         """What is composed of flattened overrides: gnexp's own experiments choose by their overrides alone.
@@ -200,8 +201,12 @@ class Composer:
         return Cell(coordinates=spelled, overrides=tuple(command), runs=tuple(runs), parents=tuple(parents))
 
 
-def to_run(config: Mapping[str, Any]) -> RunConfig:
+def to_run(config: Mapping[str, Any], *, keeps_mean: bool = False) -> RunConfig:
     """A config, composed by Hydra or merged, as a run; the command line's own keys are left out.
+
+    Args:
+        config: of all keys.
+        keeps_mean: data.mean is what somebody named; else that of a file of weights for other pixels takes its place.
 
     Raises:
         ValueError: fields that do not fit together.
@@ -213,7 +218,7 @@ def to_run(config: Mapping[str, Any]) -> RunConfig:
         found = resolve_init(plain["init"], plain["init_path"], Path(config["runs_dir"]))
         plain["init"], plain["init_path"] = found
         plain["init_layout"] = layout = resolve_layout(plain["init_layout"], *found)
-        if layout is not None and layout in LAYOUTS and plain["data"].get("channels") == 3:
+        if layout in LAYOUTS and plain["data"].get("channels") == 3 and not keeps_mean:
             plain["data"] = {**plain["data"], "mean": LAYOUTS[layout].mean}
     return from_dict(plain)
 

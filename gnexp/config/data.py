@@ -104,6 +104,11 @@ class DataConfig:
         return 0
 
     @property
+    def eval_side(self) -> int:
+        """Pixels of an image's shorter side before evaluation's centre crop of image_size."""
+        return self.image_size
+
+    @property
     def is_without_masks(self) -> bool:
         """Whether the masks that it has are left out."""
         return False

@@ -19,6 +19,12 @@ _CODES = re.compile(r"[fiu][1248]|b1")
 _ENDS = {"w": "weight", "s": "weight", "b": "bias"}
 _STEM = {"conv1": "conv1", "conv1_gn": "bn1", "res_conv1_bn": "bn1", "pred": "fc"}
 _BLOCK = re.compile(r"res([2-5])_(\d+)_branch(1|2a|2b|2c)(_gn|_bn)?")
+_PARTS = {  # of a block: convolution, norm
+    "1": ("downsample.0", "downsample.1"),
+    "2a": ("conv1", "bn1"),
+    "2b": ("conv2", "bn2"),
+    "2c": ("conv3", "bn3"),
+}
 _MOMENTUM = "_momentum"
 
 
@@ -58,11 +64,7 @@ def torchvision_name(blob: str) -> str:
     if found is None:
         return blob
     stage, index, branch, norm = found.groups()
-    if branch == "1":
-        part = f"downsample.{1 if norm else 0}"
-    else:
-        part = f"{'bn' if norm else 'conv'}{'abc'.index(branch[1]) + 1}"
-    return f"layer{int(stage) - 1}.{index}.{part}.{_ENDS[end]}"
+    return f"layer{int(stage) - 1}.{index}.{_PARTS[branch][norm is not None]}.{_ENDS[end]}"
 
 
 class _DType:

@@ -15,7 +15,6 @@ from gnexp.config import DataConfig
 from gnexp.data.class_files import IMAGE_SUFFIXES
 from gnexp.data.images.decode import UnreadableImageError, center_crop, read_box
 from gnexp.data.images.folders import Others, walk
-from gnexp.data.kinds.imagefolder import ImageFolderConfig
 from gnexp.experiments.prediction import Predictor
 from gnexp.system.files import write_bytes, write_json
 from gnexp.system.names import shown, stored
@@ -159,8 +158,7 @@ def _annotation(entry: dict[str, Any], number: int) -> dict[str, Any]:
 
 def _crop(path: str, data: DataConfig) -> torch.Tensor:
     """A classifier's pixels, (channels, image_size, image_size) uint8, as its evaluation has them."""
-    shorter = data.eval_resize if isinstance(data, ImageFolderConfig) else data.image_size
-    return _channels(center_crop(path, shorter, data.image_size), data)
+    return _channels(center_crop(path, data.eval_side, data.image_size), data)
 
 
 def _channels(pixels: torch.Tensor, data: DataConfig) -> torch.Tensor:

@@ -67,6 +67,7 @@ OTHERS = {
     "device": "cpu",
     "precision": "bf16",
     "init": "0123456789ab",
+    "init_layout": None,  # tests/engine/test_published_weights.py
     "init_path": "w.pt",
     "memory_format": "channels_last",
     "processes": 2,

@@ -12,6 +12,7 @@ from torch import nn
 from torchvision.models import resnet
 
 from gnexp.cli.weights import compose_for_file
+from gnexp.compose.composer import Composer
 from gnexp.config import RunConfig, to_dict
 from gnexp.config.layouts import LAYOUTS, layout_of
 from gnexp.engine.initial_weights import load_initial_weights
@@ -101,6 +102,36 @@ def test_a_published_file_gives_what_its_own_preprocessing_gives(
     assert float((found - expected).abs().max() / expected.abs().max()) < 1e-5
 
 
+def test_whose_pixels_a_file_is_for_is_part_of_the_id(tmp_path: Path) -> None:
+    path, words = save(theirs("gn"), "open-mmlab", tmp_path)
+    known, plain = (compose_for_file([*SMALL, "norm=gn", f"init={path}", *more]) for more in (words, []))
+    assert isinstance(known, RunConfig) and isinstance(plain, RunConfig)
+    assert known.init == plain.init and known.run_id != plain.run_id
+
+
+def test_a_mean_that_is_not_the_files_is_refused(tmp_path: Path) -> None:
+    path, _ = save(theirs("gn"), "detectron", tmp_path)
+    with pytest.raises(ValueError, match="data.mean must be the one that init_layout=detectron is for"):
+        compose_for_file([*SMALL, "norm=gn", f"init={path}", "data.mean=[0.5,0.5,0.5]"])
+
+
+def test_a_detectors_backbone_starts_from_the_same_file(tmp_path: Path) -> None:
+    reference = theirs("gn")
+    path, _ = save(reference, "detectron", tmp_path)
+    words = ["scale=paper", "experiment=coco_fpn", "norm=gn", "model.blocks=[1,1,1,1]", f"init={path}"]
+    run = Composer().run(Composer().flatten(words))
+    assert run.init_layout == "detectron" and run.data.mean == LAYOUTS["detectron"].mean
+    model = build_task(run.task).build_model(run, torch.Generator().manual_seed(0))
+    notes = load_initial_weights(model, run, CPU)
+    assert "folded" in notes[0] and "the backbone starts from a classifier's weights" in notes[-1]
+    own = {key: value for key, value in model.state_dict().items() if "backbone.body" in key}
+    first = next(value for key, value in own.items() if key.endswith("body.conv1.weight"))
+    theirs_first = reference.conv1.weight.detach().flip(1) * 255 * torch.tensor(run.data.std).view(1, 3, 1, 1)
+    torch.testing.assert_close(first, theirs_first)
+    other = next(value for key, value in own.items() if key.endswith("body.layer2.0.conv2.weight"))
+    assert torch.equal(other, reference.layer2[0].conv2.weight)
+
+
 def test_layouts_are_told_by_what_a_file_is() -> None:
     assert layout_of(".pkl", b"\x80\x02}q\x00", "0" * 64) == "detectron"
     assert layout_of(".pkl", b"PK\x03\x04", "0" * 64) is None
@@ -155,8 +186,6 @@ def test_a_file_of_unknown_layout_is_told_in_three_lines(tmp_path: Path) -> None
     ],
 )
 def test_a_layout_without_a_file_is_refused(words: list[str], message: str) -> None:
-    from gnexp.compose.composer import Composer
-
     with pytest.raises(ValueError, match=message):
         Composer().run(Composer().flatten(["scale=paper", *words]))
 

@@ -1,6 +1,7 @@
 """The trainer as its parent sees it: exit codes, one line for each mishap, nothing lost."""
 
 import functools
+import hashlib
 import json
 import os
 import resource
@@ -10,9 +11,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from gnexp.config import RecipeConfig, data_config, norm_config
+from gnexp.config.fields import FILE_HASH
 from gnexp.runs.directory import RunDirectory
 from gnexp.runs.lock import locked
 from gnexp.runs.status import read_message
@@ -194,3 +198,21 @@ def test_a_mistake_that_a_later_process_finds_is_told_by_it_or_by_torchrun(
         assert err == [] and message in read_message(RunDirectory(spec.parent))
     else:
         assert len(err) == 1 and err[0].startswith(f"gnexp: process 1: {message}")
+
+
+def test_weights_of_another_model_are_told_in_three_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a person reads; in a sweep's list and in the run's status it is one."""
+    other = tmp_path / "other.safetensors"
+    save_file({"stem.weight": np.zeros(3, dtype=np.float32)}, other)
+    init = FILE_HASH + hashlib.sha256(other.read_bytes()).hexdigest()
+    spec = write_spec(tmp_path, init=init, init_path=str(other))
+    code, _, err = finish(start(spec))
+    assert code == 2 and len(err) == 3
+    assert err[0].startswith(f"gnexp: error: {other} must hold the weights of this model")
+    assert err[1].startswith("  missing: ") and err[2] == "  too many: 1 (stem.weight)"
+    monkeypatch.setenv("GNEXP_QUIET", "1")
+    code, _, (line,) = finish(start(spec))
+    assert code == 2 and "1 of the file's are not in the model (the first is stem.weight)" in line
+    assert "stem.weight" in str(read_message(RunDirectory(spec.parent)))

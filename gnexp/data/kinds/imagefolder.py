@@ -50,3 +50,7 @@ class ImageFolderConfig(FolderConfig):
             self.eval_resize >= self.image_size,
             f"data.eval_resize must be at least data.image_size={self.image_size}, got {self.eval_resize}",
         )
+
+    @property
+    def eval_side(self) -> int:
+        return self.eval_resize

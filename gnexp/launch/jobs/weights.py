@@ -8,6 +8,8 @@ from pathlib import Path
 
 import torch
 
+from gnexp.config import NormConfig
+from gnexp.config.kinds import classes_of
 from gnexp.engine.weight_files import read_weights
 from gnexp.system.exit_codes import EXIT_DONE
 
@@ -35,4 +37,8 @@ def identify(names: Iterable[str]) -> tuple[str, str]:
     names = list(names)
     blocks = {int(found[1]) for name in names if (found := _BLOCK.search(name))}
     has_statistics = any(name.endswith("running_mean") for name in names)
-    return _MODELS.get(len(blocks), "resnet50"), "bn" if has_statistics else "gn"
+    norms = classes_of(
+        NormConfig.group
+    ).items()  # batch norm is the first with statistics, group norm without
+    norm = next(kind for kind, cls in norms if cls.has_running_stats == has_statistics)
+    return _MODELS.get(len(blocks), "resnet50"), norm
