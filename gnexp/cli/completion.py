@@ -96,7 +96,8 @@ def _words() -> Iterator[str]:
     for verb in VERBS.values():
         keys = [*(f"{key}=" for key in (*_run_keys(verb), *verb.own)), *verb.words]
         names = benchmark_names() if verb.own_help else []
-        yield f'        {verb.name}) found="{" ".join([*names, *keys, "--help"])}" ;;'
+        files = ' $(compgen -f -- "$word")' if verb.takes_files else ""
+        yield f'        {verb.name}) found="{" ".join([*names, *keys, "--help"])}{files}" ;;'
 
 
 def _run_keys(verb: Verb) -> list[str]:

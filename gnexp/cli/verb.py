@@ -44,6 +44,7 @@ class Verb(NamedTuple):
     settings: tuple[Setting | Row, ...] = ()
     notes: str = ""
     words: tuple[str, ...] = ()  # what else it takes, for completion
+    takes_files: bool = False  # as words of their own
     takes_run_keys: bool = False  # those of a run, read by Hydra's grammar
     lists_run_keys: bool = False  # in its help, a line each
     trains: bool = False  # it starts what goes on for hours

@@ -207,6 +207,7 @@ _PREDICT = Verb(
 Images are resized and cropped as in the run's evaluation; a detector takes them whole. What is no image in a
 folder is passed over and said; what cannot be read is said at the end (exit code 1; 2 if nothing can).
 """,
+    takes_files=True,
 )
 _EXPORT = Verb(
     "export",

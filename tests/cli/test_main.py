@@ -378,6 +378,8 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
         ("gnexp data che", ["check"]),
         ("gnexp sweep hydra/launcher=j", ["joblib"]),
         ("gnexp eval nor", []),
+        ("gnexp predict eval_stats=m", ["mean"]),
+        ("gnexp predict out", ["output="]),
         ("gnexp do", ["doctor"]),
         ("gnexp plan images", ["images_per_second="]),
         ("gnexp plan experiment=vg", ["vgg"]),
@@ -422,3 +424,11 @@ def test_a_benchmark_has_its_own_options(tmp_path):
     done = gnexp_process("bench", "step", "--workers", "0", cwd=tmp_path)
     assert done.returncode == 2 and "--rounds must be at least 1" in done.stderr
     assert done.stderr.startswith("usage: gnexp bench step [-h] [--workers WORKERS]")
+
+
+def test_bash_completes_images(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "phone.jpg").touch()
+    assert sorted(complete("gnexp predict run=3f pho")) == ["phone.jpg", "photos"]
+    assert complete("gnexp eval pho") == []
