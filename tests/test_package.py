@@ -44,7 +44,10 @@ def gnexp(*words: str, cwd: Path, path: Path | None) -> str:
 def test_it_is_where_gnexps_own_norms_are(site: Path, tmp_path: Path) -> None:
     helps = gnexp("train", "--help", cwd=tmp_path, path=site)
     assert "  norm=l1                  L1 normalization, of package my-norms 0.1\n" in helps
-    assert 'norm") echo "bn brn frozen_bn gn in l1 ln none' in gnexp("completion", cwd=tmp_path, path=site)
+    norms = "bn brn evonorm_s0 frn frozen_bn gn gn_ws grms in l1 ln ln2d none"
+    assert f'norm") echo "{norms}' in gnexp("completion", cwd=tmp_path, path=site)
+        "completion", cwd=tmp_path, path=site
+    )
     config = gnexp("train", "norm=l1", "--cfg", "job", cwd=tmp_path, path=site)
     assert "norm:\n  kind: l1\n  eps: 1.0e-05\n" in config
     swept = gnexp(

@@ -10,18 +10,18 @@ from typing import Any
 from gnexp.cli.verb import Row
 from gnexp.config import RunConfig
 from gnexp.config.keys import GROUPS, group_options
-from gnexp.config.kinds import fields_of
 from gnexp.config.spelling import spell
 
+_FOUND = {"init_path"}  # follows from another key
 _FEW = 8  # options that are listed; of more it is said what lists them
-_WIDTH = 90  # of the text behind a key
+_WIDTH = 100  # of the text behind a key
 
 
 def run_rows() -> list[Row]:
     """A line a group of conf/, then one a field of every run."""
     run = RunConfig()
     groups = [Row(*_group(name)) for name in GROUPS if name != "experiment"]
-    own = [f for f in dataclasses.fields(run) if f.name not in GROUPS and "part" in f.metadata]
+    own = [f for f in dataclasses.fields(run) if f.name not in {*GROUPS, *_FOUND} and "part" in f.metadata]
     return [*groups, *(Row(f"{f.name}={_spelled(f.default)}", _text(f)) for f in own)]
 
 
@@ -29,10 +29,8 @@ def _group(name: str) -> tuple[str, str]:
     options = group_options(name)
     is_listed = name == "norm" or len(options) <= _FEW
     text = "|".join(options) if is_listed else f"one of {len(options)} files of conf/{name}, which Tab lists"
-    if name == "norm":
-        text += f"; norm.FIELD of: {', '.join(key for key in fields_of(name) if key != 'kind')}"
-    elif name != "scale":
-        text += f"; {name}.FIELD: `--cfg job` lists them"
+    if name != "scale":
+        text += f"; {name}.FIELD: Tab lists them" if is_listed else f"; {name}.FIELD: `--cfg job` lists them"
     return f"{name}=", "\n".join(textwrap.wrap(text, _WIDTH, break_long_words=False))
 
 

@@ -56,7 +56,7 @@ def test_every_verb_has_help_that_fits_a_screen(capsys, verb):
 
 
 def test_help_names_every_norm():
-    named = re.search(r"^  norm=(\S+)  ", help_of(VERBS["train"]), re.MULTILINE)
+    named = re.search(r"^  norm= +([^; ]+)", help_of(VERBS["train"]), re.MULTILINE)
     assert sorted(named[1].split("|")) == group_options("norm")
 
 
@@ -166,8 +166,11 @@ def test_cfg_job_prints_the_config_without_torch_and_leaves_no_files(tmp_path):
         ),
         ("train batc=2", "unknown key batc; did you mean batch?"),
         (
-            "train norm=gm",
-            "unknown norm 'gm': choose from bn, brn, frozen_bn, gn, in, ln, none; did you mean gn?",
+            "train norm=gnn",
+            (
+                "unknown norm 'gnn': choose from bn, brn, evonorm_s0, frn, frozen_bn, gn, gn_ws, grms, in, ln, ln2d, "
+                "none, sync_bn; did you mean gn?"
+            ),
         ),
         ("train norm.num_group=3", "unknown key norm.num_group; did you mean norm.num_groups?"),
         ("train batch=two", "batch: Value 'two' of type 'str' could not be converted to Integer"),
@@ -352,8 +355,8 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
     [
         ("gnexp tr", ["train"]),
         ("gnexp train norm.num", ["norm.num_groups="]),
-        ("gnexp train norm=g", ["gn"]),
-        ("gnexp train norm=", ["bn", "brn", "frozen_bn", "gn", "in", "ln", "none"]),
+        ("gnexp train norm=g", ["gn", "gn_ws", "grms"]),
+        ("gnexp train norm=", group_options("norm")),
         ("gnexp sweep norm=gn,b", ["gn,bn", "gn,brn"]),
         ("gnexp sweep experiment=batch", ["batch_renorm", "batch_size", "batch_size_control"]),
         ("gnexp sweep experiment=a", ["all"]),
@@ -423,7 +426,9 @@ def test_a_benchmark_has_its_own_options(tmp_path):
         (tmp_path / f"{name}.py").write_text("raise RuntimeError(__file__)", encoding="utf-8")
     done = gnexp_process("bench", "step", "--workers", "0", cwd=tmp_path)
     assert done.returncode == 2 and "--rounds must be at least 1" in done.stderr
-    assert done.stderr.startswith("usage: gnexp bench step [-h] [--workers WORKERS]")
+    assert done.stderr.startswith(
+        "usage: gnexp bench step [-h] [--part {users,norms,all}] [--workers WORKERS]"
+    )
 
 
 def test_bash_completes_images(tmp_path, monkeypatch):

@@ -271,8 +271,11 @@ def test_a_cell_that_cannot_be_is_named(plain):
         ("num_groups=3", "unknown key num_groups; did you mean norm.num_groups?"),
         ("learning_rate=3", "unknown key learning_rate; see `gnexp train --cfg job`"),
         (
-            "norm=gm",
-            "unknown norm 'gm': choose from bn, brn, frozen_bn, gn, in, ln, none, sync_bn; did you mean gn?",
+            "norm=gnn",
+            (
+                "unknown norm 'gnn': choose from bn, brn, evonorm_s0, frn, frozen_bn, gn, gn_ws, grms, in, ln, ln2d, "
+                "none, sync_bn; did you mean gn?"
+            ),
         ),
         ("norm=null", "unknown norm None"),
         ("experiment=batchsize", "unknown experiment 'batchsize': .*; did you mean batch_size?"),

@@ -146,7 +146,7 @@ def test_fault_01_two_processes_stopped_and_killed(
     assert_equal(contents(spec.parent), contents(whole.parent))
     # Fault 3: one process takes up what two have begun. The same numbers but for rounding, which a ReLU here and there
     # makes larger; tests/engine/test_processes.py has it in float64.
-    begun, _ = Checkpoints(RunDirectory(half_way).checkpoints).load(tiny.CPU)
+    begun, _ = Checkpoints(RunDirectory(half_way)).load(tiny.CPU)
     assert begun is not None
     alone = write_spec(half_way.parent, **{**changes, "processes": 1})
     train_whole(alone)

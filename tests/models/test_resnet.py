@@ -143,5 +143,7 @@ def test_every_worker_has_its_statistics() -> None:
 def test_impossible_grouping_names_the_layer() -> None:
     with pytest.raises(ValueError, match=r"layer bn1: .*got C=16 and G=32; possible: 1, 2, 4, 8, 16"):
         build(model_config(), norm_config(kind="gn", num_groups=32))
-    with pytest.raises(ValueError, match="model.kind must be one of resnet, vgg, i3d, mask_rcnn, got vit"):
+    with pytest.raises(
+        ValueError, match="model.kind must be one of resnet, vgg, i3d, torchvision, timm, mask_rcnn, got vit"
+    ):
         build(model_config(kind="vit"), GN)
