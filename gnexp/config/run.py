@@ -51,7 +51,7 @@ class RunConfig:
     # weights to start from; as hashed the run_id that made them, or sha256:HEX of their file
     init: str | None = science_field(None, title="weights to start from: a finished run's, or a file's")
     init_path: str | None = hardware_field(None, title="where those weights lie; found from init")
-    scale: str = hardware_field("small")  # a name; what it chose is in the other fields
+    scale: str = hardware_field("demo")  # a name; what it chose is in the other fields
     device: str = hardware_field("auto", title="where it runs, or cuda:N", offered=("auto", "cpu", "cuda"))
     # None = what the launcher leaves free
     threads: int | None = hardware_field(None, ge=1, title="threads of one process")

@@ -119,7 +119,7 @@ def test_missing_cells_are_dashes_with_their_commands(tmp_path: Path) -> None:
     assert "    gnexp train experiment=coco_c4 scale=small norm=bn seed=1\n" in text
     assert "    gnexp train experiment=coco_c4 scale=paper norm=gn seed=0 data.root=/data/coco\n" in text
     text = render_in(tmp_path, "table6")
-    assert "    gnexp sweep experiment=coco_fpn\n" in text
+    assert "    gnexp sweep experiment=coco_fpn scale=small\n" in text
     assert "    gnexp sweep experiment=coco_fpn scale=paper data.root=/data/coco\n" in text
 
 
@@ -249,7 +249,7 @@ def test_the_whole_report_with_errors_and_aps(tmp_path: Path) -> None:
     assert "[table](tables/table7.md), [numbers](tables/table7.csv)" in readme
     assert "BN at 2 loses 5.9 points against BN at 32" in readme
     assert "- Of error: n = 3 seeds per cell" in readme and "- Of box AP: n = 3 seeds per cell" in readme
-    assert "The paper's own scale, on ImageNet and COCO:" in readme
+    assert "The paper's own scale, on imagenet and coco:" in readme
     assert '<section id="ask-coco_c4">' in page and '<article id="table4">' in page
     changed = tmp_path / "first" / "results" / "tables" / "table4.md"
     changed.write_text(

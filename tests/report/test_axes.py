@@ -96,7 +96,7 @@ def test_a_cell_takes_an_axis_from_its_grid_and_else_from_its_runs() -> None:
     run = RunConfig(norm=norm_config(num_groups=1), batch=4)
     cell = Cell(coordinates={"norm": "ln"}, overrides=(), runs=(run,))
     axes = ("norm", "batch", "model", "data", "norm.num_groups", "data.exposure")
-    assert cell_key(cell, axes) == ("ln", 4, "thin_resnet", "fashion_scenes", 1, "none")
+    assert cell_key(cell, axes) == ("ln", 4, "thin_resnet", "fashion_scenes", 1, 0.0)
     scenes = dataclasses.replace(run, data=dataclasses.replace(run.data, exposure=0.5))
     assert value_of(scenes, "data.exposure") == 0.5
     assert value_of(RunConfig(), "norm") == "gn8"

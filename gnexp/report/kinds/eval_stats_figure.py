@@ -18,7 +18,8 @@ def _plot(exhibit: Exhibit, found: Findings) -> Plot | None:
     """One line per set; None where nothing has been run."""
     panels, told = [], []
     columns = EvalSets(exhibit, found.small).columns
-    for title, part in (("Ours, paper scale", found.paper), ("Ours, small scale", found.small)):
+    for part in (found.paper, found.small):
+        title = f"Ours, {part.scale} scale"
         lines = [line for line in _lines(exhibit, part) if line.x]
         if not lines:
             continue

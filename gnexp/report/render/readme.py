@@ -34,8 +34,8 @@ def make_readme(sections: Sequence[Section], notes: Sequence[str], gpu: Sequence
             Text(f"![{_markdown_alt(first.plot.alt)}](figures/{first.exhibit.id}.svg)"),
             Text(f"**{first.exhibit.name}.** {first.exhibit.title}. {first.plot.caption}"),
         ]
-    table = next((section for section in sections if section.exhibit.contrasts), None)
-    if table is not None and table.found.small.has_any:
+    table = next((one for one in sections if one.exhibit.contrasts and one.found.small.has_any), None)
+    if table is not None:
         control = table.found.control
         done = control if control is not None and control.has_any else None
         blocks += effect_grids(table.exhibit, table.found.small, done)

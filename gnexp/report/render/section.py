@@ -20,7 +20,7 @@ class Section:
     found: Findings
     plot: Plot | None  # of a figure
     body: tuple[Block, ...] = ()  # of a document
-    sentences: tuple[str, ...] = ()  # what it found at the small scale that is no contrast
+    sentences: tuple[str, ...] = ()  # what it found at our scale that is no contrast
     commands: tuple[str, ...] = ()  # what makes the files it lacks, where a sweep does not
     links: tuple[tuple[str, str], ...] = ()  # its files below results/: a word and a path
 
@@ -43,7 +43,7 @@ def seeds_and_planned(section: Section) -> str:
     """How many of an exhibit's runs exist, for the index."""
     parts = []
     for name, part in (
-        ("small", section.found.small),
+        (section.found.small.scale, section.found.small),
         ("control", section.found.control),
         ("paper", section.found.paper),
     ):
