@@ -20,6 +20,9 @@ def main(words: list[str]) -> int:
     settings = settings_of("report", [word for word in words if word != "--check"])
     names = [name for name in settings["exhibit"].split(",") if name] or None
     shown, stale = exhibits.load_exhibits(names), exhibits.load_stale()
+    # A choice of exhibits leaves the pages, and so the scoreboard, as they are.
+    claims = exhibits.load_claims() if names is None else {}
+    scoreboard = exhibits.load_scoreboard() if names is None else None
     runs_dir, results_dir = Path(settings["runs_dir"]), Path(settings["results_dir"])
     # What a command needs beside its experiment to fill this report and no other.
     places = [
@@ -35,6 +38,8 @@ def main(words: list[str]) -> int:
             is_whole=names is None,
             places=places,
             stale=stale,
+            claims=claims,
+            scoreboard=scoreboard,
         )
         for problem in problems:
             print(problem, file=sys.stderr)
@@ -50,6 +55,8 @@ def main(words: list[str]) -> int:
             is_whole=names is None,
             places=places,
             stale=stale,
+            claims=claims,
+            scoreboard=scoreboard,
         )
     except OSError as error:  # a full disk, a folder that is not ours: what was there before still is
         raise ValueError(

@@ -1,4 +1,4 @@
-"""What conf/ says of results: its exhibits, and the numbers that are known to be stale, as plain values."""
+"""What conf/ says of results: its exhibits, its claims, and the numbers that are known to be stale, as plain values."""
 
 from __future__ import annotations
 
@@ -37,6 +37,24 @@ def load_exhibits(names: Sequence[str] | None = None) -> list[dict[str, Any]]:
     for name in names or ():
         check_choice("exhibit", name, list(found))
     return list(found.values()) if names is None else [found[name] for name in names]
+
+
+def load_claims() -> dict[str, Any]:
+    """The files of conf/claim by name; their schema is report/exhibits/claims.py's.
+
+    Raises:
+        ValueError: a file cannot be read.
+    """
+    return {path.stem: _load(path) for path in sorted((conf_dir() / "claim").glob("*.yaml"))}
+
+
+def load_scoreboard() -> Any:
+    """conf/scoreboard.yaml; its schema is report/exhibits/scoreboard.py's.
+
+    Raises:
+        ValueError: the file cannot be read.
+    """
+    return _load(conf_dir() / "scoreboard.yaml")
 
 
 def load_stale() -> Any:

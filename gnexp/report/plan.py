@@ -10,8 +10,9 @@ from typing import Any
 from gnexp.config import RunConfig
 from gnexp.config.experiment import Expansion
 from gnexp.report.exhibits.cells import Findings, Measurements, measure
-from gnexp.report.exhibits.collect import load_store
+from gnexp.report.exhibits.collect import SCALES, load_store
 from gnexp.report.exhibits.exhibit import Exhibit
+from gnexp.report.exhibits.scoreboard import Scoreboard, parse_scoreboard
 from gnexp.report.exhibits.stale import Stale, Struck, say_struck, strike
 from gnexp.report.exhibits.tidy import table_csv
 from gnexp.report.kinds import KINDS
@@ -22,6 +23,9 @@ from gnexp.report.render.figures import draw_png, draw_svg
 from gnexp.report.render.gpu import GPU_TABLE, Measured, gpu_blocks, load_gpu
 from gnexp.report.render.page import make_page
 from gnexp.report.render.readme import make_readme
+from gnexp.report.render.scoreboard import NUMBERS as SCORES
+from gnexp.report.render.scoreboard import TABLE as SCOREBOARD
+from gnexp.report.render.scoreboard import scoreboard_csv, scoreboard_document
 from gnexp.report.render.section import Section
 from gnexp.report.render.tables import exhibit_document
 from gnexp.runs.result import Result
@@ -54,16 +58,24 @@ class Plan:
         expand: Expand,
         places: tuple[str, ...],
         stale: tuple[Stale, ...],
+        claims: Mapping[str, Mapping[str, Any]],
+        scoreboard: Mapping[str, Any] | None,
     ) -> None:
         parsed = (parse_exhibit(values) for values in exhibits)
         self.exhibits: list[Exhibit] = sorted(parsed, key=lambda exhibit: (exhibit.order, exhibit.id))
         self._places, self._stale = places, stale
+        self._claims = parse_scoreboard(claims, scoreboard, self.exhibits)
         self._expansions: dict[tuple[str, str], Expansion] = {}
         for exhibit in self.exhibits:
             wanted = [(name, scale) for name in exhibit.experiments for scale in (exhibit.scale, "paper")]
             # The paper has no control: at its scale the control's cells are the experiment's own.
             wanted += [(exhibit.control, exhibit.scale)] if exhibit.control else []
             for name, scale in wanted:
+                if (name, scale) not in self._expansions:
+                    self._expansions[name, scale] = expand(name, scale)
+        # A claim is asked on data of every scale, whichever its exhibit shows.
+        for name in dict.fromkeys(name for claim in self._claims.claims for name in claim.experiments):
+            for scale in SCALES:
                 if (name, scale) not in self._expansions:
                     self._expansions[name, scale] = expand(name, scale)
 
@@ -101,6 +113,19 @@ class Plan:
         """The exhibits with what was measured for each."""
         return [self._section(exhibit, collected) for exhibit in self.exhibits]
 
+    def score(self, collected: Collected) -> Scoreboard | None:
+        """Every claim with its verdicts; None where there is no claim."""
+        found = {
+            (claim.exhibit.id, name): [
+                self._measure(claim.exhibit, [name], scale, collected.results) for scale in SCALES
+            ]
+            for claim in self._claims.claims
+            for name in claim.experiments
+        }
+        return self._claims.score(
+            lambda claim: [part for name in claim.experiments for part in found[claim.exhibit.id, name]]
+        )
+
     def contents(self, collected: Collected, notes: list[str], *, is_whole: bool) -> dict[str, bytes]:
         """Every file below results/ but what was collected: path -> content."""
         sections = self.sections(collected)
@@ -120,11 +145,17 @@ class Plan:
             gpu = gpu_blocks(collected.gpus)
             if collected.gpus:
                 contents[GPU_TABLE] = to_markdown([Heading("On a GPU", 1), *gpu]).encode()
-            contents["README.md"] = make_readme(sections, notes, gpu[:1]).encode()
-            contents["report.html"] = make_page(sections, notes, drawings, gpu).encode()
+            board = self.score(collected)
+            if board is not None:
+                contents[SCOREBOARD] = to_markdown(scoreboard_document(board)).encode()
+                contents[SCORES] = scoreboard_csv(board).encode()
+            contents["README.md"] = make_readme(sections, notes, gpu[:1], board).encode()
+            contents["report.html"] = make_page(sections, notes, drawings, gpu, board).encode()
         return contents
 
-    def left_over(self, results_dir: Path, collected: Collected, contents: Mapping[str, bytes]) -> list[str]:
+    def left_over(
+        self, results_dir: Path, collected: Collected, contents: Mapping[str, bytes], *, is_whole: bool
+    ) -> list[str]:
         """Files of these exhibits that an earlier report wrote, or kept, and this one does not."""
         names = [
             f"{folder}/{exhibit.id}{ending}"
@@ -134,6 +165,8 @@ class Plan:
         ]
         if not collected.gpus:
             names.append(GPU_TABLE)
+        if is_whole and not self._claims.claims:
+            names += [SCOREBOARD, SCORES]
         left = [name for name in names if name not in contents and (results_dir / name).exists()]
         for exhibit, keeper in self._keepers():
             small = self._measure(exhibit, exhibit.experiments, exhibit.scale, {})
@@ -164,7 +197,6 @@ class Plan:
             found,
             plot,
             body=tuple(kind.document(exhibit, found, kept)) if kind.document is not None else (),
-            sentences=tuple(kind.sentences(exhibit, small)) if small.has_any else (),
             commands=tuple(kind.keeper.commands(exhibit, small, kept)) if kind.keeper is not None else (),
             links=tuple((word, f"{kind.folder}/{exhibit.id}{ending}") for word, ending in kind.links)
             if is_written

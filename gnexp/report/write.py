@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,9 +10,12 @@ from typing import Any
 
 from gnexp.report.exhibits.collect import copy_fresh, find_fresh, note_others
 from gnexp.report.exhibits.stale import parse_stale, say_struck
-from gnexp.report.plan import Expand, Plan
+from gnexp.report.plan import Collected, Expand, Plan
+from gnexp.report.render.blocks import to_markdown
 from gnexp.report.render.figures import digest_of
+from gnexp.report.render.marks import README, mark
 from gnexp.report.render.page import without_drawings
+from gnexp.report.render.scoreboard import TABLE, front_blocks
 from gnexp.report.render.summary import answer
 from gnexp.system.files import write_bytes
 
@@ -36,31 +40,35 @@ def render(
     is_whole: bool = True,
     places: Sequence[str] = (),
     stale: Sequence[Mapping[str, Any]] = (),
+    claims: Mapping[str, Mapping[str, Any]] | None = None,
+    scoreboard: Mapping[str, Any] | None = None,
 ) -> Rendered:
     """Collects finished runs into results_dir/runs and writes every exhibit, README.md and report.html.
 
     is_whole=False is for a choice of the exhibits: README.md and report.html, which show all of them, then stay.
     places, such as runs_dir=demo/runs, go into the commands that fill what is missing. stale: the entries of
-    conf/stale.yaml, whose numbers stay out.
+    conf/stale.yaml, whose numbers stay out. claims and scoreboard: the files of conf/claim by name, and
+    conf/scoreboard.yaml; the README.md beside results_dir has the scoreboard between its marks, where it has them.
     Everything is rendered in memory before the first file is replaced, and each file is replaced whole: an
     interrupted report leaves old files, new files, and nothing between.
 
     Raises:
         ValueError: an exhibit, or an entry of stale, that its schema refuses.
     """
-    plan = Plan(exhibits, expand, tuple(places), parse_stale(list(stale)))
+    plan = Plan(exhibits, expand, tuple(places), parse_stale(list(stale)), claims or {}, scoreboard)
     collection = find_fresh(runs_dir, results_dir / "runs", plan.wanted, overwrite=overwrite)
     collected = copy_fresh(collection, results_dir / "runs")
     kept, told = plan.collect_kept(runs_dir, results_dir, overwrite=overwrite)
     found, notes = plan.load(results_dir)
     contents = plan.contents(found, notes, is_whole=is_whole)
+    contents |= _front_page(plan, found, results_dir) if is_whole else {}
     for name, content in contents.items():
         write_bytes(results_dir / name, content)
-    for name in plan.left_over(results_dir, found, contents):
+    for name in plan.left_over(results_dir, found, contents, is_whole=is_whole):
         (results_dir / name).unlink()
     return Rendered(
         collected=tuple(collected),
-        paths=(*kept, *(results_dir / name for name in contents)),
+        paths=(*kept, *(Path(os.path.normpath(results_dir / name)) for name in contents)),
         notes=(
             *collection.notes,
             *note_others(runs_dir, plan.wanted, is_whole=is_whole),
@@ -68,7 +76,7 @@ def render(
             *notes,
             *say_struck(found.struck, found.results),
         ),
-        answer=" ".join(answer(plan.sections(found))),
+        answer=" ".join(answer(plan.sections(found), plan.score(found))),
     )
 
 
@@ -80,6 +88,8 @@ def check(
     is_whole: bool = True,
     places: Sequence[str] = (),
     stale: Sequence[Mapping[str, Any]] = (),
+    claims: Mapping[str, Mapping[str, Any]] | None = None,
+    scoreboard: Mapping[str, Any] | None = None,
 ) -> list[str]:
     """Says where results_dir is not what `render` would write now; empty where it is.
 
@@ -87,10 +97,11 @@ def check(
     the same numbers in different bytes, and report.html by its text with the drawings taken out. Runs that wait to be
     collected are no problem: a sweep may be on its way.
     """
-    plan = Plan(exhibits, expand, tuple(places), parse_stale(list(stale)))
+    plan = Plan(exhibits, expand, tuple(places), parse_stale(list(stale)), claims or {}, scoreboard)
     found, notes = plan.load(results_dir)
     problems = list(notes)
     contents = plan.contents(found, notes, is_whole=is_whole)
+    contents |= _front_page(plan, found, results_dir) if is_whole else {}
     for name, content in contents.items():
         path = results_dir / name
         try:
@@ -102,9 +113,24 @@ def check(
             problems.append(f"{path} is not what the runs say; run `gnexp report` and look at the difference")
     problems += [
         f"{results_dir / name} is left over: nothing renders it"
-        for name in plan.left_over(results_dir, found, contents)
+        for name in plan.left_over(results_dir, found, contents, is_whole=is_whole)
     ]
     return problems
+
+
+def _front_page(plan: Plan, found: Collected, results_dir: Path) -> dict[str, bytes]:
+    """The README.md beside results_dir with the scoreboard between its marks; nothing where it has none.
+
+    Raises:
+        ValueError: one of the marks without the other.
+    """
+    path, board = results_dir.absolute().parent / README, plan.score(found)
+    if board is None or not path.is_file():
+        return {}
+    text = path.read_text(encoding="utf-8")
+    name = results_dir.absolute().name
+    marked = mark(text, to_markdown(front_blocks(board, name)), f"{name}/{TABLE}", str(path))
+    return {} if marked is None else {f"../{README}": marked.encode()}
 
 
 def _essence(name: str, content: bytes) -> object:

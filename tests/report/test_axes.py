@@ -95,8 +95,8 @@ def rendered(folder: Path, exhibit: dict[str, Any], errors: dict[int, float]) ->
 def test_a_cell_takes_an_axis_from_its_grid_and_else_from_its_runs() -> None:
     run = RunConfig(norm=norm_config(num_groups=1), batch=4)
     cell = Cell(coordinates={"norm": "ln"}, overrides=(), runs=(run,))
-    axes = ("norm", "batch", "model", "data", "norm.num_groups", "data.exposure")
-    assert cell_key(cell, axes) == ("ln", 4, "thin_resnet", "fashion_scenes", 1, 0.0)
+    axes = ("norm", "batch", "model", "data", "norm.num_groups", "data.clip_length")
+    assert cell_key(cell, axes) == ("ln", 4, "thin_resnet", "fashion_scenes", 1, "none")
     scenes = dataclasses.replace(run, data=dataclasses.replace(run.data, exposure=0.5))
     assert value_of(scenes, "data.exposure") == 0.5
     assert value_of(RunConfig(), "norm") == "gn8"
@@ -142,7 +142,7 @@ def test_columns_that_only_the_paper_has_stand_in_a_table_of_their_own(tmp_path:
     text = rendered(tmp_path, GROUPS, {0: 16.0, 1: 18.0})
     assert "| groups (G) |   32 |    8 |   1 |\n" in text
     assert "| the paper  | −1.2 | −0.9 | 0.0 |\n" in text
-    assert "**Our effect in points: error minus error of G = 1, paired by seed**" in text
+    assert "**Our effect in points: error minus error of G = 1**" in text
     assert "| groups (G) |          8 |   1 |\n" in text
     assert "| ours       | −2.0 (n=2) |   0 |\n" in text
     assert (
@@ -157,7 +157,7 @@ def test_columns_that_only_the_paper_has_stand_in_a_table_of_their_own(tmp_path:
 def test_a_miniature_stands_beside_what_it_stands_for(tmp_path: Path) -> None:
     text = rendered(tmp_path, DEPTH, {0: 20.0, 1: 25.0, 4: 10.0, 5: 14.0})
     assert text.startswith("# ResNet-101. Error by depth\n")
-    assert "error minus error of BN at 32 of the same model, paired by seed" in text
+    assert "error minus error of BN at 32 of the same model" in text
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if "|" in line]
     place = rows.index(["resnet101, BN, the paper", "0.0", "+9.9"])
     assert rows[place + 1] == ["deep, BN, ours", "0", "+4.0 (n=2)"]

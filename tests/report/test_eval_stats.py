@@ -75,7 +75,7 @@ def test_the_parts_of_a_loss_sum_to_it(results: dict[str, Result]) -> None:
     )
     assert whole is not None and training is not None and part is not None
     assert whole.mean == pytest.approx(training.mean + part.mean)
-    # 1 + noise / 2 by seed: paired, it has half the spread of the whole.
+    # 1 + noise / 2 in each run: it has half the spread of the whole.
     assert part.mean == pytest.approx(1 - 0.05 / 3)
     assert part.half_width == pytest.approx((whole.half_width or 0) / 2)
     difference = sets.difference(32)
@@ -106,13 +106,17 @@ def by_id() -> dict[str, RunConfig]:
     return {run.run_id: run for run in runs_of(expand("eval_stats", "small"))}
 
 
-def test_it_plots_one_line_per_set(results: dict[str, Result]) -> None:
+def test_it_plots_the_losses_of_each_set_in_the_norm_s_colour(results: dict[str, Result]) -> None:
     plot = EVAL_STATS_FIGURE.plot(parse_exhibit(FIGURE), findings(results))
     assert plot is not None
     (panel,) = plot.panels
     assert plot.x_ticks == ("32", "8", "2")
     assert [line.label for line in panel.lines] == ["worker0 +6.0", "mean +6.0", "precise +5.0"]
-    assert panel.lines[0].y == pytest.approx((15.5, 16.5, 21.5 - 0.1 / 3))
+    worker0 = panel.lines[0]
+    assert (worker0.x, worker0.y) == ((1.0, 2.0), (pytest.approx(1.0), pytest.approx(6 - 0.1 / 3)))
+    assert panel.reference == 0.0 and {line.hue for line in panel.lines} == {"bn"}
+    assert worker0.seeds[1] == pytest.approx((6.0, 6.2, 5.7))
+    assert worker0.low[1] is not None and worker0.low[1] > 5  # a difference's interval, not a cell's
     assert EVAL_STATS_FIGURE.plot(parse_exhibit(FIGURE), findings({})) is None
 
 

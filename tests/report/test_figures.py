@@ -137,3 +137,45 @@ def test_every_norm_has_a_hue_of_the_page_and_a_look_of_its_own() -> None:
     template = (Path(figures.__file__).parent / "templates" / "report.html.jinja").read_text(encoding="utf-8")
     for name, colour in HUES.items():
         assert f"--{name}: {colour};" in template and template.count(f"--{name}: ") == 2, name
+
+
+def test_seeds_stand_behind_means_and_inside_the_panel(results: dict[str, Result]) -> None:
+    plot = BATCH_FIGURE.plot(parse_exhibit(FIGURE), findings(results))
+    (_, ours) = plot.panels
+    assert ours.lines[0].seeds == ((17.0, 17.4, 16.8), (23.1, 23.3, 22.6))
+    low, high = ours.y_limits
+    assert all(low < value < high for line in ours.lines for values in line.seeds for value in values)
+    assert "Small dots: the seeds." in plot.caption
+    bare = dataclasses.replace(plot, panels=(plot.panels[0],))
+    assert not any(line.seeds for line in bare.panels[0].lines)  # the paper gives none
+
+
+def test_a_bar_that_is_cut_is_told_of(results: dict[str, Result]) -> None:
+    wide = {run.run_id: result_of(run, 20.0 + 9 * (run.seed - 1)) for run in runs_of("sizes")}
+    plot = BATCH_FIGURE.plot(parse_exhibit(FIGURE), findings(results))
+    assert "goes on beyond it" not in plot.caption
+    cut = BATCH_FIGURE.plot(parse_exhibit(FIGURE), findings(results | wide))
+    assert "A bar that reaches the edge of its panel goes on beyond it." in cut.caption
+
+
+def test_curves_show_every_epoch_on_a_logarithmic_axis(results: dict[str, Result]) -> None:
+    plot = EPOCH_FIGURE.plot(parse_exhibit(CURVES), findings(results))
+    assert plot is not None and "The error axis is logarithmic." in plot.caption
+    for panel in plot.panels:
+        low, high = panel.y_limits
+        assert panel.is_log and all(low < y < high for line in panel.lines for y in (*line.y, *line.high))
+    perfect = {
+        id_: dataclasses.replace(r, series=[{"epoch": 1, "val/top1_error": 0.0}])
+        for id_, r in results.items()
+    }
+    zero = EPOCH_FIGURE.plot(parse_exhibit(CURVES), findings(perfect))
+    assert zero is not None and not any(panel.is_log for panel in zero.panels)  # a logarithm has no 0
+
+
+def test_lines_of_one_norm_take_its_colour_and_grow_stronger(results: dict[str, Result]) -> None:
+    plot = EPOCH_FIGURE.plot(parse_exhibit(CURVES), findings(results))
+    assert plot is not None
+    for norm, panel in zip(("bn", "gn"), plot.panels, strict=True):
+        assert {line.hue for line in panel.lines} == {norm}
+        strengths = [line.strength for line in panel.lines]
+        assert strengths == sorted(set(strengths)) and strengths[-1] == 1.0

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import io
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -62,15 +63,19 @@ def results() -> dict[str, Result]:
     return {run.run_id: result(run) for run in runs_of(expand("why", "small"))}
 
 
-def test_a_gap_is_paired_by_seed_and_so_is_its_growth(results: dict[str, Result]) -> None:
+def test_a_gap_is_welch_s_and_its_growth_a_contrast_of_four_cells(results: dict[str, Result]) -> None:
     gaps = Gaps(EXHIBIT, findings(results).small)
     assert (gaps.xs, gaps.small, gaps.large) == ([0.0, 0.5, 1.0], 2, 32)
-    assert gaps.values("bn", 0.5) == pytest.approx({0: 4.1, 1: 3.8, 2: 4.1})
-    growth = gaps.growth("bn")
-    assert growth is not None and (growth.mean, growth.n) == (pytest.approx(6.0), 3)
-    assert growth.half_width == pytest.approx(
-        0.0, abs=1e-9
-    )  # the noise is the same at both: pairing removes it
+    assert gaps.values("bn", 0.5, 2) == pytest.approx([19.1, 19.0, 18.9])
+    gap, growth = gaps.estimate("bn", 0.5), gaps.growth("bn")
+    assert gap is not None and growth is not None
+    assert (gap.mean, gap.counts) == (pytest.approx(4.0), (3, 3))
+    assert (growth.mean, growth.counts) == (pytest.approx(6.0), (3, 3, 3, 3))
+    # Variances 0.04 at 32 and 0.01 at 2: the noise is the same at every exposure, and counts at each.
+    assert gap.error == pytest.approx(math.sqrt(0.05 / 3))
+    assert growth.error == pytest.approx(math.sqrt(0.10 / 3))
+    assert gap.degrees == pytest.approx(2 * 0.05**2 / (0.04**2 + 0.01**2))
+    assert growth.degrees == pytest.approx(2 * 0.10**2 / (2 * (0.04**2 + 0.01**2)))
 
 
 def test_it_plots_one_line_per_norm_over_a_dotted_zero(results: dict[str, Result]) -> None:
@@ -117,7 +122,7 @@ def test_the_table_has_the_plotted_numbers(tmp_path: Path) -> None:
     render([FIGURE, TABLE], expand, runs_dir=tmp_path / "runs", **places)
     assert check([FIGURE, TABLE], expand, **places) == []
     text = (tmp_path / "results/tables/why_table.md").read_text(encoding="utf-8")
-    assert "| gap of BN " in text and "+4.0 ± 0.4 (n=3)" in text and "+6.00 [+6.00, +6.00] (n=3)" in text
+    assert "| gap of BN " in text and "+4.0 ± 0.4 (n=3)" in text and "+6.00 [+5.55, +6.45] (n=3)" in text
     assert "Wu & He" not in text and "imagenet" not in text
     rows = list(
         csv.DictReader(io.StringIO((tmp_path / "results/tables/why_table.csv").read_text(encoding="utf-8")))
@@ -128,8 +133,6 @@ def test_the_table_has_the_plotted_numbers(tmp_path: Path) -> None:
     assert "the gap of BN grows by 6.0 points" in page and "gap of BN</th>" in page
     readme = (tmp_path / "results/README.md").read_text(encoding="utf-8")
     assert "figures/why.svg" in readme
-    found = readme.split("## What else was found")[1].split("##")[0]
-    assert "the gap of BN grows by 6.0 points" in found and "the gap of GN" in found
 
 
 def test_before_any_run_it_says_how_to_make_them(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from gnexp.config import RunConfig
 from gnexp.config.experiment import Cell, Expansion
 from gnexp.report.exhibits.axes import Key, parse_value, value_of
-from gnexp.report.exhibits.statistics import Estimate, estimate, paired
+from gnexp.report.exhibits.statistics import Estimate, difference, estimate
 from gnexp.runs.result import DIVERGED, Result
 
 
@@ -99,10 +99,12 @@ class Measurements:
         return [cell.cell.runs[0] for cell in self.cells.values()]
 
     def difference(self, of: Key, minus: Key, metric: str) -> Estimate | None:
-        """Difference between two cells, paired by seed; None where either is missing."""
-        if of not in self.cells or minus not in self.cells:
-            return None
-        return paired(self.cells[of].values(metric), self.cells[minus].values(metric))
+        """Welch's difference between two cells; None where either is missing."""
+        return difference(self.values(of, metric), self.values(minus, metric))
+
+    def values(self, key: Key, metric: str) -> list[float]:
+        """A cell's values in the order of its seeds; empty where it is missing."""
+        return list(self.cells[key].values(metric).values()) if key in self.cells else []
 
     def sweep_commands(self) -> list[str]:
         """The command of the whole sweep, one per experiment."""
@@ -144,6 +146,12 @@ def seeds_text(counts: Iterable[int]) -> str:
     if len(numbers) == 1:
         return f"{numbers[0]} seed{'' if numbers[0] == 1 else 's'}"
     return f"{numbers[0]} to {numbers[-1]} seeds"
+
+
+def within_runs(cell: Measured, of: str, minus: str) -> list[float]:
+    """One metric minus another, run by run, of the runs that have both: what moves a run moves both of its numbers."""
+    a, b = cell.values(of), cell.values(minus)
+    return [a[seed] - b[seed] for seed in a if seed in b]
 
 
 def measure(

@@ -1,87 +1,138 @@
-"""Means with 95 % t intervals, and differences paired by seed.
+"""Means with 95 % t intervals, Welch's differences of cells, and the seeds that would decide a question.
 
-Written out because scipy is no dependency; for whole degrees of freedom Student's distribution is a finite sum.
+Written out because scipy is no dependency.
 """
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+
+from gnexp.report.exhibits.student import t_quantile
 
 CONFIDENCE = 0.95
 # Below it a cell has no interval: that of two seeds is 12.7 standard errors wide, and where they happen to agree it has
 # no width at all, which looks like evidence and is none.
 LEAST_SEEDS = 3
+POWER = 0.8  # that a decision is asked for with
+_ROUNDING = 1e-9  # points; what is left of equal values after subtractions
+_MOST_SEEDS = 100_000  # above it no number of seeds is named
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over seeds. half_width is that of the 95 % t interval, None below LEAST_SEEDS seeds."""
+    """A mean over seeds, or a difference of such means. error and degrees are None where a cell has too few seeds."""
 
     mean: float
-    half_width: float | None
-    n: int
+    error: float | None  # standard error
+    degrees: float | None  # of freedom, of the t interval
+    counts: tuple[int, ...]  # seeds of each cell
+
+    @property
+    def n(self) -> int:
+        """Seeds of the cell that has fewest."""
+        return min(self.counts)
+
+    @property
+    def half_width(self) -> float | None:
+        """Half the 95 % t interval; None where there is none."""
+        return self.half_width_at(CONFIDENCE)
+
+    def half_width_at(self, confidence: float) -> float | None:
+        """Half the t interval of a confidence; None where there is none."""
+        if self.error is None or self.degrees is None:
+            return None
+        return t_quantile(self.degrees, confidence) * self.error
+
+    @property
+    def has_spread(self) -> bool:
+        """Whether its interval exists and has a width: seeds that all agree say nothing of how far others would be."""
+        return self.error is not None and self.error > _ROUNDING
 
     @property
     def excludes_zero(self) -> bool:
-        """Whether the interval exists and leaves 0 out: what a worded claim needs."""
-        return self.half_width is not None and abs(self.mean) > self.half_width
+        """Whether the interval exists, has a width and leaves 0 out: what a worded claim needs."""
+        half = self.half_width
+        return half is not None and self.has_spread and abs(self.mean) > half
 
 
 def estimate(values: Sequence[float]) -> Estimate | None:
     """Mean and interval of independent values; None where there are none."""
-    n = len(values)
-    if n == 0:
-        return None
-    mean = math.fsum(values) / n
-    if n < LEAST_SEEDS:
-        return Estimate(mean, None, n)
-    variance = math.fsum((value - mean) ** 2 for value in values) / (n - 1)
-    return Estimate(mean, t_quantile(n - 1) * math.sqrt(variance / n), n)
+    return contrast([(1, values)])
 
 
-def paired(of: Mapping[int, float], minus: Mapping[int, float]) -> Estimate | None:
-    """Mean of the differences seed by seed, over the seeds that both sides have."""
-    return estimate(list(subtract(of, minus).values()))
+def difference(of: Sequence[float], minus: Sequence[float]) -> Estimate | None:
+    """Mean of one cell minus that of another; None where either has no value. Each has its own variance.
 
-
-def subtract(of: Mapping[int, float], minus: Mapping[int, float]) -> dict[int, float]:
-    """Seed -> difference, of the seeds that both sides have: what a difference of differences is paired by."""
-    return {seed: of[seed] - minus[seed] for seed in sorted(of.keys() & minus.keys())}
-
-
-@cache
-def t_quantile(degrees: int) -> float:
-    """The t with P(|T| <= t) = 0.95 at `degrees` degrees of freedom.
-
-    Raises:
-        ValueError: fewer than one degree of freedom.
+    Seeds are not paired: two cells share an order of the images and nothing else that would move both alike.
     """
-    if degrees < 1:
-        raise ValueError(f"a t interval needs at least 1 degree of freedom (2 seeds), got {degrees}")
-    low, high = 0.0, math.pi / 2
-    for _ in range(100):  # bisection on the angle, which is bounded where t is not
-        middle = (low + high) / 2
-        if _central_probability(middle, degrees) < CONFIDENCE:
-            low = middle
-        else:
-            high = middle
-    return math.sqrt(degrees) * math.tan(high)
+    return contrast([(1, of), (-1, minus)])
 
 
-def _central_probability(angle: float, degrees: int) -> float:
-    """P(|T| <= sqrt(degrees) * tan(angle)). Source: Abramowitz & Stegun, 26.7.3 (odd) and 26.7.4 (even)."""
-    sine, cosine = math.sin(angle), math.cos(angle)
-    if degrees % 2:
-        term, total = cosine, 0.0
-        for k in range(1, degrees - 1, 2):
-            total += term
-            term *= cosine * cosine * (k + 1) / (k + 2)
-        return 2 / math.pi * (angle + sine * total)
-    term, total = 1.0, 0.0
-    for k in range(0, degrees - 1, 2):
-        total += term
-        term *= cosine * cosine * (k + 1) / (k + 2)
-    return sine * total
+def contrast(parts: Sequence[tuple[int, Sequence[float]]]) -> Estimate | None:
+    """A sum of cells' means with signs, its interval by Welch's standard error and Satterthwaite's degrees of freedom.
+
+    Source: Welch 1947 (Biometrika 34); Satterthwaite 1946 (Biometrics Bulletin 2).
+    """
+    counts = tuple(len(values) for _, values in parts)
+    if not all(counts):
+        return None
+    mean = math.fsum(sign * math.fsum(values) / len(values) for sign, values in parts)
+    if min(counts) < LEAST_SEEDS:
+        return Estimate(mean, None, None, counts)
+    squares = [variance_of(values) / len(values) for _, values in parts]  # of each standard error
+    total = math.fsum(squares)
+    below = math.fsum(square**2 / (n - 1) for square, n in zip(squares, counts, strict=True))
+    # Where no cell has a spread the interval has no width, whatever the degrees.
+    degrees = total**2 / below if below > 0 else float(min(counts) - 1)
+    return Estimate(mean, math.sqrt(total), degrees, counts)
+
+
+def variance_of(values: Sequence[float]) -> float:
+    """The unbiased variance of at least two values."""
+    mean = math.fsum(values) / len(values)
+    return math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)
+
+
+def pooled_std(cells: Sequence[Sequence[float]]) -> float | None:
+    """The std within cells, each weighted by its degrees of freedom; None where no cell has two values."""
+    usable = [values for values in cells if len(values) > 1]
+    degrees = sum(len(values) - 1 for values in usable)
+    if not degrees:
+        return None
+    return math.sqrt(math.fsum((len(values) - 1) * variance_of(values) for values in usable) / degrees)
+
+
+def seeds_for(effect: float, std: float, num_cells: int, *, is_equivalence: bool = False) -> int | None:
+    """Seeds per cell for 80 % power, two-sided at 5 %; None where there is no such number.
+
+    Args:
+        effect: to be seen, in points; of an equivalence its margin, for a true difference of 0.
+        std: within a cell, in points.
+        num_cells: of the contrast.
+        is_equivalence: two one-sided tests at 5 % rather than one two-sided test.
+    """
+    if effect == 0 or std <= 0:
+        return None
+    is_enough = functools.partial(_is_enough, abs(effect), std, num_cells, is_equivalence)
+    low, high = LEAST_SEEDS, LEAST_SEEDS
+    while not is_enough(high):
+        low, high = high + 1, 2 * high
+        if low > _MOST_SEEDS:
+            return None
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if is_enough(middle) else (middle + 1, high)
+    return low
+
+
+def _is_enough(effect: float, std: float, num_cells: int, is_equivalence: bool, n: int) -> bool:
+    """Whether n seeds per cell have the power: the effect spans the test's quantile and the power's."""
+    degrees = float(num_cells * (n - 1))
+    error = std * math.sqrt(num_cells / n)
+    # Both one-sided tests have to pass, so each may fail half as often.
+    miss = 1 - POWER
+    test, power = (1 - 2 * (1 - CONFIDENCE), 1 - miss) if is_equivalence else (CONFIDENCE, 1 - 2 * miss)
+    return effect >= (t_quantile(degrees, test) + t_quantile(degrees, power)) * error

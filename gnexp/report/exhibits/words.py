@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gnexp.report.exhibits.cells import Measured
+from gnexp.report.exhibits.cells import Measured, seeds_text
 from gnexp.report.exhibits.measures import Wording
 from gnexp.report.exhibits.statistics import LEAST_SEEDS, Estimate
 
 DASH = "–"
 INTERVALS = f"mean ± half the 95 % t interval over seeds, from {LEAST_SEEDS} seeds on"
+WELCH = "differences of cells have Welch's intervals, each cell with its own spread"
+DOTS = "Small dots: the seeds."
 BARS = f"Bars: 95 % t intervals over seeds, none below {LEAST_SEEDS} seeds."
 
 
@@ -30,7 +32,7 @@ def say_mean(cell: Measured | None, metric: str) -> str:
     if found is None:
         return diverged or DASH
     spread = "" if found.half_width is None else f" ± {found.half_width:.1f}"
-    return f"{found.mean:.1f}{spread} ({', '.join(filter(None, (f'n={found.n}', diverged)))})"
+    return f"{found.mean:.1f}{spread} ({', '.join(filter(None, (say_n(found), diverged)))})"
 
 
 def say_effect(found: Estimate | None) -> str:
@@ -38,7 +40,7 @@ def say_effect(found: Estimate | None) -> str:
     if found is None:
         return DASH
     spread = "" if found.half_width is None else f" ± {found.half_width:.1f}"
-    return f"{signed(found.mean)}{spread} (n={found.n})"
+    return f"{signed(found.mean)}{spread} ({say_n(found)})"
 
 
 def say_interval(found: Estimate | None) -> str:
@@ -46,9 +48,9 @@ def say_interval(found: Estimate | None) -> str:
     if found is None:
         return DASH
     if found.half_width is None:
-        return f"{signed(found.mean, 2)} (n={found.n})"
+        return f"{signed(found.mean, 2)} ({say_n(found)})"
     low, high = found.mean - found.half_width, found.mean + found.half_width
-    return f"{signed(found.mean, 2)} [{signed(low, 2)}, {signed(high, 2)}] (n={found.n})"
+    return f"{signed(found.mean, 2)} [{signed(low, 2)}, {signed(high, 2)}] ({say_n(found)})"
 
 
 def say_points(found: Estimate, *, is_size: bool = False, digits: int = 1) -> str:
@@ -58,12 +60,18 @@ def say_points(found: Estimate, *, is_size: bool = False, digits: int = 1) -> st
     if found.half_width is None:
         return f"{points} ({no_interval(found)})"
     low, high = found.mean - found.half_width, found.mean + found.half_width
-    return f"{points} (95 % interval {signed(low, digits)} to {signed(high, digits)}, {found.n} seeds)"
+    return f"{points} (95 % interval {signed(low, digits)} to {signed(high, digits)}, {seeds_text(found.counts)})"
 
 
 def no_interval(found: Estimate) -> str:
     """Why nothing is claimed of a difference that has no interval."""
-    return f"{found.n} seed{'' if found.n == 1 else 's'}, so no interval and no claim"
+    return f"{seeds_text(found.counts)}, so no interval and no claim"
+
+
+def say_n(found: Estimate) -> str:
+    """The seeds of each cell: n=3, or of cells that differ n=3 to 5."""
+    low, high = min(found.counts), max(found.counts)
+    return f"n={low}" if low == high else f"n={low} to {high}"
 
 
 def say_contrast(
@@ -79,7 +87,7 @@ def say_contrast(
         seen = wording.same if signed(found.mean) == "0.0" else seen
         return f"{seen.format(**sized)} ({no_interval(found)}{beside})."
     low, high = found.mean - found.half_width, found.mean + found.half_width
-    interval = f"95 % interval {signed(low)} to {signed(high)}, {found.n} seeds{beside}"
+    interval = f"95 % interval {signed(low)} to {signed(high)}, {seeds_text(found.counts)}{beside}"
     if not found.excludes_zero:
         return f"{wording.undecided.format(**words)} ({signed(found.mean)} points, {interval})."
     claim = wording.rises if found.mean > 0 else wording.falls

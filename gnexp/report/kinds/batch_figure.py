@@ -7,9 +7,9 @@ from gnexp.report.exhibits.axes import axis_values, norm_title
 from gnexp.report.exhibits.cells import Findings, Measurements
 from gnexp.report.exhibits.differences import describe_regime, say_exposure
 from gnexp.report.exhibits.exhibit import Exhibit
-from gnexp.report.exhibits.words import BARS, signed
+from gnexp.report.exhibits.words import BARS, DOTS, signed
 from gnexp.report.kinds.kind import Kind
-from gnexp.report.render.plots import Line, Panel, Plot, line_of, span_of, widen
+from gnexp.report.render.plots import Line, Panel, Plot, cut_bars, line_of, span_of, widen
 
 
 def _plot(exhibit: Exhibit, found: Findings) -> Plot:
@@ -37,13 +37,15 @@ def _plot(exhibit: Exhibit, found: Findings) -> Plot:
                         lines,
                     )
                 )
+    panels = _align(drawn, "validation error (%)", (str(norm), place))
+    cut = next(filter(None, (cut_bars(panel.lines, panel.y_limits) for panel in panels)), "")
     return Plot(
         id=exhibit.id,
         title=exhibit.title,
         x_label="images per worker",
         x_ticks=tuple(str(batch) for batch in batches),
-        panels=_align(drawn, "validation error (%)", (str(norm), place)),
-        caption=_batch_caption(exhibit, found, drawn),
+        panels=panels,
+        caption=f"{_batch_caption(exhibit, found, drawn)} {cut}".rstrip(),
         alt=f"{exhibit.title}. " + " ".join(_tell_batch(title, lines, batches) for title, _, lines in drawn),
     )
 
@@ -76,7 +78,9 @@ def _measured_lines(exhibit: Exhibit, found: Measurements, batches: list[int]) -
         label = norm_title(str(norm))
         first, last = ((str(norm), batches[i]) for i in (estimates[0][0], estimates[-1][0]))
         change = found.difference(last, first, exhibit.metric) if first != last else None
-        lines.append(line_of(str(norm), f"{label} {signed(change.mean)}" if change else label, estimates))
+        label = f"{label} {signed(change.mean)}" if change else label
+        seeds = [found.values((str(norm), batches[i]), exhibit.metric) for i, _ in estimates]
+        lines.append(line_of(str(norm), label, estimates, seeds))
     return lines
 
 
@@ -127,7 +131,7 @@ def _batch_caption(exhibit: Exhibit, found: Findings, drawn: list[tuple[str, str
         words.append(
             "All panels span the same number of points and are aligned on "
             f"{exhibit.reference_title} (dotted), so effects can be compared across them and errors cannot. "
-            f"{BARS} At the end of each line: its change from the first point to the last, paired by seed."
+            f"{BARS} {DOTS} At the end of each line: its change from the first point to the last."
         )
         if any(line.gaps for _, _, lines in drawn for line in lines):
             words.append("Dashed: cells between the two ends are missing.")

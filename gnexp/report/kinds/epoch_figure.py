@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterable
 from typing import Any
@@ -12,7 +13,10 @@ from gnexp.report.exhibits.cells import Findings, Measured, Measurements
 from gnexp.report.exhibits.differences import describe_regime, say_exposure
 from gnexp.report.exhibits.exhibit import Exhibit
 from gnexp.report.kinds.kind import Kind
-from gnexp.report.render.plots import Line, Panel, Plot
+from gnexp.report.render.plots import Line, Panel, Plot, widen
+
+_MARGIN = 1.05  # factor of a logarithmic axis around what it shows
+_FAINTEST = 0.35  # strength of the first of several lines of one norm
 
 
 def _plot(exhibit: Exhibit, found: Findings) -> Plot | None:
@@ -28,14 +32,16 @@ def _plot(exhibit: Exhibit, found: Findings) -> Plot | None:
     # Panels of one scale share their y axis, as in the paper; panels of two scales cannot.
     limits = {scale: _epoch_limits([ls for _, s, _, ls in drawn if s == scale]) for _, scale, _, _ in drawn}
     panels = [
-        Panel(title, scale, y_label, tuple(lines), limits[scale]) for title, scale, y_label, lines in drawn
+        Panel(title, scale, y_label, tuple(lines), limits[scale], is_log=_is_log(limits[scale]))
+        for title, scale, y_label, lines in drawn
     ]
     parts = [part for part in (found.paper, found.small) if part.has_any]
     seeds = " and ".join(f"{part.seeds_text()} at {part.scale} scale" for part in parts)
+    axis = "The error axis is logarithmic." if any(panel.is_log for panel in panels) else ""
     missing = [part.missing_text for part in parts if part.missing_text]
     caption = " ".join(
         [
-            f"Mean over {seeds}; the band is the range of the seeds. The error axis leaves the first epochs out.",
+            f"Mean over {seeds}; the band is the range of the seeds. {axis}",
             *([f"{'; '.join(missing)}."] if missing else []),
             "The paper gives no numbers for its curves.",
             *filter(None, [exhibit.beside, say_exposure(found.small.runs) if found.small.has_any else ""]),
@@ -80,7 +86,17 @@ def _epoch_lines(exhibit: Exhibit, found: Measurements, panel: AxisValue) -> lis
         curve = mean_curve(cells[0], metric, str(value), short_title(axis, value)) if cells else None
         if curve is not None:
             lines.append(curve)
+    if exhibit.panels == "norm":  # of one norm, in its colour: the later in the grid, the stronger
+        lines = [
+            dataclasses.replace(line, hue=str(panel), strength=_shade(place, len(lines)))
+            for place, line in enumerate(lines)
+        ]
     return lines
+
+
+def _shade(place: int, number: int) -> float:
+    """How strong a line's colour is: the last one is whole."""
+    return 1.0 if number < 2 else _FAINTEST + (1 - _FAINTEST) * place / (number - 1)
 
 
 def mean_curve(cell: Measured, metric: str, style: str, label: str) -> Line | None:
@@ -109,19 +125,17 @@ def mean_curve(cell: Measured, metric: str, style: str, label: str) -> Line | No
 
 
 def _epoch_limits(panels: Iterable[list[Line]]) -> tuple[float, float]:
-    """From the lowest point to the highest after the first epochs, which would flatten all that follows."""
-    lines = [line for lines in panels for line in lines]
-    low = min(min(line.y) for line in lines)
-    last = max(line.x[-1] for line in lines)
-    late = [
-        y
-        for line in lines
-        for x, y in zip(line.x, line.y, strict=True)
-        if x >= min(max(2.0, 0.12 * last), last)
+    """From the lowest that lines and their bands reach to the highest, first epochs included."""
+    values = [
+        y for lines in panels for line in lines for y in (*line.y, *line.low, *line.high) if y is not None
     ]
-    high = max(late) if late else max(max(line.y) for line in lines)
-    margin = 0.05 * (high - low) or 1.0
-    return low - margin, high + margin
+    low, high = min(values), max(values)
+    return (low / _MARGIN, high * _MARGIN) if low > 0 else widen(low, high)
+
+
+def _is_log(limits: tuple[float, float]) -> bool:
+    """A logarithmic axis shows the first epochs without flattening the last ones; it has no 0."""
+    return limits[0] > 0
 
 
 def _is_number(value: Any) -> bool:

@@ -11,33 +11,40 @@ from gnexp.report.exhibits.statistics import estimate
 from gnexp.report.exhibits.words import BARS, signed
 from gnexp.report.kinds.eval_stats_table import EvalSets, require_whole_reference, split_sentence
 from gnexp.report.kinds.kind import Kind
-from gnexp.report.render.plots import Line, Panel, Plot, line_of, span_of, widen
+from gnexp.report.render.plots import Line, Panel, Plot, cut_bars, line_of, span_of, widen
 
 
 def _plot(exhibit: Exhibit, found: Findings) -> Plot | None:
-    """One line per set; None where nothing has been run."""
+    """One line of losses per set; None where none has been measured."""
     panels, told = [], []
     columns = EvalSets(exhibit, found.small).columns
+    reference = exhibit.title_of(EvalSets(exhibit, found.small).reference)
     for part in (found.paper, found.small):
         title = f"Ours, {part.scale} scale"
         lines = [line for line in _lines(exhibit, part) if line.x]
         if not lines:
             continue
         subtitle = f"{describe_regime(part.runs)}; {part.seeds_text()}"
-        panels.append(Panel(title, subtitle, "validation error (%)", tuple(lines), widen(*span_of(lines))))
+        low, high = span_of(lines)
+        limits = widen(min(low, 0.0), max(high, 0.0))
+        panels.append(
+            Panel(title, subtitle, f"error minus that of {reference} (points)", tuple(lines), limits, 0.0)
+        )
         ends = [
-            f"{line.style} {line.y[0]:.1f} at {columns[int(line.x[0])]} and {line.y[-1]:.1f} at "
+            f"{line.style} {signed(line.y[0])} at {columns[int(line.x[0])]} and {signed(line.y[-1])} at "
             f"{columns[int(line.x[-1])]} images per worker"
             for line in lines
         ]
         told.append(f"{title}: {', '.join(ends)}.")
     if not panels:
         return None
+    cut = filter(None, (cut_bars(panel.lines, panel.y_limits) for panel in panels))
     caption = [
-        BARS,
-        "At the end of each line: its change from the first point to the last, paired by seed.",
+        f"Losses against {reference} under the same set. {BARS.replace('Bars: ', 'Bars: Welch’s ')}",
+        "Small dots: the seeds, minus the mean at the reference.",
+        next(cut, ""),
         *(split_sentence(exhibit, part) for part in (found.paper, found.small) if part.has_any),
-        *filter(None, [say_exposure(found.small.runs)] if found.small.has_any else []),
+        say_exposure(found.small.runs) if found.small.has_any else "",
         STATS_LEGEND,
     ]
     return Plot(
@@ -46,22 +53,25 @@ def _plot(exhibit: Exhibit, found: Findings) -> Plot | None:
         axis_title(str(exhibit.columns)),
         tuple(str(column) for column in columns),
         tuple(panels),
-        " ".join(caption),
-        f"{exhibit.title}. {' '.join(told)}",
+        " ".join(filter(None, caption)),
+        f"{exhibit.title}. Losses in points against {reference}: {' '.join(told)}",
     )
 
 
 def _lines(exhibit: Exhibit, part: Measurements) -> list[Line]:
     sets = EvalSets(exhibit, part)
+    norm = str(exhibit.reference["norm"]) if "norm" in exhibit.axes else ""
     lines = []
     for name, metric in METRICS.items():
-        points = [
-            (place, value)
-            for place, column in enumerate(sets.columns)
-            if (value := estimate(list(sets.values(column, metric).values()))) is not None
-        ]
-        loss = sets.loss(sets.columns[-1], metric)
-        lines.append(line_of(name, name if loss is None else f"{name} {signed(loss.mean)}", points))
+        start = estimate(sets.values(sets.start, metric))
+        points, seeds = [], []
+        for place, column in enumerate(sets.columns):
+            loss = sets.loss(column, metric) if column != sets.start else None
+            if loss is not None and start is not None:
+                points.append((place, loss))
+                seeds.append([value - start.mean for value in sets.values(column, metric)])
+        label = f"{name} {signed(points[-1][1].mean)}" if points else name
+        lines.append(line_of(name, label, points, seeds, norm))
     return lines
 
 

@@ -5,14 +5,22 @@ from __future__ import annotations
 from gnexp.config.experiment import AxisValue
 from gnexp.config.fields import require
 from gnexp.report.exhibits.axes import Key, axis_title, cell_spelling
-from gnexp.report.exhibits.cells import Findings, Measured, Measurements
+from gnexp.report.exhibits.cells import Findings, Measured, Measurements, within_runs
 from gnexp.report.exhibits.differences import describe_regime, say_exposure
 from gnexp.report.exhibits.exhibit import Exhibit
 from gnexp.report.exhibits.measures import METRICS, STATS_LEGEND
 from gnexp.report.exhibits.origins import say_origins
-from gnexp.report.exhibits.statistics import Estimate, estimate, subtract
+from gnexp.report.exhibits.statistics import Estimate, difference, estimate
 from gnexp.report.exhibits.tidy import Derived
-from gnexp.report.exhibits.words import INTERVALS, no_interval, say_effect, say_mean, say_points, signed
+from gnexp.report.exhibits.words import (
+    INTERVALS,
+    WELCH,
+    no_interval,
+    say_effect,
+    say_mean,
+    say_points,
+    signed,
+)
 from gnexp.report.kinds.kind import Kept, Kind, require_spanned
 from gnexp.report.render.blocks import Block, Heading, Table, Text
 from gnexp.report.render.tables import fill_commands
@@ -28,6 +36,7 @@ class EvalSets:
         self.reference: Key = tuple(exhibit.reference[axis] for axis in exhibit.axes)
         self._found = found
         self._place = exhibit.axes.index(exhibit.columns)
+        self.start = self.reference[self._place]  # the reference's column
         columns = {key[self._place] for key in found.cells}
         self.columns = sorted(columns, key=float, reverse=True)  # as the paper draws it: from 32 down to 2
 
@@ -39,26 +48,26 @@ class EvalSets:
         """The cell of a column."""
         return self._found.cells.get(self.key(column))
 
-    def values(self, column: AxisValue, metric: str) -> dict[int, float]:
-        """Seed -> error in percent."""
-        cell = self.cell(column)
-        return {} if cell is None else cell.values(metric)
-
-    def losses(self, column: AxisValue, metric: str) -> dict[int, float]:
-        """Seed -> error minus the reference's error, both under one set of statistics."""
-        return subtract(self.values(column, metric), self.values(self.reference[self._place], metric))
+    def values(self, column: AxisValue, metric: str) -> list[float]:
+        """Errors in percent, one per seed."""
+        return self._found.values(self.key(column), metric)
 
     def loss(self, column: AxisValue, metric: str) -> Estimate | None:
-        """Mean loss with its interval."""
-        return _mean(self.losses(column, metric))
+        """Error minus the reference's error, both under one set of statistics."""
+        return difference(self.values(column, metric), self.values(self.reference[self._place], metric))
 
     def difference(self, column: AxisValue) -> Estimate | None:
-        """Error under worker0 minus error under precise, paired by seed."""
-        return _mean(subtract(self.values(column, _WORKER0), self.values(column, _PRECISE)))
+        """Error under worker0 minus error under precise, run by run: both are of the same weights."""
+        return estimate(self._within(column))
 
     def evaluations_part(self, column: AxisValue) -> Estimate | None:
-        """Loss under worker0 minus loss under precise, paired by seed."""
-        return _mean(subtract(self.losses(column, _WORKER0), self.losses(column, _PRECISE)))
+        """Loss under worker0 minus loss under precise: what the difference within a run gains over the reference's."""
+        return difference(self._within(column), self._within(self.reference[self._place]))
+
+    def _within(self, column: AxisValue) -> list[float]:
+        """Error under worker0 minus error under precise of each run."""
+        cell = self.cell(column)
+        return [] if cell is None else within_runs(cell, _WORKER0, _PRECISE)
 
 
 def split_sentence(exhibit: Exhibit, found: Measurements) -> str:
@@ -140,7 +149,7 @@ def _measured_blocks(exhibit: Exhibit, part: Measurements) -> list[Block]:
     return [
         Text(
             f"{describe_regime(part.runs)}; {part.seeds_text()} per cell; {INTERVALS}; "
-            f"differences are paired by seed, over the seeds that both cells have. {say_exposure(part.runs)} "
+            f"{WELCH}; `worker0` minus `precise` is taken within each run. {say_exposure(part.runs)} "
             f"{say_origins(exhibit, part)}".rstrip()
         ),
         Table(
@@ -153,10 +162,6 @@ def _measured_blocks(exhibit: Exhibit, part: Measurements) -> list[Block]:
         ),
         Text(split_sentence(exhibit, part)),
     ]
-
-
-def _mean(values: dict[int, float]) -> Estimate | None:
-    return estimate(list(values.values()))
 
 
 def require_whole_reference(exhibit: Exhibit) -> Exhibit:
@@ -175,5 +180,4 @@ EVAL_STATS_TABLE = Kind(
     complete=require_whole_reference,
     document=_document,
     derive=_derive,
-    sentences=lambda exhibit, found: [split_sentence(exhibit, found)],
 )

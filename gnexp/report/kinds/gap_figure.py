@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from gnexp.report.exhibits.axes import axis_title, norm_title
 from gnexp.report.exhibits.cells import Findings
 from gnexp.report.exhibits.exhibit import Exhibit
@@ -9,13 +11,13 @@ from gnexp.report.exhibits.origins import say_origins
 from gnexp.report.exhibits.words import BARS, signed
 from gnexp.report.kinds.gap_table import Gaps, gap_sentences, model_of, require_gap_axes
 from gnexp.report.kinds.kind import Kind
-from gnexp.report.render.plots import Line, Panel, Plot, line_of, span_of, widen
+from gnexp.report.render.plots import Line, Panel, Plot, cut_bars, line_of, span_of, widen
 
 _CLIP = 8.0  # points; the bars say what may be claimed, so only those of few seeds that disagree are cut
 
 
 def _plot(exhibit: Exhibit, found: Findings) -> Plot | None:
-    """One line per norm, gaps paired by seed with their intervals; None where there is no gap yet."""
+    """One line per norm, gaps with Welch's intervals; None where there is no gap yet."""
     gaps = Gaps(exhibit, found.small)
     lines = [line for line in (_line(gaps, norm) for norm in gaps.norms) if line.x]
     if not lines:
@@ -31,8 +33,9 @@ def _plot(exhibit: Exhibit, found: Findings) -> Plot | None:
         0.0,
     )
     caption = [
-        f"Gap: {gaps.title}, paired by seed. {BARS}",
-        "At the end of each line: its change from the first point to the last, paired by seed.",
+        f"Gap: {gaps.title}. {BARS} Small dots: the seeds at {gaps.small}, minus the mean at {gaps.large}.",
+        "At the end of each line: its change from the first point to the last.",
+        cut_bars(lines, panel.y_limits),
         *(["Dashed: cells between two points are missing."] if any(line.gaps for line in lines) else []),
         *gap_sentences(exhibit, found.small),
         exhibit.columns_note,
@@ -64,7 +67,12 @@ def _line(gaps: Gaps, norm: str) -> Line:
     ]
     growth = gaps.growth(norm)
     label = norm_title(norm)
-    return line_of(norm, label if growth is None else f"{label} {signed(growth.mean)}", points)
+    seeds = []
+    for place, _ in points:
+        large = gaps.values(norm, gaps.xs[place], gaps.large)
+        mean = math.fsum(large) / len(large)
+        seeds.append([value - mean for value in gaps.values(norm, gaps.xs[place], gaps.small)])
+    return line_of(norm, label if growth is None else f"{label} {signed(growth.mean)}", points, seeds)
 
 
 GAP_FIGURE = Kind(

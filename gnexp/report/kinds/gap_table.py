@@ -7,16 +7,16 @@ from gnexp.report.exhibits.axes import Key, axis_title, norm_title
 from gnexp.report.exhibits.cells import Findings, Measured, Measurements
 from gnexp.report.exhibits.exhibit import Exhibit
 from gnexp.report.exhibits.origins import say_origins
-from gnexp.report.exhibits.statistics import Estimate, estimate, paired, subtract
+from gnexp.report.exhibits.statistics import Estimate, contrast, difference
 from gnexp.report.exhibits.tidy import Derived
-from gnexp.report.exhibits.words import INTERVALS, join, say_effect, say_interval, say_mean, say_points
+from gnexp.report.exhibits.words import INTERVALS, WELCH, join, say_effect, say_interval, say_mean, say_points
 from gnexp.report.kinds.kind import Kept, Kind, require_spanned
 from gnexp.report.render.blocks import Block, Heading, Items, Table, Text
 from gnexp.report.render.tables import fill_commands
 
 
 class Gaps:
-    """The gaps of an exhibit at one scale: error at the smallest batch minus error at the largest, by seed.
+    """The gaps of an exhibit at one scale: error at the smallest batch minus error at the largest.
 
     One per value of exhibit.lines (a norm) and of exhibit.columns (the property of the images).
     """
@@ -38,22 +38,23 @@ class Gaps:
         """The cell of a norm, a property and a batch."""
         return self._found.cells.get(self._key(norm, x, batch))
 
-    def values(self, norm: str, x: float) -> dict[int, float]:
-        """Seed -> gap in points, of the seeds that finished at both batches."""
-        small, large = self.cell(norm, x, self.small), self.cell(norm, x, self.large)
-        if small is None or large is None or self.small == self.large:
-            return {}
-        return subtract(small.values(self._exhibit.metric), large.values(self._exhibit.metric))
+    def values(self, norm: str, x: float, batch: int) -> list[float]:
+        """Errors in percent, one per seed that finished."""
+        return self._found.values(self._key(norm, x, batch), self._exhibit.metric)
 
     def estimate(self, norm: str, x: float) -> Estimate | None:
-        """Mean gap with its interval."""
-        return estimate(list(self.values(norm, x).values()))
+        """Mean gap with Welch's interval."""
+        if self.small == self.large:
+            return None
+        return difference(self.values(norm, x, self.small), self.values(norm, x, self.large))
 
     def growth(self, norm: str) -> Estimate | None:
-        """The gap at the largest property minus that at the smallest, paired by seed."""
-        if len(self.xs) < 2:
+        """The gap at the largest property minus that at the smallest: a contrast of four cells."""
+        if len(self.xs) < 2 or self.small == self.large:
             return None
-        return paired(self.values(norm, self.xs[-1]), self.values(norm, self.xs[0]))
+        signs = {(self.xs[-1], self.small): 1, (self.xs[-1], self.large): -1}
+        signs |= {(self.xs[0], self.small): -1, (self.xs[0], self.large): 1}
+        return contrast([(sign, self.values(norm, x, batch)) for (x, batch), sign in signs.items()])
 
     def _key(self, norm: str, x: float, batch: int) -> Key:
         at: dict[str, AxisValue] = {
@@ -111,11 +112,11 @@ def _document(exhibit: Exhibit, found: Findings, kept: Kept) -> list[Block]:
         for norm in gaps.norms
         for batch in (gaps.large, gaps.small)
     ]
-    regime = f"{model_of(small)}, {small.scale} scale; {small.seeds_text()} per cell; {INTERVALS}."
+    regime = f"{model_of(small)}, {small.scale} scale; {small.seeds_text()} per cell; {INTERVALS}; {WELCH}."
     return [
         *blocks,
         Text(" ".join(filter(None, (regime, exhibit.columns_note, say_origins(exhibit, small))))),
-        Table(f"Gap in points: {gaps.title}, paired by seed", (*header, *growth), tuple(rows)),
+        Table(f"Gap in points: {gaps.title}", (*header, *growth), tuple(rows)),
         Items(tuple(gap_sentences(exhibit, small))),
         Table("Errors behind it, %", header, tuple(errors)),
         *fill_commands(small),
@@ -161,5 +162,4 @@ GAP_TABLE = Kind(
     complete=require_gap_axes,
     document=_document,
     derive=_derive,
-    sentences=gap_sentences,
 )

@@ -48,10 +48,6 @@ def _as_it_is(exhibit: Exhibit) -> Exhibit:
     return exhibit
 
 
-def _nothing(exhibit: Exhibit, found: Measurements) -> list[str]:
-    return []
-
-
 @dataclass(frozen=True, kw_only=True)
 class Kind:
     """One kind of exhibit. What it has no function for is not written."""
@@ -67,7 +63,6 @@ class Kind:
         None  # rows of <folder>/<id>.csv beside its cells'
     )
     plot: Callable[[Exhibit, Findings], Plot | None] | None = None  # of figures/<id>.svg and .png
-    sentences: Callable[[Exhibit, Measurements], list[str]] = _nothing  # what it found that is no contrast
     folder: str = "tables"  # of its document, below results/
     links: tuple[tuple[str, str], ...] = (
         ("table", ".md"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from gnexp.report.exhibits.axes import norm_title
 from gnexp.report.exhibits.cells import Findings, Measurements
 from gnexp.report.exhibits.differences import describe_regime, say_exposure
@@ -51,7 +53,7 @@ def _panels(exhibit: Exhibit, part: Measurements) -> tuple[list[Panel], list[str
     for key, cell in part.cells.items():
         (norm,) = (str(value) for value in key)
         curves = [mean_curve(cell, metric, *_style(metric)) for metric in exhibit.metrics]
-        lines = tuple(curve for curve in curves if curve is not None)
+        lines = tuple(dataclasses.replace(curve, hue=norm) for curve in curves if curve is not None)
         if lines:
             name = norm_title(norm)
             title = f"{name[0].upper()}{name[1:]}"
@@ -64,7 +66,7 @@ def _panels(exhibit: Exhibit, part: Measurements) -> tuple[list[Panel], list[str
     common = widen(min(low for low, _ in shared), max(high for _, high in shared))
     alone = [title for (title, _, _), span in zip(found, spans, strict=True) if span not in shared]
     panels = [
-        Panel(title, subtitle, "output", lines, widen(*span) if title in alone else common)
+        Panel(title, subtitle, "output (no unit)", lines, widen(*span) if title in alone else common)
         for (title, subtitle, lines), span in zip(found, spans, strict=True)
     ]
     return panels, alone

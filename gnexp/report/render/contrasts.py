@@ -12,15 +12,13 @@ from gnexp.report.exhibits.words import DASH, say_contrast, say_interval, signed
 from gnexp.report.render.blocks import Table
 
 
-def contrast_sentences(exhibit: Exhibit, found: Measurements, *, is_measured: bool = False) -> list[str]:
-    """One sentence per contrast and measure, or per measured one, worded as its interval allows."""
+def contrast_sentences(exhibit: Exhibit, found: Measurements) -> list[str]:
+    """One sentence per contrast and measure, worded as its interval allows."""
     sentences = []
     for contrast in exhibit.contrasts:
         of, minus = (exhibit.at_scale(key, found.scale) for key in (contrast.of, contrast.minus))
         for measure in exhibit.score.compared:
             ours = found.difference(of, minus, exhibit.key_of(measure))
-            if ours is None and is_measured:
-                continue
             words = {"of": exhibit.title_of(of), "minus": exhibit.title_of(minus), "measure": measure.title}
             theirs = _paper_difference(exhibit, contrast, measure)
             sentences.append(say_contrast(exhibit.score.wording, words, ours, theirs))
@@ -48,7 +46,7 @@ def contrast_table(exhibit: Exhibit, small: Measurements, control: Measurements 
             row.append(_say_target(contrast, ours) if measure is compared[0] else DASH)
         rows.append(tuple(row))
     note = "; the targets were set before these seeds were run" if has_target else ""
-    title = f"Differences in points, paired by seed, with 95 % t intervals from {LEAST_SEEDS} seeds on{note}"
+    title = f"Differences in points, with Welch's 95 % t intervals from {LEAST_SEEDS} seeds per cell on{note}"
     return Table(title, ("difference", *columns), tuple(rows))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import re
 import struct
 from typing import TYPE_CHECKING, Any
@@ -30,18 +31,19 @@ HUES = {
 # Line -> its colour, and a marker of its own too.
 STYLES: dict[str, tuple[str, str]] = {
     **{norm: (HUES.get(name.hue, INK), name.marker) for norm, name in NORMS.items()},
+    # A colour is a norm's. Of lines of one norm each has a marker of its own, in the norm's colour.
     "32": (INK, "o"),
-    "16": (HUES["blue"], "^"),
-    "8": (HUES["green"], "v"),
-    "4": (HUES["purple"], "D"),
-    "2": (HUES["orange"], "s"),
-    "worker0": (HUES["orange"], "s"),
-    "mean": (HUES["green"], "^"),
-    "precise": (HUES["blue"], "o"),
-    "p99": (HUES["orange"], "s"),
-    "p80": (HUES["purple"], "D"),
-    "p20": (HUES["green"], "^"),
-    "p1": (HUES["blue"], "o"),
+    "16": (INK, "^"),
+    "8": (INK, "v"),
+    "4": (INK, "D"),
+    "2": (INK, "s"),
+    "worker0": (INK, "s"),
+    "mean": (INK, "^"),
+    "precise": (INK, "o"),
+    "p99": (INK, "s"),
+    "p80": (INK, "D"),
+    "p20": (INK, "^"),
+    "p1": (INK, "o"),
 }
 _SETTINGS: dict[str, Any] = {
     "svg.hashsalt": "gnexp",  # else every SVG has ids of its own
@@ -51,6 +53,7 @@ _SETTINGS: dict[str, Any] = {
     "path.simplify": False,
 }
 _DIGEST_KEY = "gnexp-digest"
+_DODGE = 0.16  # of the step between two places: how far lines stand apart; seeds stand beside their bar by half of it
 _LINE_HEIGHT = 11.5  # points, of a label
 
 
@@ -134,6 +137,8 @@ def _draw_panel(
         fontsize=7.5,
         color=MUTED,
     )
+    if panel.is_log:
+        _set_log(axes, panel.y_limits)
     axes.set_ylim(*panel.y_limits)
     axes.grid(axis="y", color=GRID, linewidth=0.6)
     axes.set_axisbelow(True)
@@ -168,8 +173,8 @@ def _draw_panel(
     for line in panel.lines:
         if plot.x_ticks:
             # Bars of two lines at one place would hide each other.
-            shift = 0.09 / stretch * (dodged.index(line) - (len(dodged) - 1) / 2) if line in dodged else 0.0
-            _draw_points(axes, line, shift)
+            shift = _DODGE / stretch * (dodged.index(line) - (len(dodged) - 1) / 2) if line in dodged else 0.0
+            _draw_points(axes, line, shift, _DODGE / stretch / 2)
         else:
             _draw_curve(axes, line)
     if has_y_label or panel.y_label != plot.panels[0].y_label:
@@ -178,11 +183,33 @@ def _draw_panel(
         axes.set_xlabel(plot.x_label, color=INK, x=((start + end) / 2 - left) / (right - left), ha="center")
 
 
-def _draw_points(axes: Axes, line: Line, shift: float) -> None:
-    """A line through cells, with bars; a stretch across missing cells is dashed."""
+def _set_log(axes: Axes, limits: tuple[float, float]) -> None:
+    """A logarithmic y axis with ticks at round numbers, written as numbers."""
+    from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
+
+    axes.set_yscale("log")
+    steps = (factor * 10.0**power for power in range(-2, 4) for factor in (1, 1.5, 2, 3, 4, 5, 7))
+    axes.yaxis.set_major_locator(FixedLocator([step for step in steps if limits[0] <= step <= limits[1]]))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+
+
+def _style(line: Line) -> tuple[str, str]:
+    """Colour and marker of a line."""
     colour, marker = STYLES.get(line.style, (INK, "o"))
-    alpha, width = (0.35, 3.0) if line.is_light else (1.0, 1.6)
+    return (STYLES.get(line.hue, (INK, "o"))[0] if line.hue else colour), marker
+
+
+def _draw_points(axes: Axes, line: Line, shift: float, aside: float) -> None:
+    """A line through cells, with bars and their seeds; a stretch across missing cells is dashed."""
+    colour, marker = _style(line)
+    alpha, width = (0.35, 3.0) if line.is_light else (line.strength, 1.6)
     places = [x + shift for x in line.x]
+    for x, values in zip(places, line.seeds, strict=False):
+        axes.plot(
+            [x - aside] * len(values), values, color=colour, marker="o", linestyle="none", markersize=3.0,
+            alpha=0.55, markeredgewidth=0, zorder=3,
+        )  # fmt: skip
     for k in range(len(places) - 1):
         dashes = (0, (2.5, 2.5)) if k in line.gaps else "-"
         axes.plot(
@@ -201,30 +228,35 @@ def _draw_points(axes: Axes, line: Line, shift: float) -> None:
 
 def _draw_curve(axes: Axes, line: Line) -> None:
     """A line over epochs with the range of its seeds behind it; few markers, so that the line stays a line."""
-    colour, marker = STYLES.get(line.style, (INK, "o"))
+    colour, marker = _style(line)
     if line.low:
         low = [value if value is not None else y for value, y in zip(line.low, line.y, strict=True)]
         high = [value if value is not None else y for value, y in zip(line.high, line.y, strict=True)]
-        axes.fill_between(line.x, low, high, color=colour, alpha=0.16, linewidth=0)
+        axes.fill_between(line.x, low, high, color=colour, alpha=0.16 * line.strength, linewidth=0)
     every = max(1, len(line.x) // 10)
     axes.plot(
         line.x, line.y, color=colour, linewidth=1.5, marker=marker, markersize=4, markeredgecolor=PAPER,
-        markeredgewidth=0.6, markevery=((len(line.x) - 1) % every, every),
+        markeredgewidth=0.6, markevery=((len(line.x) - 1) % every, every), alpha=line.strength,
     )  # fmt: skip
 
 
 def _label_lines(axes: Axes, panel: Panel) -> None:
     """Names every line at its end, moved apart where ends lie close."""
-    low, high = panel.y_limits
+
+    def place_of(value: float) -> float:
+        return math.log10(value) if panel.is_log else value
+
+    low, high = map(place_of, panel.y_limits)
     height = axes.get_window_extent().height * 72 / axes.figure.dpi  # points
     ours = {line.style for line in panel.lines if not line.is_light}
     lines = [line for line in panel.lines if not line.is_light or line.style not in ours]
-    ends = [min(max(line.y[-1], low), high) for line in lines]
+    ends = [min(max(place_of(line.y[-1]), low), high) for line in lines]
     places = spread(ends, _LINE_HEIGHT * (high - low) / height, low)
     lifts = [(place - end) * height / (high - low) for place, end in zip(places, ends, strict=True)]
     moved = [abs(lift) > _LINE_HEIGHT / 4 for lift in lifts]
     for line, end, lift, is_moved in zip(lines, ends, lifts, moved, strict=True):
-        colour, _ = STYLES.get(line.style, (INK, "o"))
+        colour, _ = _style(line)
+        end = 10.0**end if panel.is_log else end
         leader = {
             "arrowstyle": "-",
             "color": colour,

@@ -65,7 +65,7 @@ def effect_grids(exhibit: Exhibit, small: Measurements, control: Measurements | 
     ours = [Source("ours", lambda key, m: _say_effect(exhibit, small, key, m))]
     if control is not None:
         ours.append(Source("control", lambda key, m: _say_effect(exhibit, control, key, m)))
-    title = f"Effect in points: {of}, paired by seed"
+    title = f"Effect in points: {of}"
     if exhibit.is_ours:
         return [grid(exhibit, small.cells, title, ours)]
     if {exhibit.paper_key(key) for key in small.cells} >= set(exhibit.paper) - set(exhibit.paper_only):

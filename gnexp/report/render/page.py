@@ -12,6 +12,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from gnexp.report.exhibits.scoreboard import Scoreboard
 from gnexp.report.render.blocks import (
     Aside,
     Block,
@@ -24,8 +25,9 @@ from gnexp.report.render.blocks import (
 )
 from gnexp.report.render.chapters import make_chapters
 from gnexp.report.render.figures import GRID, HUES, INK, MUTED, PAPER
+from gnexp.report.render.scoreboard import scoreboard_blocks
 from gnexp.report.render.section import Section
-from gnexp.report.render.summary import answer, other_findings, questions, run_blocks
+from gnexp.report.render.summary import answer, questions, run_blocks
 from gnexp.report.render.tables import source_text
 from gnexp.report.render.trust import trust_blocks
 
@@ -46,17 +48,18 @@ def make_page(
     notes: Sequence[str],
     drawings: Mapping[str, tuple[str, str]],
     gpu: Sequence[Block],
+    board: Scoreboard | None,
 ) -> str:
     """The whole report. drawings: exhibit id -> its SVG, wide and narrow; gpu: what was measured on GPUs."""
-    found = other_findings(sections)
     return (
         _environment()
         .get_template("report.html.jinja")
         .render(
             title="Group Normalization: a reproduction",
             question=" ".join(questions(sections[:1])),
-            answer=answer(sections),
-            found=[Items(tuple(found))] if found else [],
+            answer=answer(sections, board),
+            opening=next((section for section in sections if section.exhibit.id in drawings), None),
+            scoreboard=scoreboard_blocks(board) if board is not None else [],
             chapters=make_chapters(sections),
             bodies={section.exhibit.id: _body(section) for section in sections},
             drawings={

@@ -26,6 +26,9 @@ class Line:
     high: tuple[float | None, ...] = ()
     gaps: tuple[int, ...] = ()  # indices of points after which cells are missing
     is_light: bool = False  # the paper's curve behind ours
+    hue: str = ""  # the norm whose colour it takes, where its style is none
+    strength: float = 1.0  # of its colour, from 0 to 1: lines of one norm in their order
+    seeds: tuple[tuple[float, ...], ...] = ()  # of each point its seeds' values, drawn behind it
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,7 @@ class Panel:
     lines: tuple[Line, ...]
     y_limits: tuple[float, float]
     reference: float | None = None  # height of a dotted line
+    is_log: bool = False  # its y axis
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,13 @@ class Plot:
         return "sha256:" + hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
-def line_of(style: str, label: str, points: Sequence[tuple[int, Estimate]]) -> Line:
+def line_of(
+    style: str,
+    label: str,
+    points: Sequence[tuple[int, Estimate]],
+    seeds: Sequence[Sequence[float]] = (),
+    hue: str = "",
+) -> Line:
     """Estimates at places 0, 1, 2, ... of an axis with their intervals, and a gap where a place is skipped."""
     halves = [value.half_width for _, value in points]
     y = tuple(value.mean for _, value in points)
@@ -90,6 +100,8 @@ def line_of(style: str, label: str, points: Sequence[tuple[int, Estimate]]) -> L
         tuple(None if half is None else mean - half for mean, half in zip(y, halves, strict=True)),
         tuple(None if half is None else mean + half for mean, half in zip(y, halves, strict=True)),
         tuple(k for k in range(len(points) - 1) if points[k + 1][0] - points[k][0] > 1),
+        hue=hue,
+        seeds=tuple(tuple(values) for values in seeds),
     )
 
 
@@ -100,11 +112,21 @@ def span_of(lines: Iterable[Line], clip: float = _CLIP) -> tuple[float, float]:
     for line in lines:
         lows += line.y
         highs += line.y
+        of_seeds = [value for values in line.seeds for value in values]
+        lows += of_seeds
+        highs += of_seeds
         for y, low, high in zip(line.y, line.low, line.high, strict=False):
             if low is not None and high is not None:
                 lows.append(max(low, y - clip))
                 highs.append(min(high, y + clip))
     return min(lows), max(highs)
+
+
+def cut_bars(lines: Iterable[Line], limits: tuple[float, float]) -> str:
+    """A sentence where a bar is longer than its panel shows; empty where none is."""
+    ends = [end for line in lines for end in (*line.low, *line.high) if end is not None]
+    is_cut = any(end < limits[0] or end > limits[1] for end in ends)
+    return "A bar that reaches the edge of its panel goes on beyond it." if is_cut else ""
 
 
 def widen(low: float, high: float) -> tuple[float, float]:

@@ -4,29 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from gnexp.report.exhibits.scoreboard import Scoreboard
 from gnexp.report.render.blocks import Block, Heading, Items, Table, Text, to_markdown
 from gnexp.report.render.grids import effect_grids
+from gnexp.report.render.scoreboard import NUMBERS, TABLE, scoreboard_blocks
 from gnexp.report.render.section import Section, seeds_and_planned
-from gnexp.report.render.summary import answer, other_findings, questions, run_blocks
+from gnexp.report.render.summary import answer, questions, run_blocks
 from gnexp.report.render.trust import trust_blocks
 
 
-def make_readme(sections: Sequence[Section], notes: Sequence[str], gpu: Sequence[Block]) -> str:
+def make_readme(
+    sections: Sequence[Section], notes: Sequence[str], gpu: Sequence[Block], board: Scoreboard | None
+) -> str:
     """The index as Markdown. gpu: what is said of GPUs."""
     rows = []
     for section in sections:
         exhibit = section.exhibit
         files = [f"[{word}]({path})" for word, path in section.links] or ["nothing to draw yet"]
         rows.append((exhibit.name, exhibit.title, seeds_and_planned(section), ", ".join(files)))
+    told = answer(sections, board)
     blocks: list[Block] = [
         Heading("Results", 1),
         Text(
             "Written by `gnexp report`; do not edit. The same as one page with every table: [report.html](report.html)."
         ),
-        Heading("What was asked"),
-        Items(questions(sections)),
         Heading("The answer"),
-        Text(" ".join(answer(sections))),
+        Items(tuple(told)) if board is not None else Text(" ".join(told)),
     ]
     first = next((section for section in sections if section.plot), None)
     if first is not None and first.plot is not None:
@@ -34,6 +37,10 @@ def make_readme(sections: Sequence[Section], notes: Sequence[str], gpu: Sequence
             Text(f"![{_markdown_alt(first.plot.alt)}](figures/{first.exhibit.id}.svg)"),
             Text(f"**{first.exhibit.name}.** {first.exhibit.title}. {first.plot.caption}"),
         ]
+    if board is not None:
+        links = f"[Notes, targets and what is not run]({TABLE}), [numbers]({NUMBERS})."
+        blocks += [Heading("Scoreboard"), *scoreboard_blocks(board), Text(links)]
+    blocks += [Heading("What was asked"), Items(questions(sections))]
     table = next((one for one in sections if one.exhibit.contrasts and one.found.small.has_any), None)
     if table is not None:
         control = table.found.control
@@ -45,8 +52,6 @@ def make_readme(sections: Sequence[Section], notes: Sequence[str], gpu: Sequence
                 f"{table.exhibit.score.plural} behind it as well."
             )
         )
-    if found := other_findings(sections):
-        blocks += [Heading("What else was found"), Items(tuple(found))]
     blocks += [
         Heading("Exhibits"),
         Table("Runs found of runs planned", ("exhibit", "shows", "runs", "files"), tuple(rows), 4),

@@ -20,7 +20,6 @@ class Section:
     found: Findings
     plot: Plot | None  # of a figure
     body: tuple[Block, ...] = ()  # of a document
-    sentences: tuple[str, ...] = ()  # what it found at our scale that is no contrast
     commands: tuple[str, ...] = ()  # what makes the files it lacks, where a sweep does not
     links: tuple[tuple[str, str], ...] = ()  # its files below results/: a word and a path
 

@@ -10,9 +10,11 @@ from gnexp.report.exhibits.axes import NORM_NAMES, Key, cell_title
 from gnexp.report.exhibits.collect import count
 from gnexp.report.exhibits.differences import describe_regime, say_exposure
 from gnexp.report.exhibits.exhibit import Exhibit
+from gnexp.report.exhibits.scoreboard import Scoreboard
 from gnexp.report.exhibits.words import join
 from gnexp.report.render.blocks import Block, Commands
 from gnexp.report.render.contrasts import contrast_sentences
+from gnexp.report.render.scoreboard import answer_sentences
 from gnexp.report.render.section import Section
 
 
@@ -21,8 +23,10 @@ def questions(sections: Sequence[Section]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(section.found.small.question for section in sections))
 
 
-def answer(sections: Sequence[Section]) -> list[str]:
-    """The answer, generated from the numbers of the first table that has contrasts: one paragraph per scale."""
+def answer(sections: Sequence[Section], board: Scoreboard | None = None) -> list[str]:
+    """The answer: the scoreboard's sentences, else those of the first table with contrasts, a paragraph per scale."""
+    if board is not None and board.choices.answer:
+        return answer_sentences(board)
     section = _first(sections)
     if section is None and any(one.found.small.has_any or one.found.paper.has_any for one in sections):
         return ["These exhibits compare nothing; what was measured stands in their files."]
@@ -52,21 +56,6 @@ def _say_targets(exhibit: Exhibit) -> str:
     was = "was" if number == 1 else "were"
     which = "Each of these differences was" if number == of else f"Of these {of} differences {number} {was}"
     return f"{which} {exhibit.target_note}."
-
-
-def other_findings(sections: Sequence[Section]) -> list[str]:
-    """What each other table found: its first difference that has been measured, or its own sentences."""
-    told = []
-    for section in sections:
-        exhibit, found = section.exhibit, section.found
-        parts = () if section is _first(sections) else (found.paper, found.small)
-        for part in parts:
-            for sentence in contrast_sentences(exhibit, part, is_measured=True)[:1]:
-                told.append(f"**{exhibit.name}**, {part.scale} scale: {sentence}")
-        told += [
-            f"**{exhibit.name}**, {found.small.scale} scale: {sentence}" for sentence in section.sentences
-        ]
-    return told
 
 
 def run_blocks(sections: Sequence[Section]) -> list[Block]:

@@ -12,7 +12,7 @@ from gnexp.report.exhibits.differences import describe_regime, list_differences,
 from gnexp.report.exhibits.exhibit import VERIFIED, Exhibit
 from gnexp.report.exhibits.measures import STATS, STATS_LEGEND
 from gnexp.report.exhibits.origins import say_origins
-from gnexp.report.exhibits.words import INTERVALS, join, say_interval, say_mean
+from gnexp.report.exhibits.words import INTERVALS, WELCH, join, say_interval, say_mean
 from gnexp.report.render.blocks import Block, Commands, Heading, Items, Table, Text
 from gnexp.report.render.contrasts import contrast_sentences, contrast_table, text_table
 from gnexp.report.render.grids import effect_grids, paper_grid, value_grid
@@ -84,7 +84,7 @@ def small_caption(exhibit: Exhibit, found: Findings) -> str:
         else f"only effects are compared with the paper's, never {exhibit.score.plural}."
     )
     words = [
-        f"{regime}; {found.small.seeds_text() or 'no seed'} per cell; {INTERVALS}.",
+        f"{regime}; {found.small.seeds_text() or 'no seed'} per cell; {INTERVALS}; {WELCH}.",
         say_exposure(found.small.runs),
         f"{exhibit.regime}, so {limit}" if exhibit.regime else f"{limit[0].upper()}{limit[1:]}",
         say_origins(exhibit, found.small),

@@ -32,9 +32,8 @@ def trust_blocks(sections: Sequence[Section], notes: Sequence[str]) -> list[Bloc
     items += [
         (
             f"Intervals are 95 % t intervals over seeds, given from {LEAST_SEEDS} seeds on: two that happen to agree "
-            "would look like evidence. Differences are paired by seed, over the seeds that both cells have, so they "
-            "need not be the differences of the means. They hold the noise of training, not that of having one "
-            "validation set."
+            "would look like evidence. Those of differences are Welch's: each cell has its own spread, and seeds are "
+            "not paired. They hold the noise of training, not that of having one validation set."
         ),
         "A difference is claimed only where its interval excludes 0.",
     ]
