@@ -1,31 +1,72 @@
-"""gnexp data check: whether every file of a data set can be read, before days of training find out."""
+"""gnexp data: whether every file of a data set can be read, and its folders from the archives as they are published."""
 
 from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 from typing import Any
 
 from gnexp.cli.settings import settings_of
 from gnexp.cli.verbs import VERBS
 from gnexp.config.keys import check_choice, group_options
+from gnexp.config.kinds import classes_of, import_text
 from gnexp.config.spelling import spell
 from gnexp.launch.launch import start_job
+from gnexp.system.exit_codes import EXIT_DONE
 from gnexp.system.hardware import num_cores
+
+_OF_PREPARE = ("from", "to", "md5")
 
 
 def main(words: list[str]) -> int:
-    """Checks a folder in a child; returns the exit code: 1 if anything is bad."""
-    if not words or words[0] != "check":
-        raise ValueError(f"gnexp data check ROOT is all there is, got {' '.join(['gnexp data', *words[:1]])}")
-    rest = words[1:]
-    keys = VERBS["data"].own
-    if rest and rest[0].partition("=")[0] not in keys and ("=" not in rest[0] or "/" in rest[0]):
-        rest = [f"data.root={spell(rest[0])}", *rest[1:]]  # a path as the shell has it, with an "=" perhaps
-    settings = settings_of("data", rest)
+    """Checks a folder in a child, or unpacks; returns the exit code: 1 if anything is bad."""
+    if words[:1] == ["check"]:
+        return _check(words[1:])
+    if words[:1] == ["prepare"]:
+        return _prepare(words[1:])
+    got = " ".join(["gnexp data", *words[:1]])
+    raise ValueError(
+        f"gnexp data check ROOT, and gnexp data prepare NAME from=FOLDER to=FOLDER, are all there is, got {got}"
+    )
+
+
+def _check(words: list[str]) -> int:
+    keys = VERBS["data"].own.keys() - {*_OF_PREPARE}
+    if words and words[0].partition("=")[0] not in keys and ("=" not in words[0] or "/" in words[0]):
+        words = [
+            f"data.root={spell(words[0])}",
+            *words[1:],
+        ]  # a path as the shell has it, with an "=" perhaps
+    settings = settings_of("data", words, keys)
     processes = int(settings["processes"] or num_cores())
     job = {"root": settings["data.root"], "processes": processes, **_expected(settings)}
     return start_job(["check_data", json.dumps(job)], dict(os.environ)).exit_code
+
+
+def _prepare(words: list[str]) -> int:
+    """Unpacks here: it needs no torch."""
+    from gnexp.data.prepare.unpack import unpack
+
+    plans = {name: text for cls in classes_of("data").values() for name, text in cls.archives.items()}
+    if not words or "=" in words[0]:
+        raise ValueError(
+            f"which data set? gnexp data prepare NAME from=FOLDER to=FOLDER, of {', '.join(plans)}"
+        )
+    check_choice("data set", words[0], list(plans))
+    # FROM= and TO= as well: a key in capitals is what help has for words to be put there.
+    lowered = [
+        f"{key.lower()}{equals}{value}" for key, equals, value in (word.partition("=") for word in words[1:])
+    ]
+    settings = settings_of("data", lowered, _OF_PREPARE)
+    source, root = (Path(settings[key]).absolute() for key in ("from", "to"))
+    for key, folder in (("from", source), ("to", root)):
+        if not folder.is_dir() and (key == "from" or folder.exists()):
+            raise ValueError(
+                f"{key}= must be a folder, got {folder}, which {'is none' if folder.exists() else 'is not there'}"
+            )
+    unpack(import_text(plans[words[0]])(source), words[0], root, checks_md5=settings["md5"] == "true")
+    return EXIT_DONE
 
 
 def _expected(settings: dict[str, str]) -> dict[str, Any]:

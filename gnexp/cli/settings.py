@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from gnexp.cli.verb import BOOLEAN, Setting
 from gnexp.cli.verbs import VERBS
@@ -10,21 +10,22 @@ from gnexp.config.keys import check_choice, did_you_mean
 from gnexp.config.spelling import quoting, read_path, read_texts
 
 
-def settings_of(verb: str, words: Sequence[str]) -> dict[str, str]:
+def settings_of(verb: str, words: Sequence[str], keys: Collection[str] | None = None) -> dict[str, str]:
     """The settings that were given over those that a verb has by default.
 
     Args:
         verb: its name.
         words: of the command line, without those that are no key=value; values are read as `gnexp train` reads text.
+        keys: those of the verb's that count here, where it does several things; None = all.
 
     Returns:
-        Every key of the verb; of a list the values stand with commas between them.
+        Every such key of the verb; of a list the values stand with commas between them.
 
     Raises:
         ValueError: a word that is no key=value, a key that the verb does not have, a value that is not one text or none
             of its choices, or nothing given where something has to be.
     """
-    own = VERBS[verb].own
+    own = {key: setting for key, setting in VERBS[verb].own.items() if keys is None or key in keys}
     found = {key: setting.default for key, setting in own.items()}
     for word in words:
         key, equals, _ = word.partition("=")

@@ -205,37 +205,51 @@ _DOCTOR = Verb(
 _DATA = Verb(
     "data",
     "check /data/imagenet",
-    "whether every file of a data set can be read",
-    "check ROOT KEY=VALUE...",
-    "decodes every file of a data set, and names what training could not use.",
+    "whether every file of a data set can be read; or unpacks its archives",
+    "check ROOT | prepare NAME from= to=",
+    "decodes every file of a data set; or unpacks its archives.",
     (
         ("check /my/images", "photographs, ROOT/{train,val}/<class>/"),
-        ("check /data/imagenet data=imagenet", ""),
-        ("check /data/coco data=coco", "ROOT/{train2017,val2017}/ and ROOT/annotations/"),
-        ("check /data/kinetics data=kinetics", "videos, ROOT/{train,val}/<class>/, or by its lists"),
+        ("check /data/coco data=coco", "imagenet, coco or kinetics: expect its numbers too"),
         ("check /my/set data=coco data.name=my_set data.num_classes=3", ""),
+        ("prepare imagenet from=/downloads to=/data/imagenet", "or coco, or kinetics; docs/data.md"),
     ),
     (
         Setting(
             "data.root",
             "data.root=ROOT",
-            "the same as ROOT",
+            "check: the same as ROOT",
             path=FOLDER,
             missing="which folder? gnexp data check ROOT, the one that holds train/ and val/",
         ),
-        Setting("data", "data=imagenet", "the layout; also expect its numbers of classes and images"),
-        Setting("data.name", "data.name=NAME", "your own data in that layout, which has other numbers"),
-        Setting("data.num_classes", "data.num_classes=N", "also expect so many classes"),
-        Setting("processes", "processes=N", "that decode (default: one per core)", is_count=True),
+        Setting("data", "data=imagenet", "check: the layout; also expect its numbers of classes and images"),
+        Setting(
+            "data.name", "data.name=NAME", "check: your own data in that layout, which has other numbers"
+        ),
+        Setting("data.num_classes", "data.num_classes=N", "check: also expect so many classes"),
+        Setting("processes", "processes=N", "check: that decode (default: one per core)", is_count=True),
+        Setting(
+            "from",
+            "from=FOLDER",
+            "prepare: that holds the archives as they are published",
+            path=FOLDER,
+            missing="which archives? gnexp data prepare NAME from=FOLDER to=FOLDER, from: the one that holds them",
+        ),
+        Setting(
+            "to",
+            "to=FOLDER",
+            "prepare: the data.root to be; what is there already stays",
+            path=FOLDER,
+            missing="where to? gnexp data prepare NAME from=FOLDER to=FOLDER, to: the data.root to be",
+        ),
+        Setting("md5", "md5=true", "prepare: false takes archives with another MD5", "true", BOOLEAN),
     ),
     """\
-A line "bad" for each file that is empty, cut off, no image or video or of 16-bit gray, each empty class, each
-broken annotation, each image of another size than its entry says, videos that a list names and that are not
-there, and each wrong count: exit code 1 if there is any. A line "note" for what training takes otherwise than
-it is stored: CMYK and other color spaces become RGB, orientation tags are ignored, images without a usable
-annotation are left out.
+check: a line "bad" for each file, class, annotation or count that training could not use (exit code 1), a line
+"note" for what it takes otherwise than it is stored. prepare downloads nothing; stopped in any way, the same
+command goes on, and a folder appears in its place once all of it is there.
 """,
-    words=("check",),
+    words=("check", "prepare"),
 )
 _BENCH = Verb(
     "bench",

@@ -26,6 +26,8 @@ class DataConfig:
         unpacked: the folder below data.root that is there once it has been fetched.
         reads_folder: whether a person brings the folder.
         survey: module:function that looks through such a folder (gnexp data check).
+        archives: data.name -> module:function that plans how its published archives become such a folder (gnexp data
+            prepare).
         num_known: training images that there are, where every copy has as many.
         num_held_out: of these, how many val_source=train takes for val.
         titles: data.name -> how its set is called, where readers know it by another name.
@@ -40,6 +42,7 @@ class DataConfig:
     unpacked: ClassVar[str] = ""
     reads_folder: ClassVar[bool] = False
     survey: ClassVar[str | None] = None
+    archives: ClassVar[Mapping[str, str]] = {}
     num_known: ClassVar[int | None] = None
     num_held_out: ClassVar[int] = 0
     titles: ClassVar[Mapping[str, str]] = {}

@@ -48,6 +48,7 @@ class CocoConfig(BoxesConfig, FolderConfig):
     """data.root/{train2017,val2017}/ and data.root/annotations/."""
 
     survey: ClassVar = "gnexp.data.checks.coco:survey_coco"
+    archives: ClassVar = {"coco": "gnexp.data.prepare.coco:plan_coco"}
     builder: ClassVar = "gnexp.data.coco.dataset:open_coco"
     titles: ClassVar = {"coco": "COCO"}
 

@@ -16,6 +16,7 @@ class ImageFolderConfig(FolderConfig):
     """data.root/{train,val}/<class>/<file>."""
 
     survey: ClassVar = "gnexp.data.checks.imagefolder:survey_imagefolder"
+    archives: ClassVar = {"imagenet": "gnexp.data.prepare.imagenet:plan_imagenet"}
     builder: ClassVar = "gnexp.data.images.imagefolder:ImageFolder"
     titles: ClassVar = {"imagenet": "ImageNet"}
     task: ClassVar = CLASSIFICATION

@@ -49,6 +49,7 @@ class KineticsConfig(ClipsConfig, FolderConfig):
     """data.root/{train,val}/<class>/<video>, or videos that Kinetics' own lists name."""
 
     survey: ClassVar = "gnexp.data.checks.kinetics:survey_kinetics"
+    archives: ClassVar = {"kinetics": "gnexp.data.prepare.kinetics:plan_kinetics"}
     builder: ClassVar = "gnexp.data.video.kinetics:open_kinetics"
     titles: ClassVar = {"kinetics": "Kinetics"}
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 from gnexp.data.class_files import ClassFiles, pack_files
 from gnexp.data.images.folders import list_files, list_folder
+from gnexp.data.video.kinetics_rows import read_rows
 from gnexp.system.names import shown
 
-_COLUMNS = ("label", "youtube_id", "time_start", "time_end")
 _NAMES = {"train": ("train.csv",), "val": ("val.csv", "validate.csv")}  # of the lists
 
 
@@ -47,7 +45,7 @@ def scan_listed(path: Path, folder: Path, suffixes: tuple[bytes, ...]) -> tuple[
         ValueError: a list that cannot be read, a row that is broken or leaves the folder, or a label without a video.
     """
     wanted: dict[bytes, set[bytes]] = {}
-    for row in _rows(path):
+    for row in read_rows(path):
         label, name = (word.encode() for word in row)  # in UTF-8, as files have them, whatever the locale
         wanted.setdefault(label, set()).add(name)
     root = os.fsencode(folder)
@@ -73,38 +71,3 @@ def scan_listed(path: Path, folder: Path, suffixes: tuple[bytes, ...]) -> tuple[
 
 def _by_stem(folder: bytes, suffixes: tuple[bytes, ...]) -> dict[bytes, tuple[bytes, int]]:
     return {os.path.splitext(name)[0]: (name, size) for name, size in list_files(folder, suffixes)}
-
-
-def _rows(path: Path) -> Iterator[tuple[str, str]]:
-    """Label and file name, without its suffix, of each row."""
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            lacking = [column for column in _COLUMNS if column not in (reader.fieldnames or ())]
-            if lacking:
-                raise ValueError(
-                    f"{path} must have the columns {', '.join(_COLUMNS)} in its first row, it lacks {lacking[0]}; "
-                    "take Kinetics' own list"
-                )
-            for row in reader:
-                yield _name(row, f"{path}, line {reader.line_num}")
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise ValueError(f"cannot read {path}: {reason}; take Kinetics' own list") from error
-
-
-def _name(row: dict[str, str | None], place: str) -> tuple[str, str]:
-    label, video = row["label"] or "", row["youtube_id"] or ""
-    for column, word in (("label", label), ("youtube_id", video)):
-        if word in ("", ".", "..") or any(sign in word for sign in "/\\\0"):
-            raise ValueError(
-                f"{place}: {column} must be the name of a file or folder within data.root, got {word!r}; mend the row"
-            )
-    try:
-        start, end = (int(row[column] or "") for column in ("time_start", "time_end"))
-    except ValueError:
-        raise ValueError(
-            f"{place}: time_start and time_end must be whole seconds, got {row['time_start']} and {row['time_end']}; "
-            "mend the row"
-        ) from None
-    return label, f"{video}_{start:06d}_{end:06d}"

@@ -91,8 +91,8 @@ def test_a_users_own_images_have_the_users_number_of_classes(root, capfd):
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        ([], "gnexp data check ROOT is all there is"),
-        (["chek", "x"], "gnexp data check ROOT is all there is, got gnexp data chek"),
+        ([], "gnexp data check ROOT, and gnexp data prepare NAME .* are all there is"),
+        (["chek", "x"], "are all there is, got gnexp data chek"),
         (["check"], "which folder? gnexp data check ROOT"),
         (["check", "x", "process=2"], "unknown key process.*; did you mean processes?"),
         (["check", "x", "processes=two"], "processes must be a whole number, 0 or more, got two"),
