@@ -30,13 +30,13 @@ $(STAMP): pyproject.toml
 	@$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
-demo: $(STAMP) ## the paper's Figure 1 in miniature, trained here, into demo/
-	$(BIN)/gnexp sweep experiment=batch_size batch=32,2 seeds=1 $(DEMO)
+demo: $(STAMP) ## the paper's Figure 1 in miniature, a generated regime, trained here, into demo/
+	$(BIN)/gnexp sweep experiment=batch_size scale=demo batch=32,2 seeds=1 $(DEMO)
 	$(BIN)/gnexp report $(DEMO)
 	@echo
-	@awk '/^## How/ {exit} {print}' demo/results/tables/table2.md
+	@awk '/^## How/ {exit} {print}' demo/results/tables/table2_demo.md
 	@echo "all of it, and how it differs from the paper's setting: $(CURDIR)/demo/results/report.html"
-	@echo "figure: $(CURDIR)/demo/results/figures/figure1.png"
+	@echo "figure: $(CURDIR)/demo/results/figures/figure1_demo.png"
 
 test: $(STAMP) ## the tests, in minutes (without those marked slow or data; those marked gpu are skipped without one)
 	$(BIN)/python -m pytest -q $(PARALLEL) $(ARGS)
@@ -63,7 +63,7 @@ check: $(STAMP) ## style, types, import floors, and that results/ is what the pr
 	$(BIN)/lint-imports
 	$(BIN)/gnexp report --check
 
-sweep: $(STAMP) ## every run of experiment=batch_size that has no result yet
+sweep: $(STAMP) ## every run of experiment=batch_size at demo scale that has no result yet
 	$(BIN)/gnexp sweep $(ARGS)
 
 report: $(STAMP) ## tables and figures from finished runs, into results/

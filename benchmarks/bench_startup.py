@@ -35,7 +35,7 @@ _CELLS = """
 import time
 from gnexp.compose.composer import Composer
 composer, start = Composer(), time.process_time()
-found = [e for scale in ("paper", "small", "smoke") for e in composer.expansions("all", scale)]
+found = [e for scale in ("paper", "small", "demo", "smoke") for e in composer.expansions("all", scale)]
 print((time.process_time() - start) / sum(len(e.cells) for e in found))
 """
 _REPORT = """

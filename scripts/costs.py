@@ -1,11 +1,12 @@
-"""What each experiment costs, for docs/reproduce.md: measured at the small scale, modelled at the paper's.
+"""What each experiment costs, for docs/reproduce.md: measured at our scales, modelled at the paper's.
 
     python scripts/costs.py            prints the table
     python scripts/costs.py --write    puts it into docs/reproduce.md
 
-Small: the sum over the runs in results/runs of the seconds that training and evaluation took, on whatever hardware they
-name, one thread each, and the longest of them. Paper: images, and operations by the model of gnexp plan: three forward
-passes an image, a multiply-add counted as two, without evaluation. A run that several experiments share counts in each.
+Small and demo: the sum over the runs in results/runs of the seconds that training and evaluation took, on whatever
+hardware they name, one thread each, and the longest of them. Paper: images, and operations by the model of gnexp plan:
+three forward passes an image, a multiply-add counted as two, without evaluation. A run that several experiments
+share counts in each.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from __future__ import annotations
 import argparse
 import functools
 import json
-from collections.abc import Iterable
 from pathlib import Path
 
 from gnexp.compose.composer import expand
@@ -31,6 +31,9 @@ BEGIN, END = "<!-- scripts/costs.py -->", "<!-- end -->"
 HEADER = (
     "experiment",
     "small scale: runs",
+    "hours of one core",
+    "longest run",
+    "demo scale: runs",
     "hours of one core",
     "longest run",
     "paper scale: runs",
@@ -67,28 +70,38 @@ def experiments() -> list[str]:
 
 
 def _row(experiment: str) -> tuple[str, ...]:
-    small, paper = (_runs(expand(experiment, scale)) for scale in ("small", "paper"))
-    seconds = [
-        json.loads(path.read_text(encoding="utf-8"))["seconds"]
-        for run in small
-        if (path := RUNS / f"{run.run_id}.json").exists()
-    ]
+    paper = _runs(expand(experiment, "paper"))
     images = [_images(run) for run in paper]
     flops = sum(
         6.0 * _macs(json.dumps(_shape(run))) * number for run, number in zip(paper, images, strict=True)
     )
     return (
         f"`{experiment}`",
-        str(len(small)) if len(seconds) == len(small) else f"{len(seconds)} of {len(small)}",
-        f"{sum(seconds) / 3600:.1f}",
-        f"{max(seconds, default=0):.0f} s",
+        *(word for scale in ("small", "demo") for word in _measured(expand(experiment, scale))),
         str(len(paper)),
         f"{sum(images):.2e}",
         f"{flops:.1e}",
     )
 
 
-def _runs(expansion: Expansion) -> Iterable[RunConfig]:
+def _measured(expansion: Expansion) -> tuple[str, str, str]:
+    """How many of its runs there are, their hours together, and the longest."""
+    runs = _runs(expansion)
+    seconds = [
+        json.loads(path.read_text(encoding="utf-8"))["seconds"]
+        for run in runs
+        if (path := RUNS / f"{run.run_id}.json").exists()
+    ]
+    if not seconds:
+        return f"0 of {len(runs)}", "-", "-"
+    return (
+        str(len(runs)) if len(seconds) == len(runs) else f"{len(seconds)} of {len(runs)}",
+        f"{sum(seconds) / 3600:.1f}",
+        f"{max(seconds):.0f} s",
+    )
+
+
+def _runs(expansion: Expansion) -> list[RunConfig]:
     return list({run.run_id: run for cell in expansion.cells for run in cell.runs}.values())
 
 

@@ -46,8 +46,6 @@ def test_it_is_where_gnexps_own_norms_are(site: Path, tmp_path: Path) -> None:
     assert "  norm=l1                  L1 normalization, of package my-norms 0.1\n" in helps
     norms = "bn brn evonorm_s0 frn frozen_bn gn gn_ws grms in l1 ln ln2d none"
     assert f'norm") echo "{norms}' in gnexp("completion", cwd=tmp_path, path=site)
-        "completion", cwd=tmp_path, path=site
-    )
     config = gnexp("train", "norm=l1", "--cfg", "job", cwd=tmp_path, path=site)
     assert "norm:\n  kind: l1\n  eps: 1.0e-05\n" in config
     swept = gnexp(

@@ -11,23 +11,32 @@ from omegaconf import OmegaConf
 
 from gnexp.config.keys import check_choice, conf_dir
 
+_DEMO = (
+    "demo"  # in an exhibit's file: what it is on the garments of that scale, over what it is on photographs
+)
+
 
 def load_exhibits(names: Sequence[str] | None = None) -> list[dict[str, Any]]:
-    """The exhibits of conf/exhibit as plain dicts, in the order of their names; all of them unless some are named.
+    """The exhibits of conf/exhibit as plain dicts, in the order of their files; all of them unless some are named.
+
+    A file with a block `demo` is two exhibits: table2 and, on generated garments, table2_demo, which stands behind it.
 
     Raises:
         ValueError: a name that is none, or a file that is no mapping.
     """
-    files = {path.stem: path for path in sorted((conf_dir() / "exhibit").glob("*.yaml"))}
+    found: dict[str, dict[str, Any]] = {}
+    for path in sorted((conf_dir() / "exhibit").glob("*.yaml")):
+        values = _load(path)
+        if not isinstance(values, dict) or not isinstance(values.get(_DEMO, {}), dict):
+            raise ValueError(f"{path} must hold keys and values, and so must its block {_DEMO} if it has one")
+        has_demo, over = _DEMO in values, values.pop(_DEMO, {})
+        found[path.stem] = typing.cast(dict[str, Any], values)
+        if has_demo:
+            name = f"{path.stem}_{_DEMO}"
+            found[name] = {**values, "scale": _DEMO, **over, "id": name}
     for name in names or ():
-        check_choice("exhibit", name, list(files))
-    exhibits = []
-    for name in files if names is None else names:
-        exhibit = _load(files[name])
-        if not isinstance(exhibit, dict):
-            raise ValueError(f"{files[name]} must hold keys and values")
-        exhibits.append(typing.cast(dict[str, Any], exhibit))
-    return exhibits
+        check_choice("exhibit", name, list(found))
+    return list(found.values()) if names is None else [found[name] for name in names]
 
 
 def load_claims() -> dict[str, Any]:

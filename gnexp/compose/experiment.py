@@ -9,7 +9,7 @@ from typing import Any
 from gnexp.compose.conf_files import ConfFiles
 from gnexp.compose.overrides import is_hydra, parse, respell, values_of
 from gnexp.config.experiment import ExperimentConfig, ScaleBlock, grid_points, more_seeds
-from gnexp.config.keys import COMMAND_KEYS, DEFAULT_SCALE, check_choice, merge_overrides
+from gnexp.config.keys import COMMAND_KEYS, check_choice, merge_overrides
 from gnexp.config.spelling import spell
 
 _NOT_THE_RUNS = {"experiment", "scale", *COMMAND_KEYS}  # so no part of a cell's command
@@ -114,7 +114,7 @@ def ask(
             raise ValueError(f"seeds must be at least 1, got {seeds}")
         own_seeds = list(range(seeds))
     named = [f"experiment={name}"] if question.overrides or block.overrides else []
-    named += [f"scale={scale}"] if scale != DEFAULT_SCALE else []
+    named.append(f"scale={scale}")
     left_out = [*question.left_out, *block.left_out]
     return Asked(
         named=named, fixed=fixed, places=places, grid=grid, left_out=left_out, block=block, seeds=own_seeds

@@ -43,7 +43,7 @@ class ExperimentConfig:
     grid: dict[str, list[Any]] = field(default_factory=dict)  # axis (a Hydra key) -> values, outermost first
     # values by axis; a cell that has all of an entry's is no part of the grid
     left_out: list[dict[str, Any]] = field(default_factory=list)
-    scales: dict[str, ScaleBlock] = field(default_factory=dict)  # paper, small, smoke
+    scales: dict[str, ScaleBlock] = field(default_factory=dict)  # paper, small, demo, smoke
 
 
 @dataclass(frozen=True, kw_only=True)

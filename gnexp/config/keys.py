@@ -21,7 +21,7 @@ GROUPS = ("norm", "model", "data", "recipe", "scale", "experiment")
 SWEEP_KEYS = ("seeds", "dry_run", "results_dir")
 COMMAND_KEYS = (*SWEEP_KEYS, "runs_dir")
 PATH_KEYS = ("runs_dir", "results_dir", "data.root", "init", "init_path")
-DEFAULT_SCALE = "small"
+DEFAULT_SCALE = "demo"
 DEFAULT_EXPERIMENT = "batch_size"  # what `gnexp sweep` alone runs
 ALL_EXPERIMENTS = "all"  # in the place of a name: every experiment that has a block for the scale
 

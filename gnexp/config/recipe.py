@@ -19,7 +19,7 @@ _OPTIMIZERS: dict[str, dict[str, Any]] = {
 class RecipeConfig:
     """How a model is trained: one recipe for every norm and every batch size."""
 
-    name: str = hardware_field("small")
+    name: str = hardware_field("demo")
     version: int = science_field(1)  # raised when a change of the numerics moves results
     epochs: int = science_field(8, ge=1, title="epochs")
     # steps that count as an epoch, for recipes in iterations (Detectron's); None = one pass over the images

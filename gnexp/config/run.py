@@ -56,7 +56,7 @@ class RunConfig:
         None, title="whose pixels those weights are for, if not normalized RGB", choices=tuple(LAYOUTS)
     )
     init_path: str | None = hardware_field(None, title="where those weights lie; found from init")
-    scale: str = hardware_field("small")  # a name; what it chose is in the other fields
+    scale: str = hardware_field("demo")  # a name; what it chose is in the other fields
     device: str = hardware_field("auto", title="where it runs, or cuda:N", offered=("auto", "cpu", "cuda"))
     # None = what the launcher leaves free
     threads: int | None = hardware_field(None, ge=1, title="threads of one process")

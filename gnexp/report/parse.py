@@ -10,7 +10,7 @@ from gnexp.config.experiment import AxisValue
 from gnexp.config.fields import require
 from gnexp.config.keys import check_key
 from gnexp.report.exhibits.axes import Key, parse_value
-from gnexp.report.exhibits.exhibit import OURS, VERIFIED, Contrast, Exhibit, InText
+from gnexp.report.exhibits.exhibit import OUR_SCALES, OURS, VERIFIED, Contrast, Exhibit, InText
 from gnexp.report.exhibits.measures import STATS, TRAIN_ERROR, Score
 from gnexp.report.kinds import KINDS
 from gnexp.report.kinds.kind import Kind
@@ -74,7 +74,7 @@ def _parse(values: Mapping[str, Any]) -> Exhibit:
         "contrasts with at_least or at_most need target_aside and target_note, which say what the targets were",
     )
     unclear = [key for key in paper_only if exhibit.paper_key(exhibit.small_key(key)) != key]
-    require(not unclear, f"paper_only names {unclear[:1]}, which is another cell's name at the small scale")
+    require(not unclear, f"paper_only names {unclear[:1]}, which is another cell's name at our scale")
     return exhibit
 
 
@@ -113,7 +113,11 @@ def _check_keys(values: Mapping[str, Any]) -> Kind:
 def _outline(values: Mapping[str, Any], kind: Kind) -> Exhibit:
     """The exhibit without what its axes give names to, but for its reference."""
     arguments = {key: value for key, value in values.items() if key not in _OF_CELLS}
-    arguments["name"] = values.get("name") or _name_of(values["id"])
+    scale = values.get("scale", Exhibit.scale)
+    require(scale in OUR_SCALES, f"scale must be {' or '.join(OUR_SCALES)}, got {scale}")
+    exhibit = values["id"].removesuffix(f"_{scale}")  # the same question's at another scale
+    name = values.get("name") or _name_of(exhibit)
+    arguments["name"] = name if exhibit == values["id"] else f"{name} at {scale} scale"
     for key in ("experiments", "metrics", "axes"):
         if key in values:
             require(isinstance(values[key], list), f"{key} must be a list, got {values[key]!r}")

@@ -67,9 +67,9 @@ class Plan:
         self._claims = parse_scoreboard(claims, scoreboard, self.exhibits)
         self._expansions: dict[tuple[str, str], Expansion] = {}
         for exhibit in self.exhibits:
-            wanted = [(name, scale) for name in exhibit.experiments for scale in SCALES]
+            wanted = [(name, scale) for name in exhibit.experiments for scale in (exhibit.scale, "paper")]
             # The paper has no control: at its scale the control's cells are the experiment's own.
-            wanted += [(exhibit.control, "small")] if exhibit.control else []
+            wanted += [(exhibit.control, exhibit.scale)] if exhibit.control else []
             for name, scale in wanted:
                 if (name, scale) not in self._expansions:
                     self._expansions[name, scale] = expand(name, scale)
@@ -92,7 +92,7 @@ class Plan:
         written: list[Path] = []
         notes: list[str] = []
         for exhibit, keeper in self._keepers():
-            small = self._measure(exhibit, exhibit.experiments, "small", {})
+            small = self._measure(exhibit, exhibit.experiments, exhibit.scale, {})
             paths, told = keeper.collect(exhibit, small, runs_dir, results_dir, overwrite)
             written += paths
             notes += told
@@ -103,7 +103,7 @@ class Plan:
         results, notes = load_store(results_dir / "runs", self.wanted)
         kept = {}
         for exhibit, keeper in self._keepers():
-            small = self._measure(exhibit, exhibit.experiments, "small", results)
+            small = self._measure(exhibit, exhibit.experiments, exhibit.scale, results)
             kept[exhibit.id], told = keeper.load(exhibit, small, results_dir)
             notes += told
         gpus, told = load_gpu(results_dir)
@@ -169,7 +169,7 @@ class Plan:
             names += [SCOREBOARD, SCORES]
         left = [name for name in names if name not in contents and (results_dir / name).exists()]
         for exhibit, keeper in self._keepers():
-            small = self._measure(exhibit, exhibit.experiments, "small", {})
+            small = self._measure(exhibit, exhibit.experiments, exhibit.scale, {})
             left += [
                 f"figures/{exhibit.id}/{path.name}"
                 for path in sorted((results_dir / "figures" / exhibit.id).glob("*"))
@@ -183,8 +183,12 @@ class Plan:
 
     def _section(self, exhibit: Exhibit, collected: Collected) -> Section:
         kind, results = KINDS[exhibit.kind], collected.results
-        small, paper = (self._measure(exhibit, exhibit.experiments, scale, results) for scale in SCALES)
-        control = self._measure(exhibit, [exhibit.control], "small", results) if exhibit.control else None
+        small, paper = (
+            self._measure(exhibit, exhibit.experiments, scale, results) for scale in (exhibit.scale, "paper")
+        )
+        control = (
+            self._measure(exhibit, [exhibit.control], exhibit.scale, results) if exhibit.control else None
+        )
         found, kept = Findings(small, paper, control), collected.kept.get(exhibit.id, {})
         plot = kind.plot(exhibit, found) if kind.plot is not None else None
         is_written = kind.document is not None or plot is not None

@@ -152,7 +152,7 @@ def test_the_command_says_it_and_leaves_nothing_behind(tmp_path, monkeypatch, ca
     monkeypatch.chdir(tmp_path)
     for words, works in (
         ("train data=coco model=thin_resnet", "data=coco"),
-        ("sweep experiment=null data=coco model=thin_mask_rcnn,vgg16", "data=coco"),
+        ("sweep experiment=null data=coco model=thin_mask_rcnn,vgg16", "scale=demo data=coco"),
     ):
         assert cli.main(words.split()) == 2
         err = capfd.readouterr().err

@@ -8,6 +8,7 @@ import pytest
 from gnexp.compose.composer import Composer
 from gnexp.compose.init import resolve_init
 from gnexp.config import RunConfig, from_dict, science, to_dict
+from gnexp.config.spelling import spell
 from gnexp.runs.result import DIVERGED, FINISHED, Result
 
 DONE = RunConfig(seed=7)
@@ -68,9 +69,10 @@ def test_a_sweep_keeps_what_was_typed_and_looks_in_its_own_runs_dir(tmp_path, mo
     make_run(tmp_path / "elsewhere")
     typed = [f"init={DONE.run_id[:6]}", "norm=gn,bn", "runs_dir=elsewhere"]
     expansion = Composer().expand("null", "small", typed)
+    named = spell(DONE.run_id[:6])  # in quotes where it looks like a number
     assert [cell.overrides for cell in expansion.cells] == [
-        (f"init={DONE.run_id[:6]}", "norm=gn"),
-        (f"init={DONE.run_id[:6]}", "norm=bn"),
+        ("scale=small", f"init={named}", "norm=gn"),
+        ("scale=small", f"init={named}", "norm=bn"),
     ]
     assert {run.init for _, run in expansion.seed_major} == {DONE.run_id}
 

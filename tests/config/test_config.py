@@ -51,6 +51,9 @@ OTHERS = {
     "data.std": (0.5,),
     "data.val_source": "train",
     "data.exposure": 0.5,
+    "data.gain": 0.5,
+    "data.background": 0.5,
+    "data.inversion": 0.5,
     "data.sha256": "00",
     "recipe.optimizer": None,
     "recipe.beta1": None,
@@ -296,6 +299,22 @@ def test_an_optimizer_spelled_out_is_the_same_run():
     assert RecipeConfig(optimizer="adamw", beta1=0.9, beta2=0.999, eps=1e-8) == adamw
     assert {"beta1", "beta2", "eps"} <= science(adamw).keys()
     assert not {"momentum", "nesterov"} & science(adamw).keys()
+
+
+def test_the_parts_of_an_exposure_have_one_spelling_a_meaning():
+    """Three spreads that a YAML or a person may spell in many ways."""
+
+    def scenes(**values):
+        return RunConfig(data=data_config(**SCENES, **values))
+
+    full, gain = scenes(exposure=1.0), scenes(gain=1.0)
+    assert scenes(gain=1.0, background=1.0, inversion=1.0).run_id == full.run_id
+    assert scenes(exposure=1.0, inversion=1.0).run_id == full.run_id
+    assert "gain" not in science(full)["data"]
+    assert scenes(exposure=1.0, background=0.0, inversion=0.0).run_id == gain.run_id != full.run_id
+    assert gain.data.spreads == (1.0, 0.0, 0.0) and gain.data.exposure == 0.0
+    apart = scenes(exposure=0.3, gain=1.0, background=0.5, inversion=0.0)
+    assert apart.run_id == scenes(exposure=0.5, gain=1.0, inversion=0.0).run_id
 
 
 def test_a_warm_up_that_warms_nothing_is_none():

@@ -115,7 +115,7 @@ def test_every_key_of_text_holds_the_text_that_was_typed(composer):
 def test_two_names_are_two_runs(composer):
     ids = {composer.run(composer.flatten([f"data.name={name}"])).run_id for name in ("2024_1", "20241")}
     assert len(ids) == 2
-    expansion = composer.expand("null", "small", ["data.name=2024_1,20241"])
+    expansion = composer.expand("null", "demo", ["data.name=2024_1,20241"])
     assert {cell.runs[0].run_id for cell in expansion.cells} == ids
     assert [cell.runs[0].data.name for cell in expansion.cells] == ["2024_1", "20241"]
 

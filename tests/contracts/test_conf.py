@@ -9,7 +9,7 @@ from gnexp.config import RunConfig
 from gnexp.config.keys import GROUPS, conf_dir, group_options, known_keys
 from tests.contracts.expansions import expand
 
-SCALES = ("paper", "small", "smoke")
+SCALES = ("paper", "small", "demo", "smoke")
 RUN_GROUPS = [group for group in GROUPS if group not in ("scale", "experiment")]
 FILES = [(group, option) for group in RUN_GROUPS for option in group_options(group)]
 
@@ -24,7 +24,7 @@ def test_every_folder_of_conf_is_a_group_or_holds_exhibits_or_claims():
     assert folders == {*GROUPS, "claim", "exhibit"}
 
 
-def test_scales_are_the_three():
+def test_scales_are_the_four():
     assert group_options("scale") == sorted(SCALES)
 
 

@@ -18,7 +18,7 @@ def test_the_runs_of_an_experiment_keep_their_ids(question: str) -> None:
 
 
 def test_every_experiment_is_listed() -> None:
-    names = [f"{s} {name}" for s in ("paper", "small", "smoke") for name in COMPOSER.experiments(s)]
+    names = [f"{s} {name}" for s in ("paper", "small", "demo", "smoke") for name in COMPOSER.experiments(s)]
     assert sorted(names) == list(GOLDEN), RENEW
 
 
@@ -27,13 +27,13 @@ def test_renewing_drops_no_id_that_has_a_result(tmp_path, monkeypatch, capsys) -
     monkeypatch.setattr(golden_ids, "ROOT", tmp_path)
     monkeypatch.setattr(golden_ids, "GOLDEN", golden)
     monkeypatch.setattr(golden_ids, "expand_all", lambda: GOLDEN)
-    golden.write_text(golden_ids.as_text({"small norms": ["0" * 12]}), encoding="utf-8")
+    golden.write_text(golden_ids.as_text({"demo norms": ["0" * 12]}), encoding="utf-8")
     assert golden_ids.main() == EXIT_DONE  # an id without a result may go
     assert golden.read_text(encoding="utf-8") == golden_ids.as_text(GOLDEN)
     assert golden_ids.read_golden() == GOLDEN
-    held = next(run_id for run_id in GOLDEN["small norms"] if (golden_ids.RUNS / f"{run_id}.json").is_file())
-    monkeypatch.setattr(golden_ids, "expand_all", lambda: {"small norms": ["0" * 12]})
+    held = next(run_id for run_id in GOLDEN["demo norms"] if (golden_ids.RUNS / f"{run_id}.json").is_file())
+    monkeypatch.setattr(golden_ids, "expand_all", lambda: {"demo norms": ["0" * 12]})
     assert golden_ids.main() == EXIT_USER_ERROR
-    assert golden_ids.lost({"small norms": [held]}, {}) == [held]
+    assert golden_ids.lost({"demo norms": [held]}, {}) == [held]
     assert capsys.readouterr().err.count("\n") == 1
     assert golden_ids.read_golden() == GOLDEN

@@ -8,7 +8,7 @@ from gnexp.compose.overrides import parse
 from gnexp.config.keys import GROUPS, group_options
 from tests.contracts.expansions import COMPOSER, expand
 
-SCALES = ("paper", "small", "smoke")
+SCALES = ("paper", "small", "demo", "smoke")
 EXPERIMENTS = group_options("experiment")
 FILES = COMPOSER._files
 

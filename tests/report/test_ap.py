@@ -119,7 +119,7 @@ def test_missing_cells_are_dashes_with_their_commands(tmp_path: Path) -> None:
     assert "    gnexp train experiment=coco_c4 scale=small norm=bn seed=1\n" in text
     assert "    gnexp train experiment=coco_c4 scale=paper norm=gn seed=0 data.root=/data/coco\n" in text
     text = render_in(tmp_path, "table6")
-    assert "    gnexp sweep experiment=coco_fpn\n" in text
+    assert "    gnexp sweep experiment=coco_fpn scale=small\n" in text
     assert "    gnexp sweep experiment=coco_fpn scale=paper data.root=/data/coco\n" in text
 
 

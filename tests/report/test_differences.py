@@ -51,6 +51,7 @@ OTHER: dict[str, dict[str, Any]] = {
     "data": {
         "name": "x", "image_size": 30, "num_classes": 5, "num_train": 9, "num_val": 9,
         "val_source": "train", "mean": (0.1,), "std": (0.1,), "flip": False, "shift": 2, "exposure": 0.5, "clutter": 3,
+        "gain": 0.5, "background": 0.5, "inversion": 0.5,
         "crop_area": (0.1, 1.0), "crop_aspect": (0.5, 2.0), "jitter": 0.4, "lighting": 0.1, "eval_resize": 256,
         "decoder": "scaled", "on_error": "skip", "sha256": "00", "min_size": 8, "max_size": 8,
         "train_resize": (40, 48), "clip_span": 64, "num_clips": 10, "test_crop": "three", "clip_length": 8,
@@ -135,8 +136,8 @@ def test_what_was_done_to_the_images_is_told_as_it_was_done(exposure: float) -> 
     """A miniature of generated images says so: the probability in the words is that of the code."""
     draws = np.stack([np.full(1000, 0.5), np.full(1000, 0.5), (np.arange(1000) + 0.5) / 1000], axis=1)
     blank, lit = np.zeros((1000, 1, 1)), np.ones((1000, 1, 1))
-    inverted = expose(blank, draws, exposure) > expose(
-        lit, draws, exposure
+    inverted = expose(blank, draws, *[exposure] * 3) > expose(
+        lit, draws, *[exposure] * 3
     )  # the garment darker than the ground
     run = dataclasses.replace(RUN, data=dataclasses.replace(RUN.data, exposure=exposure))
     words = f"with probability {inverted.mean():g}, turned into its photographic negative"

@@ -132,7 +132,11 @@ def test_a_question_stands_once_with_its_figures_tables_and_commands(whole: Path
     assert chapter.count("What does batch do?") == 1
     (folded,) = re.findall(r"<details>.*?</details>", chapter, flags=re.DOTALL)
     assert "small 12/12, control 12/12, paper 0/4" in folded
-    for command in ("experiment=sizes\n", "experiment=sizes_control", "experiment=sizes scale=paper"):
+    for command in (
+        "experiment=sizes scale=small\n",
+        "experiment=sizes_control scale=small",
+        "experiment=sizes scale=paper",
+    ):
         assert f"gnexp sweep {command}" in folded
     (contents,) = re.findall(r"<nav .*?</nav>", page, flags=re.DOTALL)
     links = re.findall(r'href="#([^"]+)"', contents)
@@ -238,7 +242,7 @@ def test_four_runs_of_one_seed_read_well(tmp_path: Path) -> None:
         in rendered.answer
     )
     assert "loses" not in text and "±" not in row(text, "GN, ours")[1]
-    assert "gnexp sweep experiment=sizes\n" in text
+    assert "gnexp sweep experiment=sizes scale=small\n" in text
     assert "has not been run yet" in rendered.answer
 
 

@@ -185,7 +185,9 @@ def test_before_any_run_and_at_the_paper_s_scale(tmp_path: Path) -> None:
     assert "BN loses a number that is not measured yet (the paper: +11.1)" in text
     assert "None of the 2 claims has been tested yet." in text
     scoreboard = (tmp_path / "results/tables/scoreboard.md").read_text(encoding="utf-8")
-    assert "    gnexp sweep experiment=sizes\n" in scoreboard and "The paper's |" not in scoreboard
+    assert (
+        "    gnexp sweep experiment=sizes scale=small\n" in scoreboard and "The paper's |" not in scoreboard
+    )
     write_runs(tmp_path / "runs", runs_of("sizes", "paper"))
     render_in(tmp_path, BN_AT_2, GN_AT_2)
     header, _, bn, _ = rows((tmp_path / "results/tables/scoreboard.md").read_text(encoding="utf-8"))

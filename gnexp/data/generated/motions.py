@@ -67,7 +67,7 @@ def make_video(
     draws = keyed.uniform(_SEED, f"video/{split}", 0, [index], 4)
     garment = garments[int(draws[0, 0] * len(garments))]
     frames = draw_states(garment, states(label, split, index))
-    return expose(frames, draws[:, 1:].repeat(len(frames), axis=0), exposure)
+    return expose(frames, draws[:, 1:].repeat(len(frames), axis=0), *[exposure] * 3)
 
 
 def states(label: int, split: str, index: int) -> npt.NDArray[np.int64]:

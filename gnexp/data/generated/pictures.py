@@ -64,7 +64,7 @@ def make_picture(
         masks[:i] &= ~masks[i]
         canvas[place] = np.where(masks[i][place], garment / 255.0, canvas[place])
     is_seen = masks.sum(axis=(1, 2)) >= _LEAST
-    pixels = expose(canvas[None], draws[None, 2:], exposure)[0]
+    pixels = expose(canvas[None], draws[None, 2:], *[exposure] * 3)[0]
     return Picture(pixels, masks[is_seen], labels[chosen][is_seen].astype(np.int64))
 
 

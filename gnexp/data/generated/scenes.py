@@ -28,11 +28,12 @@ def make_scenes(
 
     Scene i is a function of garment i, the settings, and (for clutter) the other garments of its split alone.
     A pixel is background + (1 - background) * gain * garment, or 1 minus that where the polarity is reversed;
-    config.exposure scales the spread of all three, from none at 0 (the garment on black) to full at 1.
+    config.exposure scales the spread of all three, from none at 0 (the garment on black) to full at 1; config.gain,
+    .background and .inversion that of one of them.
 
     Args:
         garments: (N, 28, 28).
-        config: image_size (the canvas's side), exposure and clutter.
+        config: image_size (the canvas's side), the spreads of the exposure and clutter.
         split: train or val; their places and exposures are drawn apart.
 
     Returns:
@@ -54,7 +55,7 @@ def make_scenes(
 def _make(
     garments: npt.NDArray[np.uint8], indices: npt.NDArray[np.int64], config: FashionScenesConfig, split: str
 ) -> npt.NDArray[np.uint8]:
-    size, clutter, exposure = config.image_size, config.clutter or 0, config.exposure or 0.0
+    size, clutter = config.image_size, config.clutter or 0
     draws = keyed.uniform(_SEED, f"scene/{split}", 0, indices, 5)
     canvas = np.zeros((len(indices), size, size))
     _paste(canvas, garments[indices] / 255.0, draws[:, 0], draws[:, 1])
@@ -63,26 +64,32 @@ def _make(
         other, top, left, y, x = keyed.uniform(_SEED, f"clutter/{split}", number, indices, 5).T
         source = (indices + 1 + np.floor(other * (len(garments) - 1)).astype(np.int64)) % len(garments)
         _paste(canvas, _cut(garments[source], top, left) / 255.0, y, x)
-    return expose(canvas, draws[:, 2:], exposure)
+    return expose(canvas, draws[:, 2:], *config.spreads)
 
 
 def expose(
-    canvas: npt.NDArray[np.float64], draws: npt.NDArray[np.float64], exposure: float
+    canvas: npt.NDArray[np.float64],
+    draws: npt.NDArray[np.float64],
+    gain: float,
+    background: float,
+    inversion: float,
 ) -> npt.NDArray[np.uint8]:
     """Gives each image an exposure of its own (see make_scenes).
 
     Args:
         canvas: garments on black, (N, H, W) in [0, 1].
         draws: uniform in [0, 1), (N, 3): gain, background, polarity.
-        exposure: the spread, in [0, 1].
+        gain: spread of the images' gains, in [0, 1].
+        background: spread of their backgrounds, in [0, 1].
+        inversion: spread of their polarities, in [0, 1]: half of it is the probability of a negative.
 
     Returns:
         (N, H, W).
     """
-    gain = _GAIN[1] - exposure * (_GAIN[1] - _GAIN[0]) * draws[:, 0, None, None]
-    background = _BACKGROUND[0] + exposure * (_BACKGROUND[1] - _BACKGROUND[0]) * draws[:, 1, None, None]
-    reversed_polarity = draws[:, 2, None, None] < 0.5 * exposure
-    pixels = background + (1 - background) * gain * canvas
+    gains = _GAIN[1] - gain * (_GAIN[1] - _GAIN[0]) * draws[:, 0, None, None]
+    grounds = _BACKGROUND[0] + background * (_BACKGROUND[1] - _BACKGROUND[0]) * draws[:, 1, None, None]
+    reversed_polarity = draws[:, 2, None, None] < 0.5 * inversion
+    pixels = grounds + (1 - grounds) * gains * canvas
     pixels = np.where(reversed_polarity, 1 - pixels, pixels)
     return np.floor(pixels * 255 + 0.5).astype(np.uint8)
 

@@ -11,6 +11,7 @@ from gnexp.config.task import CLASSIFICATION
 from gnexp.data.kinds.in_memory import InMemoryConfig
 
 SIDE = 28  # pixels, of a garment
+PARTS = ("gain", "background", "inversion")  # of a scene's exposure
 NUM_HELD_OUT = 5000  # training garments that val_source=train keeps for val
 
 
@@ -60,5 +61,24 @@ class FashionScenesConfig(InMemoryGarments):
     kind: str = science_field("fashion_scenes")
     # spread of each scene's own exposure, 0 = none, 1 = full
     exposure: float | None = science_field(None, ge=0, le=1, title="spread of exposure", told_by="data")
+    # spread of one part of the exposure where it differs from the others'; None = as exposure
+    gain: float | None = science_field(None, ge=0, le=1, title="spread of gain", told_by="data")
+    background: float | None = science_field(None, ge=0, le=1, title="spread of background", told_by="data")
+    inversion: float | None = science_field(None, ge=0, le=1, title="spread of inversion", told_by="data")
     # parts of other garments per scene
     clutter: int | None = science_field(None, ge=0, told_by="data")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        spreads = self.spreads
+        # One spelling a meaning, before any hash: exposure is what most of the three are, or the first.
+        exposure = max(spreads, key=spreads.count)
+        object.__setattr__(self, "exposure", exposure)
+        for name, spread in zip(PARTS, spreads, strict=True):
+            object.__setattr__(self, name, None if spread == exposure else spread)
+
+    @property
+    def spreads(self) -> tuple[float, ...]:
+        """The spreads of gain, background and inversion."""
+        own = (getattr(self, name) for name in PARTS)
+        return tuple(self.exposure or 0.0 if spread is None else spread for spread in own)

@@ -108,10 +108,9 @@ class Measurements:
 
     def sweep_commands(self) -> list[str]:
         """The command of the whole sweep, one per experiment."""
-        words = [] if self.scale == "small" else [f"scale={self.scale}"]
         root = next((_root(measured.cell, self.scale) for measured in self.cells.values()), [])
         return [
-            shlex.join(["gnexp", "sweep", f"experiment={name}", *words, *root, *self.places])
+            shlex.join(["gnexp", "sweep", f"experiment={name}", f"scale={self.scale}", *root, *self.places])
             for name in self.experiments
         ]
 

@@ -13,7 +13,7 @@ from gnexp.runs.directory import RESULT, RunDirectory, run_dirs
 from gnexp.runs.result import DIVERGED, FINISHED, Result, load_result
 from gnexp.system.files import write_atomic
 
-SCALES = ("small", "paper")  # what a report shows; smoke never
+SCALES = ("small", "demo", "paper")  # what a report shows; smoke never
 _MOST_NAMED = 4  # runs in a note on what is left out
 
 

@@ -1,4 +1,4 @@
-"""How the small scale differs from the paper's recipe, in words, from the science of both."""
+"""How a scale of ours differs from the paper's recipe, in words, from the science of both."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from gnexp.config.sites import SITES
 from gnexp.report.exhibits.words import join
 
 _GROUPS = ("norm.num_groups", *(f"model.{site}.num_groups" for site in SITES))
+_PARTS = ("gain", "background", "inversion")  # of an exposure
 
 
 def list_differences(ours: RunConfig, paper: RunConfig) -> list[str]:
@@ -51,18 +52,33 @@ def describe_regime(runs: Sequence[RunConfig]) -> str:
 
 def say_exposure(runs: Sequence[RunConfig]) -> str:
     """What was done to the images of some runs' generated data, in a sentence; empty for images left as they are."""
-    runs = [run for run in runs if value_of(run.data, "exposure")]
-    if not runs:
+    found = {_spreads(run) for run in runs} - {(0.0, 0.0, 0.0)}
+    if not found:
         return ""
-    strengths = {value_of(run.data, "exposure") for run in runs}
-    one = "video" if all(value_of(run.data, "clip_length") for run in runs) else "image"
-    chance = (
-        f"{0.5 * value_of(runs[0].data, 'exposure'):g}" if len(strengths) == 1 else "0.5 times its exposure"
-    )
-    return (
-        f"Each {one} has a gain and a background of its own and is, with probability {chance}, turned into its "
-        "photographic negative."
-    )
+    one = "video" if all(value_of(run.data, "clip_length") for run in runs if any(_spreads(run))) else "image"
+    if len(found) > 1 and any(len(set(spreads)) > 1 for spreads in found):
+        return (
+            f"Each {one} has a gain or a background of its own or is, with probability 0.5 times its inversion, turned "
+            "into its photographic negative, or several of these."
+        )
+    if len(found) > 1:
+        return f"Each {one} {_own_exposure('0.5 times its exposure', (1.0, 1.0, 1.0))}."
+    (spreads,) = found
+    return f"Each {one} {_own_exposure(f'{0.5 * spreads[2]:g}', spreads)}."
+
+
+def _spreads(run: RunConfig) -> tuple[float, ...]:
+    """Of gain, background and inversion; of images left as they are 0."""
+    exposure = value_of(run.data, "exposure") or 0.0
+    own = (value_of(run.data, name) for name in _PARTS)
+    return tuple(exposure if spread is None else spread for spread in own)
+
+
+def _own_exposure(chance: str, spreads: Sequence[float]) -> str:
+    own = [f"a {name}" for name, spread in zip(_PARTS, spreads[:2], strict=False) if spread]
+    words = [f"has {join(own)} of its own"] if own else []
+    words += [f"is, with probability {chance}, turned into its photographic negative"] if spreads[2] else []
+    return " and ".join(words)
 
 
 def _list_other(
@@ -104,11 +120,15 @@ def _describe_data(run: RunConfig) -> str:
         words.append(f"{data.num_train} training images")
     if data.num_val is not None:
         words.append(f"{data.num_val} validation images")
-    if get("exposure"):
-        strength = "" if get("exposure") == 1 else f" of strength {get('exposure'):g}"
+    spreads = _spreads(run)
+    if len(set(spreads)) > 1:
+        own = (f"{name} {spread:g}" for name, spread in zip(_PARTS, spreads, strict=True))
+        words.append(f"each image with an exposure of its own, of the strengths {join(list(own))}")
+    elif exposure := spreads[0]:
+        strength = "" if exposure == 1 else f" of strength {exposure:g}"
         words.append(
             f"each image with an exposure{strength} of its own: gain, background, and with probability "
-            f"{0.5 * get('exposure'):g} its photographic negative"
+            f"{0.5 * exposure:g} its photographic negative"
         )
     if get("clutter"):
         words.append(f"{get('clutter')} bits of clutter")

@@ -14,6 +14,7 @@ VERIFIED = {
     "one": "read in one rendering of the paper",
     "secondary": "from a secondary note that agrees with all that can be checked",
 }
+OUR_SCALES = ("small", "demo")  # beside the paper's
 OURS = "gnexp"  # source of an exhibit that the paper does not have
 
 
@@ -62,39 +63,40 @@ class Exhibit:
     title: str
     source: str  # where it stands in the paper, or gnexp
     experiments: tuple[str, ...]
+    scale: str = "small"  # ours, beside the paper's: small, of photographs, or demo, of generated garments
     name: str = ""  # what the report calls it; from its id unless given: table2 -> Table 2
     verified: str | None = None  # how sure we are of the paper's values; None where it is not the paper's
     axes: tuple[str, ...] = ("norm", "batch")  # Hydra keys that tell its cells apart
-    # axis -> the only value of it whose cells are shown, named as the small scale spells it
+    # axis -> the only value of it whose cells are shown, named as our scale spells it
     only: Mapping[str, AxisValue] = field(default_factory=dict)
     control: str | None = (
-        None  # experiment under which the effect is expected to be smaller; small scale only
+        None  # experiment under which the effect is expected to be smaller; at our scale only
     )
     rows: tuple[str, ...] = ()  # axes
     columns: str | None = None
     lines: str | None = None
     panels: str | None = None
     metrics: tuple[str, ...] = ()  # of the per-epoch series
-    # Effects are a cell's value minus this cell's, which is named as the small scale spells it; an axis that it leaves
+    # Effects are a cell's value minus this cell's, which is named as our scale spells it; an axis that it leaves
     # out keeps the value of the cell at hand.
     reference: Mapping[str, AxisValue] = field(default_factory=dict)
     eval_stats: str = "worker0"
     # in percent, one value per measure; None where the paper has a dash
     paper: Mapping[Key, tuple[float | None, ...]] = field(default_factory=dict)
     paper_only: tuple[Key, ...] = ()  # cells of the paper that are no runs of ours
-    # Axis -> value at small scale -> the value of the paper that it stands for.
+    # Axis -> value at our scale -> the value of the paper that it stands for.
     stands_for: Mapping[str, Mapping[AxisValue, AxisValue]] = field(default_factory=dict)
-    contrasts: tuple[Contrast, ...] = ()  # named as the small scale spells them
+    contrasts: tuple[Contrast, ...] = ()  # named as our scale spells them
     in_text: tuple[InText, ...] = ()  # its cells, too; they need not be the experiments'
     eval_stats_cells: tuple[Key, ...] = ()
-    cells: tuple[Key, ...] = ()  # whose pictures are shown, as the small scale spells them
+    cells: tuple[Key, ...] = ()  # whose pictures are shown, as our scale spells them
     num_images: int = 0  # of val, the first ones, in each cell
     # What a reader has to know of the experiment, in the words of its YAML:
     beside: str = ""  # what another study found, with its source
     caption: str = ""  # what a figure draws, in sentences
     columns_note: str = ""  # what the values of the columns are, in sentences
     paper_regime: str = ""  # the paper's data and network, short
-    regime: str = ""  # how the small scale's was chosen, a sentence or more without the last one's full stop
+    regime: str = ""  # how our scale's was chosen, a sentence or more without the last one's full stop
     target_aside: str = ""  # where contrasts have targets, what the regime is: a regime selected to ..
     target_note: str = ""  # and what a target was, after "each of these differences was"
     trust: str = ""  # for the part on how far to trust the results, in sentences
@@ -146,7 +148,7 @@ class Exhibit:
         kept = [axis for axis in self.axes if axis not in self.reference]
         return " of the same ".join((cell_title(self.reference), *kept))
 
-    def reference_of(self, key: Key, scale: str = "small") -> Key:
+    def reference_of(self, key: Key, scale: str = "") -> Key:
         """The cell whose value is taken off a cell's, both of one scale."""
         return tuple(
             self._value_at(axis, self.reference[axis], scale) if axis in self.reference else value
@@ -154,18 +156,18 @@ class Exhibit:
         )
 
     def at_scale(self, key: Key, scale: str) -> Key:
-        """A cell named as the small scale spells it, named as a scale does."""
+        """A cell named as our scale spells it, named as a scale does."""
         return tuple(self._value_at(axis, value, scale) for axis, value in zip(self.axes, key, strict=True))
 
     def paper_key(self, key: Key) -> Key:
-        """The paper's cell that a cell of the small scale stands for.
+        """The paper's cell that a cell of our scale stands for.
 
         Never of a key that is the paper's already: 32 frames may be ours for its 64 and its own at once.
         """
         return self.at_scale(key, "paper")
 
     def small_key(self, key: Key) -> Key:
-        """The paper's cell, named as the small scale would spell it."""
+        """The paper's cell, named as our scale would spell it."""
         ours = {
             axis: {theirs: own for own, theirs in pairs.items()} for axis, pairs in self.stands_for.items()
         }
@@ -176,7 +178,7 @@ class Exhibit:
         return key if scale == "paper" else self.paper_key(key)
 
     def _value_at(self, axis: str, value: AxisValue, scale: str) -> AxisValue:
-        """A value named as the small scale spells it, named as a scale does."""
+        """A value named as our scale spells it, named as a scale does."""
         return self.stands_for.get(axis, {}).get(value, value) if scale == "paper" else value
 
     def paper_value(self, key: Key, measure: Measure | None = None) -> float | None:

@@ -26,11 +26,17 @@ def _plot(exhibit: Exhibit, found: Findings) -> Plot:
         drawn.append((exhibit.paper_regime, whose, paper_lines + ours))
     else:
         drawn.append(("The paper", exhibit.paper_regime, paper_lines))
-    for title, part in (("Ours, small scale", found.small), ("Control, small scale", found.control)):
+    for title, part in (("Ours", found.small), ("Control", found.control)):
         if part is not None:
             lines = _measured_lines(exhibit, part, batches)
             if lines:
-                drawn.append((title, f"{describe_regime(part.runs)}; {part.seeds_text()}", lines))
+                drawn.append(
+                    (
+                        f"{title}, {part.scale} scale",
+                        f"{describe_regime(part.runs)}; {part.seeds_text()}",
+                        lines,
+                    )
+                )
     panels = _align(drawn, "validation error (%)", (str(norm), place))
     cut = next(filter(None, (cut_bars(panel.lines, panel.y_limits) for panel in panels)), "")
     return Plot(
@@ -131,7 +137,7 @@ def _batch_caption(exhibit: Exhibit, found: Findings, drawn: list[tuple[str, str
             words.append("Dashed: cells between the two ends are missing.")
         words += filter(None, [exhibit.regime and f"{exhibit.regime}.", say_exposure(found.small.runs)])
     else:
-        words.append("The small scale has not been run yet.")
+        words.append(f"The {found.small.scale} scale has not been run yet.")
     if found.control is not None and not found.control.has_any:
         words.append("The control has not been run yet.")
     return " ".join(words)

@@ -19,7 +19,8 @@ def _plot(exhibit: Exhibit, found: Findings) -> Plot | None:
     panels, told = [], []
     columns = EvalSets(exhibit, found.small).columns
     reference = exhibit.title_of(EvalSets(exhibit, found.small).reference)
-    for title, part in (("Ours, paper scale", found.paper), ("Ours, small scale", found.small)):
+    for part in (found.paper, found.small):
+        title = f"Ours, {part.scale} scale"
         lines = [line for line in _lines(exhibit, part) if line.x]
         if not lines:
             continue

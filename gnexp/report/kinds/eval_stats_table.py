@@ -97,12 +97,16 @@ def split_sentence(exhibit: Exhibit, found: Measurements) -> str:
 def _document(exhibit: Exhibit, found: Findings, kept: Kept) -> list[Block]:
     """Errors and losses under each set, what may be said of them, and what stands beside."""
     blocks: list[Block] = []
-    for title, part in (("Small scale", found.small), ("Paper scale", found.paper)):
+    for part in (found.small, found.paper):
         if part.has_any:
-            blocks += [Heading(title), *_measured_blocks(exhibit, part), *fill_commands(part)]
+            blocks += [
+                Heading(f"{part.scale.capitalize()} scale"),
+                *_measured_blocks(exhibit, part),
+                *fill_commands(part),
+            ]
     if not found.small.has_any:
         blocks = [
-            Heading("Small scale"),
+            Heading(f"{found.small.scale.capitalize()} scale"),
             Text("Nothing has been run yet."),
             *fill_commands(found.small),
             *blocks,

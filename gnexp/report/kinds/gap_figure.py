@@ -26,7 +26,7 @@ def _plot(exhibit: Exhibit, found: Findings) -> Plot | None:
     low, high = span_of(lines, clip=_CLIP)
     panel = Panel(
         f"Error at {gaps.small} minus error at {gaps.large}",
-        f"small scale, {model_of(found.small)}; {found.small.seeds_text()}",
+        f"{found.small.scale} scale, {model_of(found.small)}; {found.small.seeds_text()}",
         "gap (points)",
         tuple(lines),
         widen(min(low, 0.0), max(high, 0.0)),

@@ -89,7 +89,7 @@ def gap_sentences(exhibit: Exhibit, found: Measurements) -> list[str]:
 def _document(exhibit: Exhibit, found: Findings, kept: Kept) -> list[Block]:
     """The numbers behind the figure: gaps with their intervals, the errors they come from, and what may be said."""
     small = found.small
-    blocks: list[Block] = [Heading("Small scale")]
+    blocks: list[Block] = [Heading(f"{small.scale.capitalize()} scale")]
     if not small.has_any:
         return [*blocks, Text("Nothing has been run yet."), *fill_commands(small)]
     gaps = Gaps(exhibit, small)
@@ -112,7 +112,7 @@ def _document(exhibit: Exhibit, found: Findings, kept: Kept) -> list[Block]:
         for norm in gaps.norms
         for batch in (gaps.large, gaps.small)
     ]
-    regime = f"{model_of(small)}, small scale; {small.seeds_text()} per cell; {INTERVALS}; {WELCH}."
+    regime = f"{model_of(small)}, {small.scale} scale; {small.seeds_text()} per cell; {INTERVALS}; {WELCH}."
     return [
         *blocks,
         Text(" ".join(filter(None, (regime, exhibit.columns_note, say_origins(exhibit, small))))),

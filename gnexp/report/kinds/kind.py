@@ -31,7 +31,7 @@ Kept = Mapping[str, Shown]  # by run_id
 class Keeper:
     """Takes files of runs that no number can render again, and keeps them in results/figures/<exhibit>/.
 
-    Every function takes the exhibit and its cells at the small scale first.
+    Every function takes the exhibit and its cells at our scale first.
     """
 
     # Copies from the runs' directory to results/, (.., runs_dir, results_dir, overwrite): the files written, and notes.

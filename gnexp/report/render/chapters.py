@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gnexp.report.exhibits.exhibit import Exhibit
 from gnexp.report.render.blocks import Commands
 from gnexp.report.render.section import Section, seeds_and_planned
 
@@ -34,10 +35,11 @@ class Chapter:
 
 
 def make_chapters(sections: Sequence[Section]) -> list[Chapter]:
-    """Groups the exhibits by their experiments, each chapter at the place of its first exhibit."""
+    """Groups the exhibits by their experiments and scale, each chapter at the place of its first exhibit."""
     groups: dict[tuple[str, ...], list[Section]] = {}
     for section in sections:
-        groups.setdefault(section.exhibit.experiments, []).append(section)
+        at = () if section.exhibit.scale == Exhibit.scale else (section.exhibit.scale,)
+        groups.setdefault((*section.exhibit.experiments, *at), []).append(section)
     return [
         Chapter(f"ask-{'-'.join(names)}", group[0].found.small.question, tuple(group))
         for names, group in groups.items()

@@ -22,9 +22,7 @@ class Source:
     is_paper: bool = False  # so the row is called by the paper's values of the axes
 
 
-def grid(
-    exhibit: Exhibit, keys: Iterable[Key], title: str, sources: list[Source], scale: str = "small"
-) -> Table:
+def grid(exhibit: Exhibit, keys: Iterable[Key], title: str, sources: list[Source], scale: str = "") -> Table:
     """A table over all rows and columns that some key lies in; each row once per source.
 
     scale: as which the keys are named.

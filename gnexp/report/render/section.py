@@ -42,7 +42,7 @@ def seeds_and_planned(section: Section) -> str:
     """How many of an exhibit's runs exist, for the index."""
     parts = []
     for name, part in (
-        ("small", section.found.small),
+        (section.found.small.scale, section.found.small),
         ("control", section.found.control),
         ("paper", section.found.paper),
     ):

@@ -60,14 +60,14 @@ def _say_targets(exhibit: Exhibit) -> str:
 
 def run_blocks(sections: Sequence[Section]) -> list[Block]:
     """How to run it: every experiment at each scale, then the report."""
-    small: dict[str, None] = {}
+    ours: dict[str, dict[str, None]] = {"small": {}, "demo": {}}
     paper: dict[str, None] = {}
     data: dict[str, None] = {}  # that the paper's scale needs
     report = "gnexp report"
     for section in sections:
         for part, commands in (
-            (section.found.small, small),
-            (section.found.control, small),
+            (section.found.small, ours[section.exhibit.scale]),
+            (section.found.control, ours[section.exhibit.scale]),
             # What the paper does not ask has nothing to be run beside.
             (None if section.exhibit.is_ours else section.found.paper, paper),
         ):
@@ -76,8 +76,14 @@ def run_blocks(sections: Sequence[Section]) -> list[Block]:
                 report = shlex.join(("gnexp", "report", *part.places))
                 if part.scale == "paper":
                     data.update(dict.fromkeys(r.data.title for r in part.runs))
+    titles = {
+        "small": "Small scale, on photographs that are downloaded once, detection and video on generated sets",
+        "demo": "Demo scale, a generated regime on garments that come with gnexp",
+    }
     blocks: list[Block] = [
-        Commands("Small scale, on the embedded data (finished runs are skipped):", (*small, report))
+        Commands(f"{titles[scale]} (finished runs are skipped):", (*commands, report))
+        for scale, commands in ours.items()
+        if commands
     ]
     if paper:
         place = join(list(data))
@@ -86,8 +92,12 @@ def run_blocks(sections: Sequence[Section]) -> list[Block]:
 
 
 def _first(sections: Sequence[Section]) -> Section | None:
-    """The table that the answer rests on."""
-    return next((section for section in sections if section.exhibit.contrasts), None)
+    """The table that the answer rests on: the first that has been measured, else the first."""
+    tables = [section for section in sections if section.exhibit.contrasts]
+    return next(
+        (one for one in tables if one.found.small.has_any or one.found.paper.has_any),
+        next(iter(tables), None),
+    )
 
 
 def _legend(exhibit: Exhibit, key: Key) -> list[str]:

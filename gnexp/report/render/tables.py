@@ -47,7 +47,7 @@ def small_blocks(exhibit: Exhibit, found: Findings) -> list[Block]:
     """Our miniature: effects beside the paper's, the values behind them, contrasts and claims."""
     small = found.small
     control = found.control if found.control is not None and found.control.has_any else None
-    blocks: list[Block] = [Heading("Small scale")]
+    blocks: list[Block] = [Heading(f"{small.scale.capitalize()} scale")]
     if not small.has_any and control is None:
         return [
             *blocks,
@@ -76,7 +76,7 @@ def small_blocks(exhibit: Exhibit, found: Findings) -> list[Block]:
 
 
 def small_caption(exhibit: Exhibit, found: Findings) -> str:
-    """What the small scale is, and what it must not be taken for."""
+    """What our scale is, and what it must not be taken for."""
     regime = describe_regime(found.small.runs)
     limit = (
         "it says nothing of other regimes."

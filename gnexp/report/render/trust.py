@@ -1,4 +1,4 @@
-"""How far to trust the results: seeds and spread, hardware and commits, how the small scale differs, notes."""
+"""How far to trust the results: seeds and spread, hardware and commits, how our scale differs, notes."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def trust_blocks(sections: Sequence[Section], notes: Sequence[str]) -> list[Bloc
     )
     if shown is not None:
         blocks += [
-            Heading("How the small scale differs from the paper's", 3),
+            Heading(f"How the {shown.found.small.scale} scale differs from the paper's", 3),
             Items(tuple(tell_differences(shown.exhibit, shown.found))),
         ]
     if notes:

@@ -55,7 +55,7 @@ def test_a_frame_is_the_still_picture_of_its_state_whatever_the_motion():
         path = states(label, "val", index)
         for t in (0, 1, 17, NUM_FRAMES - 1):
             still = draw_states(GARMENTS[int(which * 50)], path[t : t + 1])
-            assert np.array_equal(expose(still, np.array([exposure]), 1.0)[0], frames[t])
+            assert np.array_equal(expose(still, np.array([exposure]), 1.0, 1.0, 1.0)[0], frames[t])
 
 
 def _clock(path):

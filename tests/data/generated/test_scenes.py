@@ -50,6 +50,23 @@ def test_exposure_spreads_the_images_own_statistics(garments: npt.NDArray[np.uin
     assert 60 < int((scenes.mean((1, 2)) < border).sum()) < 140
 
 
+@pytest.mark.parametrize("part", ["gain", "background", "inversion"])
+def test_a_part_of_the_exposure_is_spread_alone(garments: npt.NDArray[np.uint8], part: str) -> None:
+    """Of a gain the ground stays black and a garment dims, a background lifts all, an inversion keeps or turns."""
+    plain = make_scenes(garments, PLAIN, "train").astype(int)
+    scenes = make_scenes(garments, dataclasses.replace(PLAIN, **{part: 1.0}), "train").astype(int)
+    if part == "gain":
+        assert (scenes <= plain).all() and (scenes[plain == 0] == 0).all() and (scenes < plain).any()
+    elif part == "background":
+        assert (scenes >= plain).all() and len(np.unique(scenes[:, 0, 0])) > 20
+    else:
+        turned = (scenes != plain).any((1, 2))
+        assert (scenes[turned] == 255 - plain[turned]).all() and 60 < turned.sum() < 140
+    whole = dataclasses.replace(PLAIN, gain=1.0, background=1.0, inversion=1.0)
+    full = make_scenes(garments, dataclasses.replace(PLAIN, exposure=1.0), "train")
+    assert (make_scenes(garments, whole, "train") == full).all()
+
+
 def test_clutter_adds_parts_of_other_garments(garments: npt.NDArray[np.uint8]) -> None:
     plain = make_scenes(garments, PLAIN, "train")
     cluttered = make_scenes(garments, dataclasses.replace(PLAIN, clutter=3), "train")
