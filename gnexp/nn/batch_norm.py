@@ -28,7 +28,8 @@ class WorkerNormAct(RunningNormAct):
         self.register_buffer("running_mean", torch.zeros(workers, channels))
 
     def normalize(self, x: torch.Tensor) -> torch.Tensor:
-        if not self.training:
+        # Of nothing at all, as a head's regions of interest may be, nothing is learnt: its mean would be NaN.
+        if not self.training or not x.numel():
             return self.normalize_by_running_stats(x)
         self.check_batch(x)
         # One worker folds nothing, so that its native call takes x in any layout.
