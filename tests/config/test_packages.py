@@ -112,8 +112,10 @@ WRONG = [
     (trait("takes_groups: ClassVar = 1"), "takes_groups must be True or False, got 1"),
     (
         trait('freezes: ClassVar = "wn"'),
-        "freezes must be one of gn, gn_ws, bn, sync_bn, brn, frozen_bn, frn, evonorm_s0, ln2d, grms, none or None, "
-        "got 'wn'",
+        (
+            "freezes must be one of gn, gn_ws, bn, sync_bn, brn, frozen_bn, frn, evonorm_s0, ln2d, grms, none or None, "
+            "got 'wn'"
+        ),
     ),
     (field("scale: float = 1.0"), "Config.scale must be a science_field or a hardware_field"),
     (

@@ -228,3 +228,11 @@ def test_compiles_whole_copies_and_pickles(kind: str) -> None:
     ours, theirs = (gradients(f(x), list(net.parameters())) for f in (net, compiled))
     for one, two in zip(ours, theirs, strict=True):
         torch.testing.assert_close(one, two, rtol=0, atol=1e-10)
+
+
+def test_the_equations_take_no_images() -> None:
+    """torch.compile traces them, and a mask head may get no region of interest."""
+    x, channels = torch.zeros(0, 8, 3, 2), torch.ones(8)
+    assert reference.group_norm(x, 4, channels, channels, 1e-5).shape == x.shape
+    assert reference.rms_norm(x, 4, channels, channels, 1e-5).shape == x.shape
+    assert reference.evonorm_s0(x, 4, channels, channels, channels, 1e-5).shape == x.shape
