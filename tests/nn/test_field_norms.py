@@ -19,7 +19,7 @@ from gnexp.ops.channel_layer_norm import channel_layer_norm
 from gnexp.ops.evonorm import evonorm_s0
 from gnexp.ops.rms import rms_norm
 
-SHAPES = [(3, 8, 4, 5), (2, 8, 3, 2, 2), (5, 8, 1, 2)]
+SHAPES = [(3, 8, 4, 5), (2, 8, 7, 6), (2, 8, 3, 2, 2), (2, 8, 3, 4, 3), (5, 8, 1, 2)]
 KINDS = ("frn", "evonorm_s0", "ln2d", "grms")
 GROUPS = 2
 
