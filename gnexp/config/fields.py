@@ -116,11 +116,16 @@ def check(config: Any, prefix: str) -> None:
         if choices and value not in choices:
             only = f" for {_owner(config)}" if len(choices) == 1 else ""
             raise ValueError(f"{prefix}{f.name} must be {_listed(choices)}{only}, got {plain(value)}")
-        bounds = {name: bound for name, bound in f.metadata["bounds"].items() if bound is not None}
-        numbers = value if isinstance(value, tuple) else (value,)
-        if bounds and not all(_is_within(number, bounds) for number in numbers):
-            each = " each" if isinstance(value, tuple) else ""
-            raise ValueError(f"{prefix}{f.name} {_said(bounds)}{each}, got {value}")
+        check_bounds(f, f"{prefix}{f.name}", value)
+
+
+def check_bounds(f: dataclasses.Field[Any], key: str, value: Any) -> None:
+    """Raises ValueError, with its key, where a number, or one of several, is out of its field's bounds."""
+    bounds = {name: bound for name, bound in f.metadata["bounds"].items() if bound is not None}
+    numbers = value if isinstance(value, tuple) else (value,)
+    if bounds and not all(_is_within(number, bounds) for number in numbers):
+        each = " each" if isinstance(value, tuple) else ""
+        raise ValueError(f"{key} {_said(bounds)}{each}, got {value}")
 
 
 def _is_within(number: float, bounds: Mapping[str, float]) -> bool:

@@ -7,7 +7,7 @@ import copy
 import torch
 
 from gnexp.config import NormConfig
-from gnexp.contracts.cases import CHANNELS, CLOSE, SHAPE, Tensor, difference, draw, make
+from gnexp.contracts.cases import CHANNELS, CLOSE, SHAPE, Tensor, difference, draw, make, state_of
 
 
 def keeps_shape_and_dtype(config: NormConfig) -> None:
@@ -72,3 +72,19 @@ def does_the_same_in_every_layout(config: NormConfig) -> None:
     y = make(config)(x.contiguous(memory_format=torch.channels_last))
     assert difference(y, make(config)(x)) < CLOSE, "channels_last gives other values than contiguous"
     assert y.is_contiguous(memory_format=torch.channels_last), "channels_last came back in another layout"
+
+
+def learns_nothing_from_no_images(config: NormConfig) -> None:
+    """A detector's heads get none where there are no regions of interest, in training and in evaluation."""
+    norm = make(config)
+    before = state_of(norm)
+    for mode in (True, False):
+        x = draw(0, *SHAPE[1:]).requires_grad_()
+        y = norm.train(mode)(x, draw(0, *SHAPE[1:]))
+        assert y.shape == x.shape, f"no images became {tuple(y.shape)}"
+        y.sum().backward()
+    for name, parameter in norm.named_parameters():
+        is_zero = parameter.grad is None or not bool(parameter.grad.any())  # NaN is any
+        assert is_zero, f"{name} has a gradient from no images: {parameter.grad}"
+    for name, value in state_of(norm).items():
+        assert torch.equal(value, before[name]), f"{name} has changed by no images: {value}"

@@ -27,6 +27,7 @@ CHECKS: tuple[Check, ...] = (
     computing.leaves_its_inputs_alone,
     computing.is_deterministic,
     computing.does_the_same_in_every_layout,
+    computing.learns_nothing_from_no_images,
     averaging.averages_over_what_it_says,
     averaging.takes_images_in_any_order,
     averaging.virtual_workers_are_workers,

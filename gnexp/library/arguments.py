@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import torch
 
+from gnexp.config.fields import require
 from gnexp.nn.norm_act import NormAct
 
 Device = torch.device | str | int | None
+
+
+def check_workers(workers: int) -> None:
+    """Raises ValueError where that is no number of virtual workers."""
+    is_number = isinstance(workers, int) and not isinstance(workers, bool) and workers >= 1
+    require(is_number, f"workers must be a whole number, at least 1, got {workers}")
 
 
 def settle(norm: NormAct, affine: bool, device: Device, dtype: torch.dtype | None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from gnexp.library.arguments import Device, settle
+from gnexp.library.arguments import Device, check_workers, settle
 from gnexp.nn.batch_norm import BatchNormAct, WorkerNormAct
 from gnexp.nn.batch_renorm import BatchRenormAct
 
@@ -39,6 +39,7 @@ class GhostBatchNorm(BatchNormAct):
         workers: int = 1,
         relu: bool = False,
     ) -> None:
+        check_workers(workers)
         super().__init__(num_features, workers=workers, eps=eps, momentum=momentum, relu=relu)
         self.num_features = num_features
         settle(self, affine, device, dtype)
@@ -78,6 +79,7 @@ class BatchRenorm(BatchRenormAct):
         workers: int = 1,
         relu: bool = False,
     ) -> None:
+        check_workers(workers)
         super().__init__(
             num_features,
             workers=workers,

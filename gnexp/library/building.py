@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 from collections.abc import Callable
 from typing import Any
 
 from torch import nn
 
-from gnexp.config.fields import hints_of, require
+from gnexp.config.fields import check_bounds, hints_of, require
 from gnexp.config.kinds import import_text
 from gnexp.config.norm import NormConfig, norm_config
 from gnexp.library.grouping import Grouping
@@ -46,6 +47,11 @@ def make_of(config: type[NormConfig], grouping: Grouping | None, options: dict[s
     for key, value in options.items():
         words = ", ".join(possible) or "no options"
         require(key in possible, f"norm={kind} takes no {key}, got {value}; it takes {words}")
+        if module is not None:
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            require(is_number, f"{key} must be a number, got {value!r}")
+        if key in (fields := {f.name: f for f in dataclasses.fields(cls)}):
+            check_bounds(fields[key], key, value)
 
     def make(name: str, channels: int, old: nn.Module) -> nn.Module:
         groups = None if grouping is None else grouping.num_of(name, channels)
@@ -53,7 +59,11 @@ def make_of(config: type[NormConfig], grouping: Grouping | None, options: dict[s
         if module is not None:
             affine = getattr(old, "weight", None) is not None
             numbers = (channels,) if groups is None else (groups, channels)
-            new = module(*numbers, affine=affine, relu=relu, **options)
+            kept = _constants(name, old) if config.has_running_stats else {}
+            try:
+                new = module(*numbers, affine=affine, relu=relu, **{**kept, **options})
+            except ValueError as error:
+                raise ValueError(f"{in_words(name)}: {error}") from None
         else:
             given = options if groups is None else {"num_groups": groups, **options}
             new = norm_factory(norm_config(kind=kind, **given), workers=1)(channels, relu=relu)
@@ -72,6 +82,22 @@ def conv_of(config: type[NormConfig], grouping: Grouping | None) -> ConvFactory:
         return plain_conv
     groups = {} if grouping is None else {"num_groups": grouping.num_groups or 1}
     return conv_factory(norm_config(kind=config.kind, **groups))
+
+
+def _constants(name: str, old: nn.Module) -> dict[str, float]:
+    """What a norm over a batch keeps of the one before it; a frozen one has none of them to train with.
+
+    Raises:
+        ValueError: running statistics that are the mean of all batches.
+    """
+    if not hasattr(old, "momentum"):
+        return {}
+    if old.momentum is None:
+        raise ValueError(
+            f"{in_words(name)}: its momentum is None, the mean of all batches, and a norm over virtual workers has "
+            "none such; set a number there"
+        )
+    return {key: getattr(old, key) for key in ("eps", "momentum")}
 
 
 def _activates(config: type[NormConfig], name: str, old: nn.Module) -> bool:

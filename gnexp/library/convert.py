@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any, TypeVar
 
+import torch
 from torch import nn
 
 from gnexp.config.fields import require
@@ -51,12 +52,19 @@ def convert(
         channels_per_group: C / G instead. A layer whose channels it does not divide gets the largest number below it
             that does, from two on, else the next above.
         strict: layers whose channels the number does not divide are refused.
-        options: further arguments of the new norms: eps of all, momentum and workers of bn and brn.
+        options: further arguments of the new norms: eps of all, momentum and workers of bn and brn. These two keep the
+            old norms' eps and momentum, where none is given; others have their own eps.
 
     Raises:
         ValueError: an unknown norm or option, a model without batch norm, or a layer that cannot be converted, by its
             name. The model is then as it was.
     """
+    is_network = isinstance(model, nn.Module) and not isinstance(model, torch.jit.ScriptModule)
+    require(
+        is_network,
+        f"model must be a torch.nn.Module that is not compiled to TorchScript, got {_in_short(model)}",
+    )
+    require(isinstance(norm, str), f"norm must be a norm's name, such as 'gn', got {_in_short(norm)}")
     kind = "gn" if norm in _IDENTITIES else norm
     config = _config_of(kind)
     meant = _IDENTITIES.get(norm, (None, None))
@@ -123,6 +131,10 @@ def _describe(replaced: Replaced, grouping: Grouping | None) -> ConvertedLayer:
         replaced.names[1:],
         replaced.was_frozen,
     )
+
+
+def _in_short(given: object) -> str:
+    return f"a {type(given).__name__}"
 
 
 def _norms_of(model: nn.Module) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 
 from torch import nn
+from torch.nn.utils import parametrize
 
 from gnexp.nn.norm_act import ConvFactory
 from gnexp.nn.replacing import find_norms, in_words
@@ -28,12 +29,18 @@ def convolutions_before_norms(model: nn.Module) -> dict[str, nn.Module]:
             if last is not None and last[1].out_channels == norms[module][0]:
                 found[last[0]] = last[1]
             last = None
+        elif module._parameters:  # a layer of another kind stands between, whose output the norm takes
+            last = None
     return found
 
 
 def check_convolutions(convolutions: dict[str, nn.Module], make: ConvFactory) -> None:
     """Raises ValueError where the norm has nothing to put in a convolution's place, by its name; changes nothing."""
     for name, convolution in convolutions.items():
+        if parametrize.is_parametrized(convolution):
+            raise ValueError(
+                f"{in_words(name)}: {type(convolution).__name__} is parametrized; remove its parametrizations first"
+            )
         try:
             make(copy.copy(convolution))
         except ValueError as error:

@@ -74,6 +74,8 @@ def grouping_of(
     for key, number in (("num_groups", num_groups), ("channels_per_group", channels_per_group)):
         if number is not None:
             require(has_groups and meant == (None, None), f"norm={norm} takes no {key}, got {number}")
+            is_whole = isinstance(number, int) and not isinstance(number, bool)
+            require(is_whole, f"{key} must be a whole number, got {number}")
             require(number >= 1, f"{key} must be at least 1, got {number}")
     require(
         num_groups is None or channels_per_group is None,

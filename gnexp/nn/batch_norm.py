@@ -28,7 +28,8 @@ class WorkerNormAct(RunningNormAct):
         self.register_buffer("running_mean", torch.zeros(workers, channels))
 
     def normalize(self, x: torch.Tensor) -> torch.Tensor:
-        if not self.training:
+        # Of nothing at all, as a head's regions of interest may be, nothing is learnt: its mean would be NaN.
+        if not self.training or not x.numel():
             return self.normalize_by_running_stats(x)
         self.check_batch(x)
         # One worker folds nothing, so that its native call takes x in any layout.
@@ -65,12 +66,12 @@ class WorkerNormAct(RunningNormAct):
         """
         if x.shape[0] % self.num_active:
             raise ValueError(
-                f"layer {self.name}: a training batch must be a multiple of workers={self.num_active}, "
+                f"{self.where}a training batch must be a multiple of workers={self.num_active}, "
                 f"got {x.shape[0]} images"
             )
         if x.numel() == self.num_active * self.channels:
             raise ValueError(
-                f"layer {self.name}: batch normalization needs more than one value per channel and worker, "
+                f"{self.where}batch normalization needs more than one value per channel and worker, "
                 f"got input {tuple(x.shape)} for {self.num_active} workers; raise batch or the image size"
             )
 

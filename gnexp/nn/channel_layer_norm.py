@@ -33,7 +33,7 @@ class ChannelLayerNormAct(NormAct):
         """Raises ValueError where there is one channel."""
         if self.channels == 1:
             raise ValueError(
-                f"layer {self.name}: one channel per position normalizes to nothing, got C=1; choose another norm="
+                f"{self.where}one channel per position normalizes to nothing, got C=1; choose another norm="
             )
 
     def forward(self, x: torch.Tensor, residual: torch.Tensor | None = None) -> torch.Tensor:

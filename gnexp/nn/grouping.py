@@ -44,7 +44,7 @@ class GroupedNormAct(NormAct, abc.ABC):
         if not self._fits:
             divisors = ", ".join(str(d) for d in range(1, self.channels + 1) if self.channels % d == 0)
             raise ValueError(
-                f"layer {self.name}: groups must divide its channels evenly, "
+                f"{self.where}groups must divide its channels evenly, "
                 f"got C={self.channels} and {self._asked}; possible: {divisors}"
             )
 
@@ -52,7 +52,7 @@ class GroupedNormAct(NormAct, abc.ABC):
         """Raises ValueError where a group of a sample has one value."""
         if math.prod(x.shape[1:]) == self.num_groups:
             raise ValueError(
-                f"layer {self.name}: one value per group normalizes to nothing, got input {tuple(x.shape)} "
+                f"{self.where}one value per group normalizes to nothing, got input {tuple(x.shape)} "
                 f"and G={self.num_groups}; use fewer groups or larger images"
             )
 

@@ -29,7 +29,7 @@ class NormAct(nn.Module, abc.ABC):
         super().__init__()
         self.channels = channels
         self.relu = relu
-        self.name = "(unnamed norm)"
+        self.name = ""  # in the model, where there is one
 
     @abc.abstractmethod
     def forward(self, x: torch.Tensor, residual: torch.Tensor | None = None) -> torch.Tensor:
@@ -41,6 +41,11 @@ class NormAct(nn.Module, abc.ABC):
 
     def check(self) -> None:
         """Raises ValueError where this layer does not support the norm; called before training starts."""
+
+    @property
+    def where(self) -> str:
+        """The start of a complaint: which layer of the model it is about, if it is in one."""
+        return f"layer {self.name}: " if self.name else ""
 
     def add_and_relu(self, y: torch.Tensor, residual: torch.Tensor | None, shape: torch.Size) -> torch.Tensor:
         """Adds the residual to the normalized y and applies ReLU, in place; y may view the memory in another shape."""

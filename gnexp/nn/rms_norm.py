@@ -56,7 +56,7 @@ class FilterResponseNormAct(NormAct):
     def forward(self, x: torch.Tensor, residual: torch.Tensor | None = None) -> torch.Tensor:
         if math.prod(x.shape[2:]) == 1:
             raise ValueError(
-                f"layer {self.name}: filter response normalization makes one value per channel its sign, "
+                f"{self.where}filter response normalization makes one value per channel its sign, "
                 f"got input {tuple(x.shape)}; use larger images or another norm="
             )
         return rms_norm(x, self.channels, self.weight, self.bias, self.eps, residual, threshold=self.tau)

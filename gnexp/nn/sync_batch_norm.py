@@ -62,7 +62,7 @@ class SyncBatchNormAct(RunningNormAct):
         # Of several processes the shapes are looked at before training: there one of them may hold no region.
         if x.numel() * self.peers.world_size == self.channels:
             raise ValueError(
-                f"layer {self.name}: synchronized batch normalization needs more than one value per channel, got input "
+                f"{self.where}synchronized batch normalization needs more than one value per channel, got input "
                 f"{tuple(x.shape)} of all workers; raise batch or the image size"
             )
 

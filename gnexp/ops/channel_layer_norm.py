@@ -12,6 +12,9 @@ from torch.autograd.function import once_differentiable
 from gnexp.ops import reference
 
 _HALF = (torch.bfloat16, torch.float16)
+_FEW_POSITIONS = (
+    32  # up to which transposing a map twice costs less than further passes; measured (docs/log.md)
+)
 
 
 def channel_layer_norm(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, eps: float) -> torch.Tensor:
@@ -31,7 +34,11 @@ def channel_layer_norm(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor
     values, weight, bias = (value.to(wide) for value in (x, weight, bias))
     if torch.compiler.is_compiling():  # the compiler fuses the equations by itself
         return reference.channel_layer_norm(values, weight, bias, eps).to(x.dtype)
-    if values.device.type == "cpu" and values.is_contiguous() and math.prod(values.shape[2:]) > 1:
+    if (
+        values.device.type == "cpu"
+        and values.is_contiguous()
+        and math.prod(values.shape[2:]) > _FEW_POSITIONS
+    ):
         y: torch.Tensor = _ChannelLayerNorm.apply(values, weight, bias, eps)
     else:
         y = F.layer_norm(values.movedim(1, -1), weight.shape, weight, bias, eps).movedim(-1, 1)

@@ -6,6 +6,8 @@ biased (divided by the count), computed from centred values and never as E[x^2] 
 
 from __future__ import annotations
 
+import math
+
 import torch
 
 
@@ -31,7 +33,7 @@ def group_norm(
         residual: (N, C, *), added before ReLU.
         relu: whether ReLU follows.
     """
-    groups = x.reshape(x.shape[0], num_groups, -1)
+    groups = _by_group(x, num_groups)
     mean = groups.mean(2, keepdim=True)
     variance = (groups - mean).square().mean(2, keepdim=True)
     normalized = ((groups - mean) / (variance + eps).sqrt()).reshape(x.shape)
@@ -139,7 +141,7 @@ def rms_norm(
         relu: whether ReLU follows.
         threshold: tau, (C,), below which nothing passes; None for none.
     """
-    groups = x.reshape(x.shape[0], num_groups, -1)
+    groups = _by_group(x, num_groups)
     normalized = groups / (groups.square().mean(2, keepdim=True) + eps).sqrt()
     y = normalized.reshape(x.shape) * _per_channel(weight, x) + _per_channel(bias, x)
     if residual is not None:
@@ -162,7 +164,7 @@ def evonorm_s0(
         bias: beta, (C,).
         eps: added to the variance.
     """
-    groups = x.reshape(x.shape[0], num_groups, -1)
+    groups = _by_group(x, num_groups)
     variance = (groups - groups.mean(2, keepdim=True)).square().mean(2, keepdim=True)
     gated = (x * (_per_channel(v, x) * x).sigmoid()).reshape(groups.shape)
     normalized = (gated / (variance + eps).sqrt()).reshape(x.shape)
@@ -208,6 +210,11 @@ def renorm_correction(
     r = (batch_std / running_std).clamp(1 / r_max, r_max)
     d = ((batch_mean - running_mean) / running_std).clamp(-d_max, d_max)
     return r, d
+
+
+def _by_group(x: torch.Tensor, num_groups: int) -> torch.Tensor:
+    """(N, C, *) -> (N, G, values of a group), of no images too, for which torch infers no size."""
+    return x.reshape(x.shape[0], num_groups, math.prod(x.shape[1:]) // num_groups)
 
 
 def _per_channel(parameter: torch.Tensor, x: torch.Tensor) -> torch.Tensor:

@@ -336,6 +336,8 @@ def test_a_place_named_by_a_word_is_hashed_as_the_norm_that_is_built():
     assert other.run_id != run().run_id and other.model.fpn_norm.num_groups == 4
     wide = run(norm_config(kind="bn", momentum=0.3, eps=1e-3))
     assert [norm.eps for norm in wide.norms] == [1e-3] * 4 and wide.model.mask_norm.momentum == 0.3
+    later = detector(fpn_norm="grms", box_norm="evonorm_s0", mask_norm="gn_ws")
+    assert [norm.eps for norm in RunConfig(norm=norm_config(eps=1e-3), model=later).norms] == [1e-3] * 4
     composed = run(norm_config(num_groups=8, impl="composed"))
     assert [value_of(norm, "impl") for norm in composed.norms] == ["composed"] * 3 + [None]
     assert composed.run_id == run().run_id

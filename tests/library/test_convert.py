@@ -187,3 +187,68 @@ def test_a_convolution_that_cannot_be_standardized_is_refused_and_nothing_is_cha
     with pytest.raises(ValueError, match=r"^layer 2: weights can be standardized of .*, got a Conv1d"):
         gnexp.convert(network, "gn_ws", num_groups=2)
     assert [type(module) for module in network.modules()] == before
+
+
+@pytest.mark.parametrize(
+    ("norm", "given", "message"),
+    [
+        ("gn", {"num_groups": 8.0}, "num_groups must be a whole number, got 8.0"),
+        ("gn", {"num_groups": True}, "num_groups must be a whole number, got True"),
+        ("gn", {"eps": -1.0}, "eps must be positive, got -1.0"),
+        ("gn", {"eps": "small"}, "eps must be a number, got 'small'"),
+        ("bn", {"momentum": 2.0}, r"momentum must be in \(0, 1\], got 2.0"),
+        ("bn", {"momentum": None}, "momentum must be a number, got None"),
+        ("bn", {"workers": 0}, "layer 0: workers must be a whole number, at least 1, got 0"),
+        ("brn", {"workers": 1.5}, "layer 0: workers must be a whole number, at least 1, got 1.5"),
+        (nn.GroupNorm, {}, "norm must be a norm's name, such as 'gn', got a type"),
+    ],
+)
+def test_a_number_out_of_its_bounds_is_refused_before_training_and_changes_nothing(norm, given, message):
+    model = nn.Sequential(nn.BatchNorm2d(64))
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        gnexp.convert(model, norm, **given)
+    assert type(model[0]) is nn.BatchNorm2d
+
+
+@pytest.mark.filterwarnings(
+    "ignore:.*torch.jit.script:FutureWarning", "ignore:.*torch.jit.script:DeprecationWarning"
+)
+def test_what_is_no_network_is_refused():
+    scripted = torch.jit.script(nn.Sequential(nn.BatchNorm2d(64)))
+    for model, said in (
+        ("resnet50", "a str"),
+        (nn.BatchNorm2d, "a type"),
+        (scripted, "a RecursiveScriptModule"),
+    ):
+        with pytest.raises(ValueError, match=f"^model must be a torch.nn.Module .*, got {said}$"):
+            gnexp.convert(model)
+
+
+def test_a_refusal_of_the_new_norm_names_the_layer():
+    model = nn.Sequential(nn.Conv2d(3, 1, 1), nn.BatchNorm2d(1))
+    with pytest.raises(ValueError, match="^layer 1: one channel per position normalizes to nothing"):
+        gnexp.convert(model, "ln2d")
+    with pytest.raises(ValueError, match="^one channel per position normalizes to nothing"):
+        gnexp.LayerNorm2d(1)
+
+
+@pytest.mark.parametrize("norm", ["bn", "brn"])
+def test_a_norm_over_the_batch_keeps_eps_and_momentum(norm):
+    """Mobile networks have 1e-3 and 0.01, where 1e-5 and 0.1 took their places."""
+    model = gnexp.convert(nn.Sequential(nn.BatchNorm2d(8, eps=1e-3, momentum=0.01)), norm)
+    assert (model[0].eps, model[0].momentum) == (1e-3, 0.01)
+    model = gnexp.convert(nn.Sequential(nn.BatchNorm2d(8, eps=1e-3, momentum=0.01)), norm, momentum=0.2)
+    assert (model[0].eps, model[0].momentum) == (1e-3, 0.2)
+    with pytest.raises(ValueError, match="^layer 0: its momentum is None"):
+        gnexp.convert(nn.Sequential(nn.BatchNorm2d(8, momentum=None)), norm)
+
+
+def test_a_convolution_behind_which_another_layer_stands_is_not_standardized():
+    between = nn.Sequential(nn.Conv2d(3, 64, 1), nn.ConvTranspose2d(64, 64, 2), nn.BatchNorm2d(64))
+    assert gnexp.converted(gnexp.convert(between, "gn_ws")).standardized == ()
+
+
+def test_a_parametrized_convolution_is_refused_by_name():
+    convolution = nn.utils.parametrizations.weight_norm(nn.Conv2d(3, 64, 3, bias=False))
+    with pytest.raises(ValueError, match="^layer 0: ParametrizedConv2d is parametrized"):
+        gnexp.convert(nn.Sequential(convolution, nn.BatchNorm2d(64)), "gn_ws")

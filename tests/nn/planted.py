@@ -93,6 +93,11 @@ class Contiguous(Layer):
         return super().normalize(x).contiguous()
 
 
+class OfSomeImages(Layer):
+    def scale(self, x: torch.Tensor) -> torch.Tensor:
+        return super().scale(x.reshape(len(x), -1).view(x.shape))  # torch infers no size of no values
+
+
 class Double(Layer):
     def normalize(self, x: torch.Tensor) -> torch.Tensor:
         return super().normalize(x).double()
@@ -168,6 +173,7 @@ IsRandom = _planted(layer=Random)
 DetachesTheMean = _planted(layer=Detached)
 ForgetsTheLayout = _planted(layer=Contiguous)
 ComputesInDouble = _planted(layer=Double)
+TakesNoEmptyBatch = _planted(layer=OfSomeImages)
 AsksForReLU = _planted(layer=NeedsRelu)
 HasASlashInItsLabel = _planted(label="plan/ted")
 LetsNoGradientThrough = _planted(layer=Cut)

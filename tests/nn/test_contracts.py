@@ -48,6 +48,7 @@ PLANTED = {
     "DetachesTheMean": {GRADIENT},
     "ForgetsTheLayout": {computing.does_the_same_in_every_layout},
     "ComputesInDouble": {computing.keeps_shape_and_dtype},
+    "TakesNoEmptyBatch": {computing.learns_nothing_from_no_images},
     "AsksForReLU": {declaring.its_builder_gives_layers},
     "HasASlashInItsLabel": {declaring.declares_what_gnexp_reads},
     "NamesAnotherAtASite": {declaring.stands_at_a_site},

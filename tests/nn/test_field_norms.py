@@ -19,7 +19,7 @@ from gnexp.ops.channel_layer_norm import channel_layer_norm
 from gnexp.ops.evonorm import evonorm_s0
 from gnexp.ops.rms import rms_norm
 
-SHAPES = [(3, 8, 4, 5), (2, 8, 3, 2, 2), (5, 8, 1, 2)]
+SHAPES = [(3, 8, 4, 5), (2, 8, 7, 6), (2, 8, 3, 2, 2), (2, 8, 3, 4, 3), (5, 8, 1, 2)]
 KINDS = ("frn", "evonorm_s0", "ln2d", "grms")
 GROUPS = 2
 
@@ -228,3 +228,11 @@ def test_compiles_whole_copies_and_pickles(kind: str) -> None:
     ours, theirs = (gradients(f(x), list(net.parameters())) for f in (net, compiled))
     for one, two in zip(ours, theirs, strict=True):
         torch.testing.assert_close(one, two, rtol=0, atol=1e-10)
+
+
+def test_the_equations_take_no_images() -> None:
+    """torch.compile traces them, and a mask head may get no region of interest."""
+    x, channels = torch.zeros(0, 8, 3, 2), torch.ones(8)
+    assert reference.group_norm(x, 4, channels, channels, 1e-5).shape == x.shape
+    assert reference.rms_norm(x, 4, channels, channels, 1e-5).shape == x.shape
+    assert reference.evonorm_s0(x, 4, channels, channels, channels, 1e-5).shape == x.shape

@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import ClassVar
 
-from gnexp.config.fields import require, science_field
+from gnexp.config.fields import require, science_field, value_of
 from gnexp.config.norm import NormConfig
 from gnexp.nn.kinds.constants import NormWithEps
 
@@ -44,7 +44,8 @@ class GroupedNorm(NormWithEps):
 
     @classmethod
     def at_site(cls, word: str, backbone: NormConfig, num_groups: int) -> NormConfig:
-        return cls(num_groups=num_groups)
+        eps = value_of(backbone, "eps")
+        return cls(num_groups=num_groups) if eps is None else cls(num_groups=num_groups, eps=eps)
 
     @property
     def label(self) -> str:
