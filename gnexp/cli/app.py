@@ -25,6 +25,7 @@ from gnexp.compose.overrides import explain, parse, values_of
 from gnexp.compose.shown import as_text
 from gnexp.config import RunConfig
 from gnexp.config.keys import conf_dir
+from gnexp.config.left_open import left_open
 from gnexp.launch.launch import launch
 from gnexp.system import children
 from gnexp.system.exit_codes import EXIT_DONE, EXIT_USER_ERROR, exit_code_of
@@ -89,12 +90,28 @@ def show(command: Command, composer: Composer, arguments: Sequence[str]) -> int:
         if command.cfg == "job":
             OmegaConf.set_struct(config, False)
             del config["hydra"]
-        print(as_text(config, package=command.package, resolve=command.resolve), end="")
+        print(
+            as_text(config, package=command.package, resolve=command.resolve, remarks=_remarks(config)),
+            end="",
+        )
         code = EXIT_DONE
     else:
         code = run_app([*arguments, *command.flags])
     require_printed()
     return code
+
+
+def _remarks(config: DictConfig) -> dict[str, str]:
+    """What the paper leaves open, by key; of what makes no run by itself nothing is remarked."""
+    try:
+        run = to_run(config)
+    except ValueError:
+        return {}
+    found = {}
+    for key, text in left_open(run).items():
+        _, bracket, note = text.partition(" (")
+        found[key] = f"the paper does not state it{bracket}{note}"
+    return found
 
 
 def run_app(arguments: Sequence[str]) -> int:

@@ -20,6 +20,7 @@ from gnexp.compose.overrides import check, parse, question, values_of
 from gnexp.config import to_dict
 from gnexp.config.experiment import Cell, Expansion
 from gnexp.config.keys import DEFAULT_EXPERIMENT
+from gnexp.config.words import duration
 from gnexp.launch.launch import start_job
 from gnexp.runs.throughput import Speeds, choose_speed, read_speeds
 from gnexp.sweep.plan import PENDING, PlannedRun, make_plan, summary
@@ -210,7 +211,7 @@ def _shown(row: _Row) -> tuple[str, ...]:
         f"{row.parameters:,}",
         f"{row.macs / 1e9:.3g}",
         "-" if row.flops is None else f"{row.flops:.2e}",
-        "-" if row.seconds is None else "~" * row.is_rough + _duration(row.seconds),
+        "-" if row.seconds is None else "~" * row.is_rough + duration(row.seconds),
     )
 
 
@@ -242,7 +243,7 @@ def _totals(rows: Sequence[_Row], plan: Sequence[PlannedRun]) -> str:
             images = sum(row.images or 0 for row in todo)
             parts.append(f"to do: {images:,} images, {sum(flops):.2e} FLOPs")
         if len(seconds) == len(todo):
-            parts.append(f"{_duration(sum(seconds))} one after another")
+            parts.append(f"{duration(sum(seconds))} one after another")
     return ", ".join(parts)
 
 
@@ -265,10 +266,3 @@ def _notes(rows: Sequence[_Row], speed: float | None, machine: Mapping[str, Any]
             f"No time: no like run on this machine ({place}); give {_SPEED}=N, or train one run for an epoch."
         )
     return notes
-
-
-def _duration(seconds: float) -> str:
-    for limit, size, unit in ((90, 1, "s"), (90 * 60, 60, "min"), (72 * 3600, 3600, "h")):
-        if seconds < limit:
-            return f"{seconds / size:.3g} {unit}"
-    return f"{seconds / 86400:.3g} days"

@@ -131,6 +131,23 @@ Operations are those of convolutions and linear layers; training is taken as thr
     words=("--config-dir",),
     takes_run_keys=True,
 )
+_STATUS = Verb(
+    "status",
+    "--watch",
+    "which runs go on, were preempted, failed or are done",
+    "[RUNS_DIR] [--watch]",
+    "a line a run: its state, epoch, error so far and last sign of life.",
+    (
+        ("", ""),
+        ("/scratch/runs --watch", "again every 2 s, until Ctrl-C; without a terminal a line a change"),
+    ),
+    (_RUNS,),
+    """\
+running, preempted (the same command goes on), failed (why; killed ones too), done (diverged ones too).
+The error is the last evaluation's, of a run that is done the reported one.
+""",
+    words=("--watch",),
+)
 _EVAL = Verb(
     "eval",
     "run=RUN_ID",
@@ -282,5 +299,5 @@ _COMPLETION = Verb(
 
 VERBS = {
     verb.name: verb
-    for verb in (_TRAIN, _SWEEP, _REPORT, _PLAN, _EVAL, _EXPORT, _DOCTOR, _DATA, _BENCH, _COMPLETION)
+    for verb in (_TRAIN, _SWEEP, _STATUS, _REPORT, _PLAN, _EVAL, _EXPORT, _DOCTOR, _DATA, _BENCH, _COMPLETION)
 }

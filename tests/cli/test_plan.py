@@ -101,7 +101,7 @@ def test_a_users_own_files_and_a_cell_that_cannot_be_built(tmp_path, capfd):
     (tmp_path / "own" / "norm" / "gn2.yaml").write_text("kind: gn\nnum_groups: 2\n", encoding="utf-8")
     words = ["plan", "experiment=null", "norm=gn2", "--config-dir", "own"]
     assert cli.main(words) == 0
-    assert "1 runs: 0 done, 1 to do" in capfd.readouterr().out
+    assert "1 run: 0 done, 1 to do" in capfd.readouterr().out
     assert cli.main([*words, "norm.num_groups=4,3"]) == 2
     error = capfd.readouterr().err
     assert error.startswith("gnexp: error: norm.num_groups=3: layer bn1: groups must divide")
