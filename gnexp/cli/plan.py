@@ -58,7 +58,7 @@ def main(words: list[str]) -> int:
     if "experiment" not in given:
         overrides = [f"experiment={DEFAULT_EXPERIMENT}", *overrides]
     expansions = composer.expansions(*question(overrides), overrides, seeds=_seeds(given))
-    for note in dropped_notes(expansions):
+    for note in (*dropped_notes(expansions), *composer.notes(overrides)):
         print(f"note: {note}", file=sys.stderr)
     runs_dir, results_dir = (Path(str(given.get(f"{d}_dir", [d])[0])) for d in ("runs", "results"))
     plan = make_plan(expansions, runs_dir, results_dir)

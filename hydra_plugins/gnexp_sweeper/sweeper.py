@@ -66,7 +66,7 @@ class GnexpSweeper(Sweeper):
         if self._all_experiments:
             name = ALL_EXPERIMENTS
         expansions = composer.expansions(name, scale, arguments, seeds=self.config.seeds)
-        for note in dropped_notes(expansions):
+        for note in (*dropped_notes(expansions), *composer.notes(arguments)):
             print(f"note: {note}", file=sys.stderr)
         runs_dir = Path(self.config.runs_dir)
         plan = make_plan(expansions, runs_dir, Path(self.config.results_dir))
