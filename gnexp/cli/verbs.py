@@ -110,7 +110,10 @@ _PLAN = Verb(
     "KEY=VALUE...",
     "what a sweep would cost, a row a cell; starts nothing and needs no data.",
     (
-        ("experiment=batch_size scale=paper", ""),
+        (
+            "experiment=batch_size scale=paper hardware=h100x8 price=24",
+            "what a run costs, and when each cell is done",
+        ),
         ("experiment=norms scale=paper images_per_second=2500", ""),
         ("experiment=all scale=paper", ""),
     ),
@@ -121,6 +124,12 @@ _PLAN = Verb(
             "images_per_second=N",
             "of training here; else measured from this machine's runs where there are any",
         ),
+        Setting(
+            "hardware",
+            "hardware=h100x8",
+            "as fast as a machine of conf/hardware (measured, or modelled and called so)",
+        ),
+        Setting("price", "price=P", "of an hour; then what each run costs"),
         Row("data.expected_train=N", "training images of a folder that is not here (imagenet: known)"),
         Row("runs_dir=runs  results_dir=results         where finished and begun runs lie"),
         Row("--config-dir DIR", "your own conf/"),
