@@ -27,8 +27,9 @@ from gnexp.config import RunConfig
 from gnexp.config.keys import conf_dir
 from gnexp.config.left_open import left_open
 from gnexp.launch.launch import launch
+from gnexp.sweep.budget import can_end
 from gnexp.system import children
-from gnexp.system.exit_codes import EXIT_DONE, EXIT_USER_ERROR, exit_code_of
+from gnexp.system.exit_codes import EXIT_DONE, EXIT_NOT_STARTED, EXIT_USER_ERROR, exit_code_of
 from gnexp.system.terminal import require_printed
 
 
@@ -151,7 +152,10 @@ def run_task(config: DictConfig) -> int:
             code = EXIT_USER_ERROR
         raise SystemExit(code)
     # What it raises the sweeper lists beside the others.
-    outcome = launch(to_run(config), Path(config.runs_dir), quiet=True)
+    run, runs_dir = to_run(config), Path(config.runs_dir)
+    if config.budget is not None and not can_end(run, runs_dir, config.budget):
+        return EXIT_NOT_STARTED
+    outcome = launch(run, runs_dir, quiet=True)
     if outcome.stopped_by == signal.SIGINT:
         raise KeyboardInterrupt
     if outcome.stopped_by is not None:

@@ -60,6 +60,7 @@ _SWEEP = Verb(
         Row("runs_dir=runs", "where run directories lie"),
         Row("results_dir=results", "runs recorded there count as done"),
         Row("seeds=N", "seeds 0 to N-1;  seed=3,4 names them"),
+        Row("budget=24h", "start no run that could not end by then, at the pace of runs like it in runs_dir"),
         Row(
             "hydra/launcher=joblib",
             "runs side by side, one per core;  basic: one after another, all cores each",
