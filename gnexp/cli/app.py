@@ -25,9 +25,11 @@ from gnexp.compose.overrides import explain, parse, values_of
 from gnexp.compose.shown import as_text
 from gnexp.config import RunConfig
 from gnexp.config.keys import conf_dir
+from gnexp.config.left_open import left_open
 from gnexp.launch.launch import launch
+from gnexp.sweep.budget import can_end
 from gnexp.system import children
-from gnexp.system.exit_codes import EXIT_DONE, EXIT_USER_ERROR, exit_code_of
+from gnexp.system.exit_codes import EXIT_DONE, EXIT_NOT_STARTED, EXIT_USER_ERROR, exit_code_of
 from gnexp.system.terminal import require_printed
 
 
@@ -89,12 +91,28 @@ def show(command: Command, composer: Composer, arguments: Sequence[str]) -> int:
         if command.cfg == "job":
             OmegaConf.set_struct(config, False)
             del config["hydra"]
-        print(as_text(config, package=command.package, resolve=command.resolve), end="")
+        print(
+            as_text(config, package=command.package, resolve=command.resolve, remarks=_remarks(config)),
+            end="",
+        )
         code = EXIT_DONE
     else:
         code = run_app([*arguments, *command.flags])
     require_printed()
     return code
+
+
+def _remarks(config: DictConfig) -> dict[str, str]:
+    """What the paper leaves open, by key; of what makes no run by itself nothing is remarked."""
+    try:
+        run = to_run(config)
+    except ValueError:
+        return {}
+    found = {}
+    for key, text in left_open(run).items():
+        _, bracket, note = text.partition(" (")
+        found[key] = f"the paper does not state it{bracket}{note}"
+    return found
 
 
 def run_app(arguments: Sequence[str]) -> int:
@@ -134,7 +152,10 @@ def run_task(config: DictConfig) -> int:
             code = EXIT_USER_ERROR
         raise SystemExit(code)
     # What it raises the sweeper lists beside the others.
-    outcome = launch(to_run(config), Path(config.runs_dir), quiet=True)
+    run, runs_dir = to_run(config), Path(config.runs_dir)
+    if config.budget is not None and not can_end(run, runs_dir, config.budget):
+        return EXIT_NOT_STARTED
+    outcome = launch(run, runs_dir, quiet=True)
     if outcome.stopped_by == signal.SIGINT:
         raise KeyboardInterrupt
     if outcome.stopped_by is not None:

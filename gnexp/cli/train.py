@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from gnexp.cli.app import Command, read, run_app, show, train
 from gnexp.compose.composer import Composer
 from gnexp.compose.overrides import check, is_hydra, parse, runs_dir_of
@@ -17,6 +19,8 @@ def main(words: list[str]) -> int:
     arguments, run = _validate(command, composer)
     if command.shows_only:
         return show(command, composer, arguments)
+    for note in composer.notes(command.overrides):
+        print(f"note: {note}", file=sys.stderr)
     if _sets_hydra(command):
         return run_app([*arguments, *command.flags])
     with children.inheriting():

@@ -60,6 +60,7 @@ _SWEEP = Verb(
         Row("runs_dir=runs", "where run directories lie"),
         Row("results_dir=results", "runs recorded there count as done"),
         Row("seeds=N", "seeds 0 to N-1;  seed=3,4 names them"),
+        Row("budget=24h", "start no run that could not end by then, at the pace of runs like it in runs_dir"),
         Row(
             "hydra/launcher=joblib",
             "runs side by side, one per core;  basic: one after another, all cores each",
@@ -110,7 +111,10 @@ _PLAN = Verb(
     "KEY=VALUE...",
     "what a sweep would cost, a row a cell; starts nothing and needs no data.",
     (
-        ("experiment=batch_size scale=paper", ""),
+        (
+            "experiment=batch_size scale=paper hardware=h100x8 price=24",
+            "what a run costs, and when each cell is done",
+        ),
         ("experiment=norms scale=paper images_per_second=2500", ""),
         ("experiment=all scale=paper", ""),
     ),
@@ -121,6 +125,12 @@ _PLAN = Verb(
             "images_per_second=N",
             "of training here; else measured from this machine's runs where there are any",
         ),
+        Setting(
+            "hardware",
+            "hardware=h100x8",
+            "as fast as a machine of conf/hardware (measured, or modelled and called so)",
+        ),
+        Setting("price", "price=P", "of an hour; then what each run costs"),
         Row("data.expected_train=N", "training images of a folder that is not here (imagenet: known)"),
         Row("runs_dir=runs  results_dir=results         where finished and begun runs lie"),
         Row("--config-dir DIR", "your own conf/"),
@@ -130,6 +140,23 @@ Operations are those of convolutions and linear layers; training is taken as thr
 """,
     words=("--config-dir",),
     takes_run_keys=True,
+)
+_STATUS = Verb(
+    "status",
+    "--watch",
+    "which runs go on, were preempted, failed or are done",
+    "[RUNS_DIR] [--watch]",
+    "a line a run: its state, epoch, error so far and last sign of life.",
+    (
+        ("", ""),
+        ("/scratch/runs --watch", "again every 2 s, until Ctrl-C; without a terminal a line a change"),
+    ),
+    (_RUNS,),
+    """\
+running, preempted (the same command goes on), failed (why; killed ones too), done (diverged ones too).
+The error is the last evaluation's, of a run that is done the reported one.
+""",
+    words=("--watch",),
 )
 _EVAL = Verb(
     "eval",
@@ -334,6 +361,7 @@ VERBS = {
     for verb in (
         _TRAIN,
         _SWEEP,
+        _STATUS,
         _REPORT,
         _PLAN,
         _EVAL,

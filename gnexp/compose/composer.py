@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
@@ -11,11 +12,12 @@ from typing import Any
 from omegaconf import DictConfig
 
 from gnexp.compose.conf_files import ConfFiles, to_plain
+from gnexp.compose.digest import SHA256, other_settings
 from gnexp.compose.experiment import Asked, Experiments, ask
 from gnexp.compose.fit import check_fit, choices_of_task
 from gnexp.compose.foreign import foreign, of_kinds
 from gnexp.compose.init import resolve_init, resolve_layout
-from gnexp.compose.overrides import check, question, respell
+from gnexp.compose.overrides import check, parse, question, respell
 from gnexp.compose.parents import init_of, named_cell, parent_words
 from gnexp.config import RunConfig, from_dict
 from gnexp.config.experiment import Cell, Expansion, Parent
@@ -38,6 +40,7 @@ class Composer:
         self._experiments = Experiments(self._files)
         self._merged: dict[tuple[str, ...], list[str]] = {}
         self._parents: dict[tuple[str, ...], Parent | None] = {}
+        self._undigested: dict[str, dict[str, Any]] = {}  # data set -> its settings that its sha256 is not of
 
     def load(self, overrides: Sequence[str]) -> DictConfig:
         """Composes a config by Hydra, its own part left out.
@@ -62,7 +65,31 @@ class Composer:
             ValueError: a value that the schema refuses, or fields that do not fit together.
         """
         names_mean = any(override.startswith("data.mean=") for override in overrides)
-        return to_run(self._files.merge(self._without_experiment(overrides)), keeps_mean=names_mean)
+        words = self._without_experiment(self._digested(overrides))
+        return to_run(self._files.merge(words), keeps_mean=names_mean)
+
+    def _digested(self, overrides: Sequence[str]) -> list[str]:
+        """With no sha256 of the data where its settings are not those of the sha256 in its file."""
+        words = self._without_experiment(overrides)
+        with contextlib.suppress(ValueError):  # a mistake, which who composes the words tells
+            data = self._files.merge(words)["data"]
+            if others := other_settings(words, data, lambda: self._files.alone("data", words)):
+                self._undigested[data["name"]] = others
+                return [*overrides, f"{SHA256}=null"]
+        return list(overrides)
+
+    def notes(self, overrides: Sequence[str]) -> list[str]:
+        """A line for each data set so far to which these overrides have given other settings than its sha256's."""
+        given = {override.key_or_group for override in parse(overrides)}
+        lines = []
+        for name, others in self._undigested.items():
+            named = [f"{key}={spell(value)}" for key, value in others.items() if key in given]
+            if named:
+                lines.append(
+                    f"the sha256 of data={name} is of the settings in its YAML; with {' '.join(named)} "
+                    "there is none to compare"
+                )
+        return lines
 
     def _without_experiment(self, overrides: Sequence[str]) -> list[str]:
         """What is composed of flattened overrides: gnexp's own experiments choose by their overrides alone.
@@ -102,7 +129,7 @@ class Composer:
             named = [o for o in respell(overrides) if o != "experiment=null"]  # Hydra has no null groups
             asked = merge_overrides(respell(experiment.overrides), respell(block.overrides), named)
             chosen = choices_of_task(self._files, self._without_experiment(asked))
-            self._merged[key] = merge_overrides(chosen, asked)
+            self._merged[key] = self._digested(merge_overrides(chosen, asked))
         return self._merged[key]
 
     def _parent(self, merged: Sequence[str]) -> Parent | None:

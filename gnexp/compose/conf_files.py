@@ -18,11 +18,11 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from gnexp.compose.overrides import explain, is_hydra, parse
+from gnexp.compose.overrides import explain, is_hydra, parse, values_of
 from gnexp.compose.parts import SCHEMA, Parts
 from gnexp.compose.schema import app_schema, require_kinds
 from gnexp.config.experiment import ExperimentConfig
-from gnexp.config.keys import GROUPS, conf_dir
+from gnexp.config.keys import DEFAULT_SCALE, GROUPS, conf_dir
 from gnexp.config.kinds import offers
 
 CONFIG_NAME = "config"
@@ -124,6 +124,19 @@ class ConfFiles:
             self._blame_a_file(error)
         require_kinds(config, lambda group: self._file(group, config.hydra.runtime.choices[group]))
         return config
+
+    def alone(self, group: str, overrides: Sequence[str]) -> Mapping[str, Any]:
+        """What the file that overrides choose for a group makes of its section by itself, whatever the scale says.
+
+        Raises:
+            ValueError: a file that cannot be read by itself, or holds what the schema refuses.
+        """
+        given = {o.key_or_group: values_of(o)[0] for o in parse(overrides) if o.key_or_group in GROUPS}
+        if group not in given and self.has_users:  # whose scales and experiments may choose anything
+            choices = [o for o in overrides if is_choice(o.partition("=")[0])]
+            given[group] = self.whole(choices).hydra.runtime.choices[group]
+        scale = str(given.get("scale", DEFAULT_SCALE))
+        return self._parts.alone(group, str(given.get(group) or self._parts.default(group, scale)))
 
     def _file(self, group: str, option: str) -> Path:
         """The file of a choice: gnexp's own goes before a user's of the same name."""

@@ -7,7 +7,7 @@ value.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
@@ -89,6 +89,26 @@ class Parts:
             else:
                 merged[section] = value
         return merged
+
+    def alone(self, group: str, option: str) -> Mapping[str, Any]:
+        """What a group's file makes of its section by itself, whatever the scale.
+
+        Raises:
+            ValueError: the schema refuses it.
+        """
+        place = (group, option, "")  # as of a scale that leaves the group as it is
+        if place not in self._parts:
+            config = self._compose(group, option, {})
+            try:
+                self._parts[place] = _Part(config, _plain(config)[group])
+            except OmegaConfBaseException as error:  # ${...} of a user's file may stand for what is elsewhere
+                raise ValueError(explain(error)) from None
+        found: Mapping[str, Any] = self._parts[place].plain
+        return found
+
+    def default(self, group: str, scale: str) -> str:
+        """The option that a scale has for a group."""
+        return self._base(scale).options[group]
 
     def experiment(self, name: str) -> Any:
         """An experiment's file, with the schema's types.

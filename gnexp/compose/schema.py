@@ -58,6 +58,7 @@ def app_schema() -> type:
         ("dry_run", bool, dataclasses.field(default=False)),
         ("runs_dir", str, dataclasses.field(default="runs")),
         ("results_dir", str, dataclasses.field(default="results")),
+        ("budget", str | None, dataclasses.field(default=None)),
     ]
     return dataclasses.make_dataclass("AppConfig", command, bases=(run,))
 

@@ -30,6 +30,7 @@ class DataConfig:
             prepare).
         num_known: training images that there are, where every copy has as many.
         num_held_out: of these, how many val_source=train takes for val.
+        sha256_of: the fields that its sha256 goes with, where it is generated or downloaded.
         titles: data.name -> how its set is called, where readers know it by another name.
     """
 
@@ -46,6 +47,7 @@ class DataConfig:
     has_val_alone: ClassVar[bool] = False
     num_known: ClassVar[int | None] = None
     num_held_out: ClassVar[int] = 0
+    sha256_of: ClassVar[tuple[str, ...]] = ()
     titles: ClassVar[Mapping[str, str]] = {}
 
     name: str = science_field("fashion_scenes", told_by="data")

@@ -18,7 +18,7 @@ from gnexp.config import RunConfig
 from gnexp.config.kinds import KIND_GROUPS, choices_of, fields_of, group_of, offers
 
 GROUPS = ("norm", "model", "data", "recipe", "scale", "experiment")
-SWEEP_KEYS = ("seeds", "dry_run", "results_dir")
+SWEEP_KEYS = ("seeds", "dry_run", "results_dir", "budget")
 COMMAND_KEYS = (*SWEEP_KEYS, "runs_dir")
 PATH_KEYS = ("runs_dir", "results_dir", "data.root", "init", "init_path")
 DEFAULT_SCALE = "demo"
@@ -76,7 +76,7 @@ def hardware_keys() -> tuple[str, ...]:
 def text_keys() -> frozenset[str]:
     """The keys whose value is text, whatever number or truth value it looks like."""
     texts = {key for key, (_, hint) in _fields().items() if hint in (str, str | None)}
-    return frozenset(texts | {*GROUPS, *PATH_KEYS})
+    return frozenset(texts | {*GROUPS, *PATH_KEYS, "budget"})
 
 
 def type_of(key: str) -> Any:

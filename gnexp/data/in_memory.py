@@ -53,7 +53,7 @@ class InMemoryDataset:
         if config.sha256 not in (None, self.fingerprint):
             raise ValueError(
                 f"data={config.name} gave images with sha256 {self.fingerprint}, its config expects {config.sha256}; "
-                "with other settings than its YAML's, give data.sha256=null or the new value"
+                "give data.sha256=null or the new value"
             )
         self.num_train, self.num_val = len(train.images), len(val.images)
         self.notes: list[str] = []

@@ -32,6 +32,8 @@ from gnexp.system.files import remove_leftovers, write_json
 from gnexp.system.names import shown, stored, write_reasons
 from gnexp.system.signals import Stopper, StopRequest
 
+_SIGN_SECONDS = 30.0  # between two signs of life
+
 
 def set_threads(run: RunConfig) -> None:
     """Gives torch the threads that the run was granted."""
@@ -61,6 +63,8 @@ def train_run(spec: Spec, stopper: Stopper | None = None) -> Result:
             remove_leftovers(directory.path)
         screen = Screen(directory, is_shown=is_first)
         status = Status(directory) if is_first else None
+        if status:
+            status.say(RUNNING)  # to open the data may take minutes
         segment = _Segment(spec, processes, device, screen, status)
         with stopper.deferred() if stopper else contextlib.nullcontext(), file_warnings(screen.remark):
             result = segment.train(stopper or Stopper())
@@ -78,7 +82,7 @@ class _Segment:
         self.status = status
         self.checkpoints = Checkpoints(spec.directory)
         self.state = build(spec.run, device, processes)
-        self.saved_at = time.monotonic()
+        self.saved_at = self.said_at = time.monotonic()
         self.saved_position = self._resume(device)
         if spec.run.init is not None and self.saved_position == (0, 0):
             first = processes.rank * spec.run.virtual_workers
@@ -105,6 +109,8 @@ class _Segment:
                         self._save()
                     elif record.is_due:
                         self._save()
+                    if time.monotonic() - self.said_at >= _SIGN_SECONDS:
+                        self._say_status(RUNNING)
                     screen.show(record)  # of what is saved
             except Stopped:
                 self._save()
@@ -148,6 +154,7 @@ class _Segment:
         )
 
     def _say_status(self, word: str) -> None:
+        self.said_at = time.monotonic()
         if self.status:
             self.status.say(word, epoch=self.state.epoch, step=self.state.step)
 

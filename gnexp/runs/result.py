@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,13 +71,16 @@ def finished(directory: RunDirectory) -> Result | None:
 
 def headline(result: Result) -> str:
     """A result in a few words: "17.1 % error", or "diverged"."""
-    if result.status == DIVERGED:
-        return "diverged"
+    return DIVERGED if result.status == DIVERGED else score(result.metrics) or result.status
+
+
+def score(metrics: Mapping[str, float]) -> str:
+    """The first of the scores on val in a few words: "17.1 % error"; nothing where there is none."""
     for key, words in (
         ("val/top1_error", "% error"),
         ("val/box_ap", "box AP"),
         ("val/top1_accuracy", "% right"),
     ):
-        if key in result.metrics:
-            return f"{result.metrics[key]:.1f} {words}"
-    return result.status
+        if key in metrics:
+            return f"{metrics[key]:.1f} {words}"
+    return ""

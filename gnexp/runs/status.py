@@ -1,7 +1,8 @@
-"""What has become of a run's last segment, for whoever watches from outside."""
+"""What has become of a run's last segment, for whoever watches from outside; while it goes on, a sign of life."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -63,6 +64,19 @@ def write_error(directory: RunDirectory, message: str) -> None:
 def read_error(directory: RunDirectory) -> str:
     """The last words of a run that failed; empty where it did not."""
     return directory.error.read_text(encoding="utf-8").strip() if directory.error.exists() else ""
+
+
+def last_metrics(directory: RunDirectory) -> dict[str, float]:
+    """The record of the last epoch that was written whole; empty before the first."""
+    try:
+        lines = directory.metrics.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return {}
+    for line in reversed(lines):
+        with contextlib.suppress(ValueError):
+            if isinstance(found := json.loads(line), dict):
+                return found
+    return {}
 
 
 def _read(directory: RunDirectory, key: str) -> str | None:

@@ -26,12 +26,14 @@ class Speed:
     science: Mapping[str, Any]
     machine: Mapping[str, Any]  # what env.json says of it
     images_per_second: float  # trained ones, over the time of training and evaluation
+    epoch_images: float  # trained ones of an epoch
 
 
-def read_speeds(runs_dir: Path, results_dir: Path) -> list[Speed]:
+def read_speeds(runs_dir: Path, results_dir: Path | None = None) -> list[Speed]:
     """The speeds of runs with a finished epoch in run directories, and of results; what cannot be read is left out."""
     found: dict[str, Speed] = {}
-    for speed in (*_of_results(results_dir / "runs"), *_of_runs(runs_dir)):
+    recorded = () if results_dir is None else _of_results(results_dir / "runs")
+    for speed in (*recorded, *_of_runs(runs_dir)):
         found[speed.run_id] = speed
     return list(found.values())
 
@@ -81,17 +83,19 @@ def _of_runs(runs_dir: Path) -> Iterator[Speed]:
             run = load_spec(directory.spec).run
             machine = json.loads(directory.env.read_text(encoding="utf-8"))[-1]
             lines = [json.loads(line) for line in timing.splitlines()]
-            yield Speed(run.run_id, science(run), machine, _images_per_second(lines))
+            images, seconds = _sums(lines)
+            yield Speed(run.run_id, science(run), machine, images / seconds, images / len(lines))
         except (OSError, ValueError, LookupError, TypeError, ZeroDivisionError):
             continue  # torn, or not an epoch done
 
 
-def _images_per_second(lines: Iterable[Mapping[str, float]]) -> float:
+def _sums(lines: Iterable[Mapping[str, float]]) -> tuple[float, float]:
+    """Trained images, and the seconds of training and evaluation."""
     images = seconds = 0.0
     for line in lines:
         images += line["images_per_second"] * line["train_seconds"]
         seconds += line["train_seconds"] + line["eval_seconds"]
-    return images / seconds
+    return images, seconds
 
 
 def _of_results(folder: Path) -> Iterator[Speed]:
@@ -100,7 +104,8 @@ def _of_results(folder: Path) -> Iterator[Speed]:
             result = load_result(path)
             total_batch = result.science["batch"] * result.science["workers"]
             steps = result.science["data"]["num_train"] // total_batch  # a whole folder's size is not in it
-            images = len(result.series) * steps * total_batch
-            yield Speed(result.run_id, result.science, result.env[-1], images / result.seconds)
+            of_epoch = steps * total_batch
+            per_second = len(result.series) * of_epoch / result.seconds
+            yield Speed(result.run_id, result.science, result.env[-1], per_second, of_epoch)
         except (OSError, ValueError, LookupError, TypeError, ZeroDivisionError):
             continue

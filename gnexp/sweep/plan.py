@@ -12,6 +12,7 @@ from pathlib import Path
 from gnexp.config import RunConfig
 from gnexp.config.experiment import AxisValue, Cell, Expansion, Parent
 from gnexp.config.spelling import spell
+from gnexp.config.words import counted
 from gnexp.runs.directory import RunDirectory, find_run_dir
 from gnexp.runs.result import DIVERGED, Result, finished, load_result
 
@@ -183,4 +184,4 @@ def summary(plan: Sequence[PlannedRun]) -> str:
     """How many runs stand where."""
     num = Counter(item.state for item in plan)
     blocked = f", {num[BLOCKED]} blocked" if num[BLOCKED] else ""
-    return f"{len(plan)} runs: {num[DONE]} done, {num[PENDING]} to do{blocked}"
+    return f"{counted(len(plan), 'run')}: {num[DONE]} done, {num[PENDING]} to do{blocked}"

@@ -11,6 +11,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from gnexp.config.words import duration
 from gnexp.runs.result import headline
 from gnexp.runs.status import read_error
 from gnexp.sweep.plan import PENDING, PlannedRun, readable_result
@@ -107,17 +108,9 @@ class Progress(threading.Thread):
                 left += pace * item.run.recipe.epochs * part
             else:
                 return ""
-        return f", about {_duration(left / min(self._side_by_side, len(open_runs)))} left"
+        return f", about {duration(left / min(self._side_by_side, len(open_runs)))} left"
 
 
 def _cell(item: PlannedRun) -> str:
     """What an item has in common with its cell's other seeds."""
     return f"{item.experiment} {item.cell.coordinates}"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 90 * 60:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from pathlib import Path
+from typing import NamedTuple
 
 from gnexp.runs.directory import unwritable
 from gnexp.runs.result import DIVERGED
@@ -14,15 +15,22 @@ from gnexp.sweep.progress import Progress
 from gnexp.system.exit_codes import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED
 
 
+class Launched(NamedTuple):
+    """What a launcher has to say once every run has ended."""
+
+    raised: dict[str, str]  # run_id -> message of jobs that raised
+    late: set[str]  # run_ids of those that the budget was too short for
+
+
 def run_plan(
-    plan: Sequence[PlannedRun], runs_dir: Path, launch: Callable[[], dict[str, str]], side_by_side: int
+    plan: Sequence[PlannedRun], runs_dir: Path, launch: Callable[[], Launched], side_by_side: int
 ) -> int:
     """Launches what is left, shows how far it is, and lists the failures.
 
     Args:
         plan: from make_plan.
         runs_dir: where run directories lie.
-        launch: blocks until every run has ended; returns run_id -> message for jobs that raised.
+        launch: blocks until every run has ended.
         side_by_side: runs at a time, for the time left.
 
     Returns:
@@ -44,7 +52,7 @@ def run_plan(
     progress = Progress(plan, side_by_side)
     progress.start()
     try:
-        raised = launch()
+        raised, late = launch()
     except KeyboardInterrupt:
         progress.stop()
         done = sum(item.run_dir.result.exists() for item in todo)
@@ -56,6 +64,14 @@ def run_plan(
     finally:
         progress.stop()
     without = [item for item in todo if readable_result(item.run_dir) is None]
+    if left := [item for item in without if item.run.run_id in late or _is_behind(item, late)]:
+        print(
+            f"\n{len(left)} of {len(todo)} runs were not started, since the budget ends before they would; the same "
+            "command runs them:",
+            file=sys.stderr,
+        )
+        print("\n".join(f"  {item.name}" for item in left), file=sys.stderr)
+    without = [item for item in without if item not in left]
     blocked = [item for item in without if item.is_blocked and item.parent and _fate(item.parent) == DIVERGED]
     failed = [item for item in without if item not in blocked]
     if failed:
@@ -81,6 +97,11 @@ def run_plan(
         parent = item.parent.name if item.parent else ""
         print(f"  {item.name}: blocked: {parent}, which it starts from, {DIVERGED}", file=sys.stderr)
     return EXIT_FAILED if without else EXIT_DONE
+
+
+def _is_behind(item: PlannedRun, late: Set[str]) -> bool:
+    """Whether a run starts from one that was not started."""
+    return item.is_blocked and item.parent is not None and item.parent.run.run_id in late
 
 
 def _fate(parent: PlannedRun) -> str:

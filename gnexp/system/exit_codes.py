@@ -9,6 +9,7 @@ EXIT_FAILED = 1
 EXIT_USER_ERROR = 2
 EXIT_PEER_LOST = 3  # another process of the run has ended and tells why
 EXIT_BUSY = 4  # another process writes the run
+EXIT_NOT_STARTED = 5  # of a sweep's run that its budget is too short for
 EXIT_PREEMPTED = 75  # asked to stop and left in order; EX_TEMPFAIL of sysexits.h: the same command goes on
 EXIT_INTERRUPTED = 130  # the same by Ctrl-C
 

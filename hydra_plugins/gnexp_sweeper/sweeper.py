@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,8 +53,9 @@ class GnexpSweeper(Sweeper):
         from gnexp.compose.overrides import question
         from gnexp.config.keys import ALL_EXPERIMENTS
         from gnexp.config.spelling import spell
+        from gnexp.sweep.budget import end_of, spelled
         from gnexp.sweep.plan import PENDING, describe, generations, make_plan
-        from gnexp.sweep.run import run_plan
+        from gnexp.sweep.run import Launched, run_plan
         from gnexp.system.exit_codes import EXIT_DONE
         from gnexp.system.terminal import require_printed
 
@@ -66,7 +68,7 @@ class GnexpSweeper(Sweeper):
         if self._all_experiments:
             name = ALL_EXPERIMENTS
         expansions = composer.expansions(name, scale, arguments, seeds=self.config.seeds)
-        for note in dropped_notes(expansions):
+        for note in (*dropped_notes(expansions), *composer.notes(arguments)):
             print(f"note: {note}", file=sys.stderr)
         runs_dir = Path(self.config.runs_dir)
         plan = make_plan(expansions, runs_dir, Path(self.config.results_dir))
@@ -74,6 +76,8 @@ class GnexpSweeper(Sweeper):
             print(describe(plan, expansions))
             require_printed()
             raise SystemExit(EXIT_DONE)
+        budget = self.config.budget
+        end = None if budget is None else end_of(budget, time.time())
         todo = [item for item in plan if item.state == PENDING]
         side_by_side, threads = self._share([item.run for item in todo])
         jobs = {}
@@ -81,21 +85,26 @@ class GnexpSweeper(Sweeper):
             own = [f"seed={item.run.seed}", f"runs_dir={spell(str(runs_dir))}"]
             if item.run.threads is None and threads is not None:
                 own.append(f"threads={max(1, threads // item.run.processes)}")
+            if end is not None:
+                own.append(f"budget={spell(spelled(end))}")
             jobs[item.run.run_id] = composer.flatten([*item.cell.overrides, *own])
         launcher = Plugins.instance().instantiate_launcher(
             hydra_context=self.hydra_context, task_function=self.task_function, config=self.config
         )
 
-        def launch() -> dict[str, str]:
+        def launch() -> Launched:
             raised: dict[str, str] = {}
+            late: set[str] = set()
             done = 0
             for generation in generations(todo):
                 ready = [item for item in generation if not item.is_blocked]
                 if ready:
                     mine = [jobs[item.run.run_id] for item in ready]
-                    raised |= _failures(ready, launcher.launch(mine, initial_job_idx=done))
+                    returns = launcher.launch(mine, initial_job_idx=done)
+                    raised |= _failures(ready, returns)
+                    late |= _not_started(ready, returns)
                 done += len(ready)
-            return raised
+            return Launched(raised, late)
 
         raise SystemExit(run_plan(plan, runs_dir, launch, side_by_side))
 
@@ -132,3 +141,11 @@ def _failures(todo: Sequence[Any], returns: Sequence[JobReturn]) -> dict[str, st
             error = job._return_value
             failed[item.run.run_id] = f"{type(error).__name__}: {' '.join(str(error).split())}"
     return failed
+
+
+def _not_started(todo: Sequence[Any], returns: Sequence[JobReturn]) -> set[str]:
+    """The run_ids of jobs that found too little of the budget left."""
+    from gnexp.system.exit_codes import EXIT_NOT_STARTED
+
+    done = (job.status is JobStatus.COMPLETED and job._return_value == EXIT_NOT_STARTED for job in returns)
+    return {item.run.run_id for item, is_late in zip(todo, done, strict=False) if is_late}

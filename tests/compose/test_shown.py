@@ -5,10 +5,12 @@ import dataclasses
 import pytest
 import yaml
 
+from gnexp.cli.main import main
 from gnexp.compose.composer import Composer
 from gnexp.compose.shown import as_text
 from gnexp.config.keys import conf_dir
 from gnexp.config.kinds import KIND_GROUPS, class_of, classes_of
+from gnexp.config.left_open import left_open
 
 COMPOSER = Composer()
 
@@ -41,3 +43,16 @@ def test_a_part_is_shown_alone():
     assert as_text(config, package="norm.kind") == "bn\n"
     with pytest.raises(ValueError, match=r"^the config has no part nor; its parts are norm, model, "):
         as_text(config, package="nor")
+
+
+def test_what_the_paper_leaves_open_stands_behind_its_line(capsys):
+    assert main(["train", "norm=bn", "--cfg", "job"]) == 0
+    text = capsys.readouterr().out
+    remarked = [
+        line.split(":")[0].strip() for line in text.splitlines() if "  # the paper does not state" in line
+    ]
+    assert {"eps", "momentum"} <= set(remarked)
+    assert len(remarked) == len(left_open(COMPOSER.run(["norm=bn"])))
+    assert yaml.safe_load(text)["norm"]["eps"] == 1e-5
+    assert main(["train", "norm=bn", "--cfg", "job", "--package", "norm"]) == 0
+    assert "eps: 1.0e-05  # the paper does not state it\n" in capsys.readouterr().out

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from gnexp.config import RecipeConfig, norm_config, science
+from gnexp.config.left_open import not_stated
 from gnexp.engine.checkpoint import Checkpoints, load_tensors
 from gnexp.engine.processes import Processes
 from gnexp.engine.train import EpochRecord
@@ -18,7 +19,6 @@ from gnexp.experiments import finished as finished_runs
 from gnexp.experiments import run as run_module
 from gnexp.experiments.finished import evaluate_run, finished_state
 from gnexp.experiments.run import train_run
-from gnexp.experiments.screen import not_stated
 from gnexp.nn.statistics import EVAL_STATS
 from gnexp.runs.directory import RunDirectory
 from gnexp.runs.lock import locked

@@ -69,7 +69,7 @@ def test_what_no_experiment_has_is_listed_by_itself(tmp_path):
     expansions = [compose.expand("null", "smoke", words), compose.expand("batch_size", "smoke", ["norm=gn"])]
     plan = make_plan(expansions, tmp_path, tmp_path)
     blocks = describe(plan, expansions).split("\n\n")
-    assert blocks[0].startswith("what some of them start from: 1 runs: 0 done, 1 to do\nto do  bn ")
+    assert blocks[0].startswith("what some of them start from: 1 run: 0 done, 1 to do\nto do  bn ")
     assert blocks[-1] == "5 runs: 0 done, 5 to do"
 
 

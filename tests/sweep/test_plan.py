@@ -41,11 +41,6 @@ def test_time_left_is_unknown_before_anything_moved(tmp_path):
     assert progress_of.Progress(plan, side_by_side=2)._left() == ""
 
 
-@pytest.mark.parametrize(("seconds", "text"), [(5, "5 s"), (89, "89 s"), (300, "5 min"), (7200, "2.0 h")])
-def test_durations_are_short(seconds, text):
-    assert progress_of._duration(seconds) == text
-
-
 def test_runs_that_others_start_from_are_made_first(capfd):
     words = ("experiment=null", "norm=bn,gn", "batch=2", "init='cell: batch=4'", "seeds=2")
     assert run_sweep(*words, "dry_run=true") == 0

@@ -110,7 +110,7 @@ def test_two_that_srun_has_started_make_one_run(tmp_path: Path) -> None:
     ]
     said = [process.communicate(timeout=120) for process in group]
     assert [process.returncode for process in group] == [0, 0], said
-    assert "2 processes with 2 worker(s) each" in said[0][0]
+    assert "2 processes with 2 workers each" in said[0][0]
     assert said[1] == ("", "")
     (run_dir,) = tmp_path.glob("runs/*")
     result = json.loads((run_dir / "result.json").read_text(encoding="utf-8"))

@@ -75,7 +75,7 @@ def check_made(config: DataConfig, fingerprint: str, folder: Path, what: str) ->
     if config.sha256 not in (None, fingerprint):
         raise ValueError(
             f"data={config.name} gave {what} with sha256 {fingerprint}, its config expects {config.sha256}; "
-            f"with other settings than its YAML's, give data.sha256=null or the new value, else remove {folder}"
+            f"give data.sha256=null or the new value, or remove {folder}"
         )
 
 

@@ -17,6 +17,7 @@ class DownloadedConfig(InMemoryConfig):
     builder: ClassVar = "gnexp.data.images.downloaded:open_downloaded"
     task: ClassVar = CLASSIFICATION
     is_downloaded: ClassVar = True
+    sha256_of: ClassVar[tuple[str, ...]] = ("num_train", "num_val")
     torchvision: ClassVar[str]
     megabytes: ClassVar[int]
 

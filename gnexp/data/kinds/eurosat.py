@@ -23,6 +23,7 @@ class EuroSatConfig(DownloadedConfig):
     torchvision: ClassVar = "EuroSAT"
     megabytes: ClassVar = 90
     unpacked: ClassVar = "eurosat/2750"
+    sha256_of: ClassVar[tuple[str, ...]] = (*DownloadedConfig.sha256_of, "image_size", "val_source")
     num_known: ClassVar = 16_200
     counts: ClassVar[Mapping[str, int]] = {
         "AnnualCrop": 3000,

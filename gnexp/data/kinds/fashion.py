@@ -19,6 +19,8 @@ NUM_HELD_OUT = 5000  # training garments that val_source=train keeps for val
 class GarmentsConfig(DataConfig):
     """Generated from the embedded garments."""
 
+    sha256_of: ClassVar[tuple[str, ...]] = ("num_train", "num_val", "val_source")
+
     channels: int = science_field(1, choices=(1,), told_by="data")
     # train = held-out training garments; None = test
     val_source: str | None = science_field(None, choices=("test", "train"), told_by="data")
@@ -57,6 +59,7 @@ class FashionScenesConfig(InMemoryGarments):
     is_tasks_own: ClassVar = True
 
     builder: ClassVar = "gnexp.data.generated.fashion:open_scenes"
+    sha256_of: ClassVar[tuple[str, ...]] = (*InMemoryGarments.sha256_of, "image_size", "exposure", "clutter")
 
     kind: str = science_field("fashion_scenes")
     # spread of each scene's own exposure, 0 = none, 1 = full

@@ -19,6 +19,7 @@ class FashionClipsConfig(ClipsConfig, GarmentsConfig):
     builder: ClassVar = "gnexp.data.generated.fashion_clips:open_fashion_clips"
     is_tasks_own: ClassVar = True
     is_generated: ClassVar = True
+    sha256_of: ClassVar[tuple[str, ...]] = (*GarmentsConfig.sha256_of, "exposure")
 
     kind: str = science_field("fashion_clips")
     channels: int = science_field(1, choices=(1,), told_by="data")

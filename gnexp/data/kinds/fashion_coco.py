@@ -17,6 +17,7 @@ class FashionCocoConfig(BoxesConfig, GarmentsConfig):
     builder: ClassVar = "gnexp.data.generated.fashion_coco:open_fashion_coco"
     is_tasks_own: ClassVar = True
     is_generated: ClassVar = True
+    sha256_of: ClassVar[tuple[str, ...]] = (*GarmentsConfig.sha256_of, "image_size", "exposure")
 
     kind: str = science_field("fashion_coco")
     channels: int = science_field(1, choices=(1,), told_by="data")

@@ -102,7 +102,7 @@ def test_the_fingerprint_is_of_the_frames_and_checked_when_made_and_opened(clean
     assert _open(clean, sha256=fingerprint).fingerprint == fingerprint
     assert _open(tmp_path / "again").fingerprint == fingerprint
     for place in (root, tmp_path / "third"):
-        line = rf"data=fashion_clips gave videos with sha256 {fingerprint}, its config expects abc; with"
+        line = rf"data=fashion_clips gave videos with sha256 {fingerprint}, its config expects abc; give"
         with pytest.raises(ValueError, match=line):
             _open(place, sha256="abc")
     other = json.loads(

@@ -229,7 +229,7 @@ def test_sha256_is_checked_when_made_and_when_opened(root, tmp_path):
     assert _open(root, sha256=fingerprint).fingerprint == fingerprint
     for folder in (root, tmp_path):
         with pytest.raises(
-            ValueError, match=rf"gave images with sha256 {fingerprint}, its config expects abc; with"
+            ValueError, match=rf"gave images with sha256 {fingerprint}, its config expects abc; give"
         ):
             _open(folder, sha256="abc")
     image = _folder(tmp_path) / "val2017" / f"{1:012}.png"
