@@ -12,7 +12,7 @@ from gnexp.config import RunConfig
 from gnexp.config.keys import GROUPS, group_options
 from gnexp.config.spelling import spell
 
-_FOUND = {"init_path"}  # follows from another key
+FOUND = {"init_path"}  # follows from another key
 _FEW = 8  # options that are listed; of more it is said what lists them
 _WIDTH = 100  # of the text behind a key
 
@@ -21,7 +21,7 @@ def run_rows() -> list[Row]:
     """A line a group of conf/, then one a field of every run."""
     run = RunConfig()
     groups = [Row(*_group(name)) for name in GROUPS if name != "experiment"]
-    own = [f for f in dataclasses.fields(run) if f.name not in {*GROUPS, *_FOUND} and "part" in f.metadata]
+    own = [f for f in dataclasses.fields(run) if f.name not in {*GROUPS, *FOUND} and "part" in f.metadata]
     return [*groups, *(Row(f"{f.name}={_spelled(f.default)}", _text(f)) for f in own)]
 
 
