@@ -47,7 +47,7 @@ def test_it_is_where_gnexps_own_norms_are(site: Path, tmp_path: Path) -> None:
     norms = "bn brn evonorm_s0 frn frozen_bn gn gn_ws grms in l1 ln ln2d none"
     assert f'norm") echo "{norms}' in gnexp("completion", cwd=tmp_path, path=site)
     config = gnexp("train", "norm=l1", "--cfg", "job", cwd=tmp_path, path=site)
-    assert "norm:\n  kind: l1\n  eps: 1.0e-05\n" in config
+    assert "norm:\n  kind: l1\n  eps: 1.0e-05  # the paper does not state it\n" in config
     swept = gnexp(
         "sweep", "experiment=norms", "norm=gn,l1", "dry_run=true", *TINY[:1], cwd=tmp_path, path=site
     )

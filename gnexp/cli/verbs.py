@@ -48,7 +48,7 @@ _PLAN = Verb(
     (
         (
             "experiment=batch_size scale=paper hardware=h100x8 price=24",
-            "cost, and when each cell is done",
+            "and what each run costs",
         ),
         ("experiment=norms scale=paper images_per_second=2500", ""),
         ("experiment=all scale=paper", ""),
