@@ -105,7 +105,7 @@ LAUNCHERS = {
     ),
     "On a Ray cluster": (
         "hydra_ray_launcher",
-        {"hydra.launcher.ray.remote={num_gpus:8}": ["hydra.launcher.ray.remote={num_cpus:1}"]},
+        {"+hydra.launcher.ray.remote.num_gpus=8": ["+hydra.launcher.ray.remote.num_cpus=1"]},
     ),
 }
 

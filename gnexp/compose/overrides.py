@@ -29,6 +29,7 @@ from gnexp.config.keys import (
 from gnexp.config.spelling import quoting, read_path, read_texts, spell
 
 _HYDRA_PREFIXES = ("hydra.", "hydra/")
+_MAY_BE_ADDED = ("+hydra.launcher.", "++hydra.launcher.")  # Ray's launcher has dicts, empty until told
 
 
 def explain(error: Exception) -> str:
@@ -61,7 +62,7 @@ def parse(overrides: Iterable[str]) -> list[Override]:
 
 @functools.cache  # a sweep's cells have most of their words in common
 def _parse(text: str) -> Override:
-    if text.startswith(("~", "+")):
+    if text.startswith(("~", "+")) and not text.startswith(_MAY_BE_ADDED):
         raise ValueError(f"{text!r}: keys cannot be added or removed, only set; write key=value")
     if "=" not in text:
         raise ValueError(f"expected key=value, got {text!r}")

@@ -285,6 +285,7 @@ def test_a_cell_that_cannot_be_is_named(plain):
         ("scale=tiny", "unknown scale 'tiny': choose from demo, paper, small, smoke"),
         ("hydra/launcher=jobli", "unknown hydra/launcher 'jobli': .*did you mean joblib?"),
         ("+foo=1", "cannot be added or removed"),
+        ("+hydra.job.name=x", "cannot be added or removed"),
         ("~norm=gn", "cannot be added or removed"),
         ("norm@model=gn", "a group goes where its file says; write norm=value"),
         ("batch", "expected key=value, got 'batch'"),
