@@ -3,7 +3,7 @@
 For tests that need a process with torch and are not about how it starts. Each process of pytest has its own server.
 """
 
-from __future__ import annotations
+from __future__ import re
 
 import contextlib
 import multiprocessing
@@ -221,3 +221,8 @@ def _become_rank(
 def _forget_the_server() -> None:
     """Loader processes are forked, as in a process that was started by itself."""
     multiprocessing.set_start_method("fork", force=True)
+
+
+def without_digest_notes(err: str) -> str:
+    """What a command says on stderr, but that generated data of other settings have no sha256 to compare."""
+    return re.sub(r"note: the sha256 of [^\n]*\n", "", err)

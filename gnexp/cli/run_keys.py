@@ -14,7 +14,7 @@ from gnexp.config.spelling import spell
 
 FOUND = {"init_path"}  # follows from another key
 _FEW = 8  # options that are listed; of more it is said what lists them
-_WIDTH = 100  # of the text behind a key
+_WIDTH = 85  # of the text behind a key
 
 
 def run_rows() -> list[Row]:
@@ -30,7 +30,7 @@ def _group(name: str) -> tuple[str, str]:
     is_listed = name == "norm" or len(options) <= _FEW
     text = "|".join(options) if is_listed else f"one of {len(options)} files of conf/{name}, which Tab lists"
     if name != "scale":
-        text += f"; {name}.FIELD: Tab lists them" if is_listed else f"; {name}.FIELD: `--cfg job` lists them"
+        text += f"; any {name}.FIELD" if is_listed else f"; {name}.FIELD: `--cfg job` lists them"
     return f"{name}=", "\n".join(textwrap.wrap(text, _WIDTH, break_long_words=False))
 
 
