@@ -3,11 +3,12 @@
 For tests that need a process with torch and are not about how it starts. Each process of pytest has its own server.
 """
 
-from __future__ import re
+from __future__ import annotations
 
 import contextlib
 import multiprocessing
 import os
+import re
 import subprocess
 import sys
 import tempfile

@@ -17,7 +17,7 @@ def test_a_killed_process_may_have_been_short_of_memory_and_no_other():
 
 def test_codes_differ_and_stand_in_one_module_with_the_words_on_memory():
     codes = {name: value for name, value in vars(exit_codes).items() if name.startswith("EXIT_")}
-    assert len(set(codes.values())) == len(codes) == 7
+    assert len(set(codes.values())) == len(codes) == 8
     places = []
     for path in sorted(PACKAGE.rglob("*.py")):
         text = path.read_text(encoding="utf-8")
