@@ -79,6 +79,7 @@ def test_the_plan_and_the_data(tmp_path, monkeypatch, capfd):
     assert cli.main([changes.get(word, word) for word in check]) == 0
 
 
+@pytest.mark.slow
 def test_one_machine(tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     doctor, training, status, watch, report = commands_of("One machine with eight GPUs")

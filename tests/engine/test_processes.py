@@ -52,7 +52,7 @@ def assert_close(found: Any, expected: Any, tolerance: float, name: str = "") ->
 def test_processes_compute_what_one_computes(
     groups: dict[int, dict[str, Any]], size: int, norm: str, dtype: str
 ) -> None:
-    """Weights, optimizer, all running statistics, losses; float64 after 10 or 20 steps, float32 after one.
+    """Weights, optimizer, all running statistics, losses; float64 after 6 or 20 steps, float32 after one.
 
     Of float32 what a forward pass gives, which is continuous. A gradient is not: a ReLU that rounding turns off moves
     each of them by far more than rounding.
@@ -76,12 +76,11 @@ def test_processes_compute_what_one_computes(
 
 
 @pytest.mark.parametrize("case", ["adamw", "foreign"])
-@pytest.mark.parametrize("size", [2, 4])
 def test_processes_compute_so_with_adamw_and_in_torchvisions_networks(
-    groups: dict[int, dict[str, Any]], size: int, case: str
+    groups: dict[int, dict[str, Any]], case: str
 ) -> None:
     """In the other package's network: draws are keyed, and so every image has its own wherever it is."""
-    assert_close(groups[size][f"{case} float64"], groups[1][f"{case} float64"], 1e-9)
+    assert_close(groups[2][f"{case} float64"], groups[1][f"{case} float64"], 1e-9)
 
 
 @pytest.mark.parametrize("norm", list(NORMS))

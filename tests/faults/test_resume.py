@@ -112,7 +112,7 @@ def _stop(spec: Path, number: int, rank: int, num_saved: int) -> list[tuple[int,
     ("norm", "loader_workers"),
     [
         ("bn", 2),
-        ("brn", None),
+        pytest.param("brn", None, marks=pytest.mark.slow),
         pytest.param("gn", 0, marks=pytest.mark.slow),
         pytest.param("sync_bn", None, marks=pytest.mark.slow),
     ],

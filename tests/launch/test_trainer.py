@@ -90,10 +90,10 @@ def test_a_signal_ends_it_and_a_rerun_goes_on(tmp_path: Path, number: signal.Sig
     assert returned == code and len(err) <= 1
     assert err == ["gnexp: stopped; the same command goes on from the last checkpoint"]
     again = start(spec)
-    wait_until(lambda: again.said[0].count("\n") > 3, "its first lines")
+    wait_until(lambda: again.said[0].count("\n") > 2, "its first lines")
     again.send_signal(signal.SIGKILL)
     assert again.wait() == -signal.SIGKILL
-    assert again.said[0].splitlines()[3].startswith("goes on from the checkpoint of epoch ")
+    assert again.said[0].splitlines()[2].startswith("goes on from the checkpoint of epoch ")
 
 
 def test_it_ends_with_its_parent(tmp_path: Path) -> None:
