@@ -62,8 +62,8 @@ class ModelConfig:
         return []
 
     def describe(self) -> str:
-        """Its shape in words, for captions."""
-        raise NotImplementedError(f"{type(self).__name__} does not say its shape")
+        """Its shape in words, for captions; its name where its kind has nothing to add."""
+        return self.label
 
     @property
     def label(self) -> str:
