@@ -6,9 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from gnexp.nn.grouping import GroupedNormAct
+from gnexp.nn.grouping import GroupedNormAct, grouped_factory
 from gnexp.nn.kinds.evonorm import EvoNormS0Config
-from gnexp.nn.norm_act import NormAct, NormFactory
+from gnexp.nn.norm_act import NormFactory
 from gnexp.ops.evonorm import evonorm_s0
 
 
@@ -56,14 +56,4 @@ class EvoNormS0Act(GroupedNormAct):
 
 def build_evonorm_s0(config: EvoNormS0Config, workers: int) -> NormFactory:
     """The factory of EvoNorms; a sample's statistics are its own, whatever the workers."""
-
-    def make(channels: int, *, relu: bool = True) -> NormAct:
-        return EvoNormS0Act(
-            channels,
-            num_groups=config.num_groups,
-            channels_per_group=config.channels_per_group,
-            eps=config.eps,
-            relu=relu,
-        )
-
-    return make
+    return grouped_factory(EvoNormS0Act, config)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from gnexp.nn.grouping import GroupedNormAct
+from gnexp.nn.grouping import GroupedNormAct, grouped_factory
 from gnexp.nn.kinds.group_norm import GroupNormConfig
-from gnexp.nn.norm_act import NormAct, NormFactory
+from gnexp.nn.norm_act import NormFactory
 from gnexp.ops.group_norm import group_norm
 
 
@@ -46,15 +46,4 @@ class GroupNormAct(GroupedNormAct):
 
 def build_group_norm(config: GroupNormConfig, workers: int) -> NormFactory:
     """The factory of group norms; a sample's statistics are its own, whatever the workers."""
-
-    def make(channels: int, *, relu: bool = True) -> NormAct:
-        return GroupNormAct(
-            channels,
-            num_groups=config.num_groups,
-            channels_per_group=config.channels_per_group,
-            eps=config.eps,
-            relu=relu,
-            impl=config.impl,
-        )
-
-    return make
+    return grouped_factory(GroupNormAct, config, impl=config.impl)

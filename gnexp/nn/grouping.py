@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import abc
 import math
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import nn
 
-from gnexp.nn.norm_act import NormAct
+from gnexp.nn.kinds.grouping import GroupedNorm
+from gnexp.nn.norm_act import NormAct, NormFactory
 
 
 class GroupedNormAct(NormAct, abc.ABC):
@@ -58,3 +61,25 @@ class GroupedNormAct(NormAct, abc.ABC):
 
     def extra_repr(self) -> str:
         return f"{self.channels}, num_groups={self.num_groups}, eps={self.eps}, relu={self.relu}"
+
+
+def grouped_factory(cls: Callable[..., NormAct], config: GroupedNorm, **more: Any) -> NormFactory:
+    """The factory of norms over groups; a sample's statistics are its own, whatever the workers.
+
+    Args:
+        cls: of the norms.
+        config: their grouping and eps.
+        more: what this norm alone takes.
+    """
+
+    def make(channels: int, *, relu: bool = True) -> NormAct:
+        return cls(
+            channels,
+            num_groups=config.num_groups,
+            channels_per_group=config.channels_per_group,
+            eps=config.eps,
+            relu=relu,
+            **more,
+        )
+
+    return make

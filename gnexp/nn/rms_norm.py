@@ -7,7 +7,7 @@ import math
 import torch
 from torch import nn
 
-from gnexp.nn.grouping import GroupedNormAct
+from gnexp.nn.grouping import GroupedNormAct, grouped_factory
 from gnexp.nn.kinds.rms_norm import FilterResponseNormConfig, GroupRMSNormConfig
 from gnexp.nn.norm_act import NormAct, NormFactory
 from gnexp.ops.rms import rms_norm
@@ -67,17 +67,7 @@ class FilterResponseNormAct(NormAct):
 
 def build_group_rms_norm(config: GroupRMSNormConfig, workers: int) -> NormFactory:
     """The factory of root mean square norms; a sample's statistics are its own, whatever the workers."""
-
-    def make(channels: int, *, relu: bool = True) -> NormAct:
-        return GroupRMSNormAct(
-            channels,
-            num_groups=config.num_groups,
-            channels_per_group=config.channels_per_group,
-            eps=config.eps,
-            relu=relu,
-        )
-
-    return make
+    return grouped_factory(GroupRMSNormAct, config)
 
 
 def build_filter_response_norm(config: FilterResponseNormConfig, workers: int) -> NormFactory:
