@@ -8,11 +8,13 @@ import pytest
 
 from gnexp.config.kinds import classes_of
 from gnexp.report.exhibits.cells import Findings, measure
+from gnexp.report.exhibits.statistics import Estimate
 from gnexp.report.kinds.batch_figure import BATCH_FIGURE
 from gnexp.report.kinds.epoch_figure import EPOCH_FIGURE
 from gnexp.report.parse import parse_exhibit
 from gnexp.report.render import figures
 from gnexp.report.render.figures import HUES, digest_of, draw_png, draw_svg, spread
+from gnexp.report.render.plots import line_of
 from gnexp.runs.result import Result
 from tests.report.report_runs import CURVES, FIGURE, expand, result_of, runs_of
 
@@ -68,6 +70,16 @@ def test_paper_scale_runs_are_drawn_over_the_paper_s_curve(results: dict[str, Re
     results |= {run.run_id: result_of(run, 24.0) for run in runs_of("sizes", "paper")}
     first = BATCH_FIGURE.plot(parse_exhibit(FIGURE), findings(results)).panels[0]
     assert [line.is_light for line in first.lines] == [True, True, False, False]
+
+
+def test_a_lone_seed_is_not_drawn_behind_its_own_mean() -> None:
+    line = line_of(
+        "ours",
+        "BN",
+        [(0, Estimate(17.0, None, None, (1,))), (1, Estimate(23.0, None, None, (2,)))],
+        [[17.0], [22.0, 24.0]],
+    )
+    assert line.seeds == ((), (22.0, 24.0))
 
 
 def test_curves_are_means_over_seeds_with_their_range(results: dict[str, Result]) -> None:

@@ -101,7 +101,7 @@ def line_of(
         tuple(None if half is None else mean + half for mean, half in zip(y, halves, strict=True)),
         tuple(k for k in range(len(points) - 1) if points[k + 1][0] - points[k][0] > 1),
         hue=hue,
-        seeds=tuple(tuple(values) for values in seeds),
+        seeds=tuple(tuple(values) if len(values) > 1 else () for values in seeds),  # one is its own mean
     )
 
 
