@@ -83,6 +83,10 @@ class PlainNorm(nn.Module):
             out += residual
         return self.relu(out)
 
+    def before_sum(self) -> PlainNorm:
+        """As gnexp's networks ask their norms."""
+        return self
+
 
 def plain_group_norm(channels: int, groups: int, relu: bool = True) -> PlainNorm:
     """Torchvision's way with norm_layer=GroupNorm."""

@@ -132,7 +132,7 @@ def test_fault_05_a_second_ctrl_c_ends_processes_that_do_not_answer(tmp_path: Pa
         verb.send_signal(signal.SIGINT)
         wait_until(lambda: not processes_in(tmp_path), "an end of all processes", 10)
         _, errors = verb.communicate(timeout=10 * crowding())
-    assert (verb.returncode, errors.splitlines()) == (
+    assert (verb.returncode, without_digest_notes(errors).splitlines()) == (
         130,
         ["gnexp: ended before it had saved; the same command goes on from the last checkpoint"],
     )
@@ -218,7 +218,8 @@ def test_fault_21_a_process_that_hangs_is_killed(tmp_path: Path) -> None:
         _, errors = verb.communicate(timeout=60 * crowding())
         assert processes_in(tmp_path) == {}
     assert verb.returncode == 1
-    assert errors.count("\n") == 1 and "process 1 has not answered for 5 s (peer_timeout)" in errors
+    assert without_digest_notes(errors).count("\n") == 1
+    assert "process 1 has not answered for 5 s (peer_timeout)" in errors
 
 
 @pytest.mark.dist

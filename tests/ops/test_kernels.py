@@ -132,7 +132,11 @@ FAULTS = {
     "a tile too long, in registers": ("kernels", WHOLE, "mask = (s < num_pixels + 1)[:, None] & is_channel[None, :]"),
     "channels past the slab": ("kernels", "(lane < slab) & (c < channels)", "(lane < BLOCK_C)"),
     "two programs, one slot": ("kernels", "(n * num_splits + split) * channels + c", "n * num_splits * channels + c"),
-    "statistics of the next image": ("kernels", "place = n * (channels //", "place = (n + 1) * (channels //"),
+    "statistics of the next image": (
+        "kernels",
+        "c // per_group\n    mean = tl.load(mean_ptr + slot",
+        "c // per_group\n    mean = tl.load(mean_ptr + slot + channels // per_group",
+    ),
     "no ReLU": ("kernels", "y = tl.where(y < 0, 0.0, y)", "y = y"),
     "a gradient without its second term": ("kernels_backward", " + xhat * sum_w[None, :]", ""),
     "a gradient without the weight": ("kernels_backward", "weight[None, :] * g - shared", "g - shared"),
