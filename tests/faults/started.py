@@ -146,7 +146,7 @@ def in_child(function: Callable[..., None], *arguments: Any) -> int:
     """Calls a function of a module in a process of its own and returns its exit code."""
     process = SERVER.Process(target=function, args=arguments)
     process.start()
-    process.join(100)
+    process.join(100 * crowding())
     assert process.exitcode is not None
     return process.exitcode
 

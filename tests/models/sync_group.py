@@ -32,11 +32,25 @@ def scenes_of(step: int) -> list[Scene]:
     return [(image.double(), target) for image, target in found]
 
 
+def without_ties(
+    head: torch.nn.Module, given: Any, found: tuple[list[torch.Tensor], list[torch.Tensor]]
+) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    """A hook of the RPN's head: each place's score moves by an amount of its own.
+
+    Places that see padding alone have one score. Which of them are proposed, and in which order, would be up to the
+    last bit of a sum, and that is another on each processor and for each number of images.
+    """
+    scores, boxes = found
+    steps = [1e-4 / score[0].numel() * torch.arange(score[0].numel()).view_as(score[0]) for score in scores]
+    return [score + step for score, step in zip(scores, steps, strict=True)], boxes
+
+
 def trained(name: str, processes: Processes) -> dict[str, Any]:
     """Weights and running statistics after some steps, losses, and precise statistics."""
     num = WORKERS // processes.world_size
     own = list(range(num * processes.rank, num * (processes.rank + 1)))
     model = detector(name, "sync_bn", *CASES[name], workers=num).double()
+    model.rpn.head.register_forward_hook(without_ties)
     for norm in sync_norms(model):
         norm.peers = processes.peers
     optimizer = torch.optim.SGD(model.parameters(), lr=0.02)
