@@ -15,6 +15,7 @@ from gnexp.config.keys import conf_dir
 
 ROOT = Path(__file__).parents[1]
 MAX_LINES = 350  # a person reads a file at one go
+MAX_README = 120
 # What docs/design.md calls chunk, segment, std or difference, aggregate and unsupported. [] keeps them from this file.
 OTHER_WORDS = ("p[i]eces?", "s[i]ttings?", "d[e]viations?", "t[a]lly", "c[o]mbine[sd]?", "cannot be h[a]d")
 MAX_ROOMS, MAX_ARROWS = 20, 80  # of gnexp/, and "this room imports from that one" between them
@@ -173,9 +174,16 @@ def test_version_is_that_of_the_citation():
     assert f"\nversion: {gnexp.__version__}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
 
 
-def test_readme_tree_is_the_tree():
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    block = re.search(r"## What is where\n\n```\n(.*?)```", readme, re.DOTALL)
+def test_readme_is_read_at_one_go():
+    """It shows, and says where the rest stands; the map of folders is docs/design.md's."""
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= MAX_README
+    assert "gnexp.convert(" in "".join(lines) and "results/figures/figure1.png" in "".join(lines)
+
+
+def test_the_map_of_folders_is_the_tree():
+    page = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
+    block = re.search(r"## What is where\n\n```\n(.*?)```", page, re.DOTALL)
     assert block is not None
     listed: set[str] = set()
     folder = ""

@@ -12,9 +12,9 @@ from gnexp.report.exhibits.collect import copy_fresh, find_fresh, note_others
 from gnexp.report.exhibits.stale import parse_stale, say_struck
 from gnexp.report.plan import Collected, Expand, Plan
 from gnexp.report.render.blocks import to_markdown
+from gnexp.report.render.drawings import without_drawings
 from gnexp.report.render.figures import digest_of
 from gnexp.report.render.marks import README, mark
-from gnexp.report.render.page import without_drawings
 from gnexp.report.render.scoreboard import TABLE, front_blocks
 from gnexp.report.render.summary import answer
 from gnexp.system.files import write_bytes

@@ -120,7 +120,7 @@ def test_the_page_opens_with_the_answer_figure_1_and_the_scoreboard(folder: Path
         page.index(part) for part in ('aria-label="The answer"', 'id="figure1"', 'id="scoreboard"', "<nav")
     ]
     assert places == sorted(places) and page.count('<article id="figure1">') == 1
-    assert "<strong>agrees</strong> +5.9 ± 0.8 <small>(n=3)</small>" in page
+    assert "<strong>agrees</strong> +5.9\u00a0±\u00a00.8 <small>(n=3)</small>" in page
 
 
 def test_the_readme_beside_results_has_its_part_between_the_marks(folder: Path) -> None:

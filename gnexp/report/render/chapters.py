@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gnexp.report.exhibits.exhibit import Exhibit
+from gnexp.report.exhibits.exhibit import OUR_SCALES
 from gnexp.report.render.blocks import Commands
 from gnexp.report.render.section import Section, seeds_and_planned
 
 
 @dataclass(frozen=True)
 class Chapter:
-    """The exhibits of one choice of experiments, in the order of the report."""
+    """The exhibits that ask one question, those of generated data last."""
 
     id: str  # of its part of the page
     question: str
@@ -29,18 +29,27 @@ class Chapter:
         ]
         commands = dict.fromkeys(command for part in parts for command in part.sweep_commands())
         commands |= dict.fromkeys(command for section in self.sections for command in section.commands)
-        # The fullest of its exhibits speaks for all: one of them has the control.
-        counts = max((seeds_and_planned(section) for section in self.sections), key=len)
-        return Commands(f"How to run it (runs found of runs planned: {counts})", tuple(commands), True)
+        # The fullest of its exhibits speaks for all of a scale: one of them has the control.
+        counts: dict[str, str] = {}
+        for section in self.sections:
+            scale = section.exhibit.scale
+            counts[scale] = max(counts.get(scale, ""), seeds_and_planned(section), key=len)
+        told = dict.fromkeys(part for words in counts.values() for part in words.split(", "))
+        return Commands(
+            f"How to run it (runs found of runs planned: {', '.join(told)})", tuple(commands), True
+        )
 
 
 def make_chapters(sections: Sequence[Section]) -> list[Chapter]:
-    """Groups the exhibits by their experiments and scale, each chapter at the place of its first exhibit."""
-    groups: dict[tuple[str, ...], list[Section]] = {}
+    """Groups the exhibits by what they ask, each chapter at the place of its first exhibit, photographs first."""
+    groups: dict[str, list[Section]] = {}
     for section in sections:
-        at = () if section.exhibit.scale == Exhibit.scale else (section.exhibit.scale,)
-        groups.setdefault((*section.exhibit.experiments, *at), []).append(section)
+        groups.setdefault(section.found.small.question, []).append(section)
     return [
-        Chapter(f"ask-{'-'.join(names)}", group[0].found.small.question, tuple(group))
-        for names, group in groups.items()
+        Chapter(
+            f"ask-{'-'.join(group[0].exhibit.experiments)}",
+            question,
+            tuple(sorted(group, key=lambda section: OUR_SCALES.index(section.exhibit.scale))),
+        )
+        for question, group in groups.items()
     ]

@@ -6,7 +6,6 @@ import base64
 import html
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -23,8 +22,8 @@ from gnexp.report.render.blocks import (
     Table,
     Text,
 )
-from gnexp.report.render.chapters import make_chapters
-from gnexp.report.render.figures import GRID, HUES, INK, MUTED, PAPER
+from gnexp.report.render.chapters import Chapter, make_chapters
+from gnexp.report.render.drawings import embed, share_letters
 from gnexp.report.render.scoreboard import scoreboard_blocks
 from gnexp.report.render.section import Section
 from gnexp.report.render.summary import answer, questions, run_blocks
@@ -35,14 +34,6 @@ _TEMPLATES = Path(__file__).parent / "templates"
 _BLOCKS = (Heading, Text, Items, Table, Commands, Gallery)  # that the template shows
 
 
-@dataclass(frozen=True)
-class Drawing:
-    """A figure in two widths, as parts of the page."""
-
-    wide: Markup
-    narrow: Markup
-
-
 def make_page(
     sections: Sequence[Section],
     notes: Sequence[str],
@@ -51,30 +42,30 @@ def make_page(
     board: Scoreboard | None,
 ) -> str:
     """The whole report. drawings: exhibit id -> its SVG, wide and narrow; gpu: what was measured on GPUs."""
+    chapters = make_chapters(sections)
     return (
         _environment()
         .get_template("report.html.jinja")
         .render(
             title="Group Normalization: a reproduction",
-            question=" ".join(questions(sections[:1])),
+            # The scoreboard's answer opens with what was asked.
+            question=" ".join(questions(sections[:1])) if board is None else "",
             answer=answer(sections, board),
             opening=next((section for section in sections if section.exhibit.id in drawings), None),
             scoreboard=scoreboard_blocks(board) if board is not None else [],
-            chapters=make_chapters(sections),
-            bodies={section.exhibit.id: _body(section) for section in sections},
+            chapters=chapters,
+            bodies={name: body for chapter in chapters for name, body in _bodies(chapter).items()},
             drawings={
-                s.exhibit.id: _draw(s, *drawings[s.exhibit.id]) for s in sections if s.exhibit.id in drawings
+                one.exhibit.id: embed(one.exhibit.id, *drawings[one.exhibit.id], one.plot.alt)
+                for one in sections
+                if one.plot is not None and one.exhibit.id in drawings
             },
+            letters=share_letters(svg for pair in drawings.values() for svg in pair),
             gpu=gpu,
             run=run_blocks(sections),
             trust=trust_blocks(sections, notes),
         )
     )
-
-
-def without_drawings(page: str) -> str:
-    """The page with its SVG taken out: what does not depend on matplotlib's version. The digests stay."""
-    return re.sub(r"<svg\b.*?</svg>", "<svg/>", page, flags=re.DOTALL)
 
 
 def _environment() -> Environment:
@@ -87,7 +78,13 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
     )
     environment.tests |= {kind.__name__.lower(): _is_a(kind) for kind in _BLOCKS}
-    environment.filters |= {"marks": _marks, "number": _number, "plain": _plain, "base64": _base64}
+    environment.filters |= {
+        "marks": _marks,
+        "number": _number,
+        "plain": _plain,
+        "base64": _base64,
+        "anchor": _anchor,
+    }
     return environment
 
 
@@ -95,42 +92,41 @@ def _is_a(kind: type) -> Callable[[object], bool]:
     return lambda block: isinstance(block, kind)
 
 
-def _body(section: Section) -> list[Block]:
-    """What the page shows of an exhibit that is not drawn."""
-    if not section.body:
-        return [Text("Nothing has been run yet.")]
-    # Subheadings sit one level below the exhibit's own; what to type stands at the chapter's end.
-    return [
-        Heading(block.text, 4) if isinstance(block, Heading) else block
-        for block in (*section.body, Text(source_text(section.exhibit)))
-        if not isinstance(block, Commands | Aside)
-    ]
+def _bodies(chapter: Chapter) -> dict[str, list[Block]]:
+    """What the page shows of a chapter's exhibits that are not drawn, by their ids.
+
+    A part with the same tables as one above it, such as the paper's values under two of our scales, stands once.
+    """
+    bodies: dict[str, list[Block]] = {}
+    shown: set[tuple[Block, ...]] = set()
+    for section in chapter.sections:
+        # Subheadings sit one level below the exhibit's own; what to type stands at the chapter's end.
+        blocks = [
+            Heading(block.text, 4) if isinstance(block, Heading) else block
+            for block in section.body
+            if not isinstance(block, Commands | Aside)
+        ]
+        parts = [part for part in _parts(blocks) if part not in shown]
+        shown.update(part for part in parts if any(isinstance(block, Table) for block in part))
+        told = [block for part in parts for block in part]
+        bodies[section.exhibit.id] = (
+            [*told, Text(source_text(section.exhibit))] if blocks else [Text("Nothing has been run yet.")]
+        )
+    return bodies
 
 
-def _draw(section: Section, wide: str, narrow: str) -> Drawing:
-    name, alt = section.exhibit.id, section.plot.alt if section.plot else ""
-    return Drawing(_embed(wide, f"{name}-wide", alt), _embed(narrow, f"{name}-narrow", alt))
-
-
-def _embed(svg: str, prefix: str, alt: str) -> Markup:
-    """An SVG as part of the page: ids of its own, the page's colours, and words for who cannot see it."""
-    drawing = svg[svg.index("<svg") :]
-    drawing = re.sub(r"<metadata>.*?</metadata>\s*", "", drawing, flags=re.DOTALL)
-    drawing = re.sub(r'\bid="', f'id="{prefix}-', drawing)
-    drawing = drawing.replace('href="#', f'href="#{prefix}-').replace("url(#", f"url(#{prefix}-")
-    colours = {INK: "ink", MUTED: "muted", GRID: "grid", PAPER: "paper"}
-    colours |= {colour: name for name, colour in HUES.items()}
-    for colour, name in colours.items():
-        drawing = drawing.replace(colour, f"var(--{name})")
-    drawing = re.sub(r'(<svg\b[^>]*?) width="[^"]*"', r"\1", drawing, count=1)
-    drawing = re.sub(r'(<svg\b[^>]*?) height="[^"]*"', r"\1", drawing, count=1)
-    return Markup(drawing.replace("<svg", f'<svg role="img" aria-label="{html.escape(alt)}"', 1).rstrip())
+def _parts(blocks: Sequence[Block]) -> list[tuple[Block, ...]]:
+    """Blocks, each heading with what follows it."""
+    starts = [i for i, block in enumerate(blocks) if i == 0 or isinstance(block, Heading)]
+    return [tuple(blocks[a:b]) for a, b in zip(starts, [*starts, len(blocks)][1:], strict=True)]
 
 
 def _marks(text: str) -> Markup:
     """A paragraph's text, escaped, with its two marks."""
-    # No line ends within 95 % or G = 8.
-    escaped = re.sub(r"(?<=\d) (?=%)|(?<=\S) (?== )|(?<= =) ", "\u00a0", html.escape(text, quote=False))
+    # No line ends within 95 %, G = 8 or 6.0 ± 1.5.
+    escaped = re.sub(
+        r"(?<=\d) (?=[%±])|(?<=±) (?=\d)|(?<=\S) (?== )|(?<= =) ", "\u00a0", html.escape(text, quote=False)
+    )
     escaped = re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", escaped)
     return Markup(re.sub(r"`(.+?)`", r"<code>\1</code>", escaped))
 
@@ -142,6 +138,11 @@ def _number(cell: str) -> Markup:
 
 def _plain(text: str) -> str:
     return text.replace("`", "").replace("**", "")
+
+
+def _anchor(path: str) -> str:
+    """A path as an id."""
+    return re.sub(r"\W+", "-", path)
 
 
 def _base64(content: bytes) -> str:

@@ -26,7 +26,8 @@ def make_readme(
     blocks: list[Block] = [
         Heading("Results", 1),
         Text(
-            "Written by `gnexp report`; do not edit. The same as one page with every table: [report.html](report.html)."
+            "Written by `gnexp report`; do not edit. The same as one page with every table, for a browser and for "
+            "paper: [report.html](report.html)."
         ),
         Heading("The answer"),
         Items(tuple(told)) if board is not None else Text(" ".join(told)),
