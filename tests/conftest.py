@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import tests.garments  # noqa: F401  (for what it replaces)
 from gnexp.system.hardware import num_cores
 
 # Before torch is imported: small tensors gain nothing from a second thread, and threads that outnumber the cores spin.
