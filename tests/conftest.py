@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import tests.garments  # noqa: F401  (for what it replaces)
 from gnexp.system.hardware import num_cores
 
 # Before torch is imported: small tensors gain nothing from a second thread, and threads that outnumber the cores spin.
@@ -56,7 +57,23 @@ def _place_of(nodeid: str) -> str:
     return folder if folder in _FOLDERS else nodeid.partition("::")[0]
 
 
-_FOLDERS = ("tests/faults", "tests/contracts")  # the longest first
+_FOLDERS = ("tests/faults", "tests/contracts")
+# What takes longest, the longest first: what is left for the end is short, and no core waits long for another.
+_FIRST = (
+    *_FOLDERS,
+    "tests/engine/test_processes.py",
+    "tests/ops/test_fused.py",
+    "tests/cli/test_end_to_end.py",
+    "tests/test_package.py",
+    "tests/models/test_mask_rcnn.py",
+    "tests/models/test_foreign.py",
+    "tests/sweep/test_sweeper.py",
+    "tests/sweep/test_plan.py",
+    "tests/engine/test_train.py",
+    "tests/tasks/test_video.py",
+    "tests/tasks/test_detection.py",
+    "tests/launch/test_trainer.py",
+)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -67,7 +84,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         of_files = {path: keys.random() for path in dict.fromkeys(item.path for item in items)}
         of_items = {item: keys.random() for item in items}
         items.sort(key=lambda item: (of_files[item.path], of_items[item]))
-    ranks = {folder: rank for rank, folder in enumerate(_FOLDERS)}
+    ranks = {place: rank for rank, place in enumerate(_FIRST)}
     items.sort(key=lambda item: ranks.get(_place_of(item.nodeid), len(ranks)))
     _skip_without_gpu(items)
 

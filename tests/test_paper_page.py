@@ -61,6 +61,7 @@ def test_no_command_is_left_out():
 BEFORE = ("What it will take", "The data")
 
 
+@pytest.mark.usefixtures("warm")
 def test_the_plan_and_the_data(tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     ((verb, *words),) = commands_of(BEFORE[0])

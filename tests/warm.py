@@ -14,6 +14,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing import forkserver
 from multiprocessing.reduction import DupFd
 from pathlib import Path
 from typing import IO, Any
@@ -21,8 +22,24 @@ from typing import IO, Any
 SERVER = multiprocessing.get_context("forkserver")
 # With what torch and TensorBoard import when they are first used.
 SERVER.set_forkserver_preload(
-    ["gnexp.launch.trainer", "gnexp.experiments.run", "torch._dynamo", "tensorboard.compat.proto.event_pb2"]
+    [
+        "tests.garments",
+        "gnexp.launch.trainer",
+        "gnexp.experiments.run",
+        "torch._dynamo",
+        "tensorboard.compat.proto.event_pb2",
+    ]
 )
+
+
+def _process(target: Callable[..., None], arguments: tuple[Any, ...]) -> Any:
+    """A child, started."""
+    with contextlib.chdir(Path(__file__).parents[1]):  # where the server finds what it is to import
+        forkserver.ensure_running()
+    process = SERVER.Process(target=target, args=arguments)
+    process.start()
+    assert process.pid is not None
+    return process
 
 
 class Trainer:
@@ -37,14 +54,12 @@ class Trainer:
     def __init__(self, words: list[str], folder: Path, prepare: Callable[[], None] | None = None) -> None:
         self._screens = [tempfile.mkstemp(dir=folder, prefix=name)[1] for name in ("stdout-", "stderr-")]
         told = (words, self._screens, dict(os.environ), prepare, os.getcwd())
-        self._process = SERVER.Process(target=_become_trainer, args=told)
-        self._process.start()
-        assert self._process.pid is not None
-        self.pid = self._process.pid
+        self._process = _process(_become_trainer, told)
+        self.pid: int = self._process.pid
 
     @property
     def is_alive(self) -> bool:
-        return self._process.is_alive()
+        return bool(self._process.is_alive())
 
     @property
     def said(self) -> tuple[str, list[str]]:
@@ -62,7 +77,7 @@ class Trainer:
             assert self._process.exitcode is not None, f"process {self.pid} goes on after {timeout} s"
         finally:
             self._process.kill()
-        return self._process.exitcode
+        return int(self._process.exitcode)
 
 
 class Popen:
@@ -99,16 +114,15 @@ class Popen:
             handed.append(_Handed(write))
         words = command[list(command).index("gnexp.launch.trainer") + 1 :]
         told = (list(words), handed, env, _lead_a_group, os.getcwd())
-        self._process = SERVER.Process(target=_become_trainer, args=told)
-        self._process.start()
+        self._process = _process(_become_trainer, told)
         for write in pipes:
             os.close(write)
-        assert self._process.pid is not None
-        self.pid = self._process.pid
+        self.pid: int = self._process.pid
 
     @property
     def returncode(self) -> int | None:
-        return self._process.exitcode
+        code: int | None = self._process.exitcode
+        return code
 
     def send_signal(self, number: int) -> None:
         if self._process.is_alive():
@@ -178,12 +192,7 @@ def _become_trainer(
 def run_group(size: int, function: Callable[..., None], *arguments: Any) -> None:
     """Calls a function of a module in a group of processes that are told of each other as by torchrun."""
     with told_of_each_other(size) as told:
-        group = [
-            SERVER.Process(target=_become_rank, args=(rank, told, function, arguments))
-            for rank in range(size)
-        ]
-        for process in group:
-            process.start()
+        group = [_process(_become_rank, (rank, told, function, arguments)) for rank in range(size)]
         try:
             for process in group:
                 process.join(120)

@@ -20,6 +20,7 @@ def lines_of(out):
     return {rest.split("  ")[0]: (state, rest.split("  ", 1)[-1].strip()) for state, rest in rows}
 
 
+@pytest.mark.usefixtures("warm")
 def test_it_says_what_is_here(tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     assert cli.main(["doctor"]) == 0

@@ -41,6 +41,7 @@ def rows_of(out):
     return {row[0]: row[1:] for row in (re.split(r"  +", line) for line in lines)}
 
 
+@pytest.mark.usefixtures("warm")
 def test_the_papers_batch_sizes(tmp_path, capfd):
     words = [
         "plan",

@@ -1,8 +1,11 @@
-"""Experiments expanded once for all contract tests of a process, since each takes up to a second."""
+"""What conf/ holds, read, composed and expanded once for all contract tests of a process."""
 
+import copy
 import functools
+from typing import Any
 
 from gnexp.compose.composer import Composer
+from gnexp.compose.exhibits import load_exhibits
 from gnexp.config.experiment import Expansion
 
 COMPOSER = Composer()
@@ -11,3 +14,17 @@ COMPOSER = Composer()
 @functools.cache
 def expand(experiment: str, scale: str) -> Expansion:
     return COMPOSER.expand(experiment, scale)
+
+
+@functools.cache
+def _exhibits() -> dict[str, dict[str, Any]]:
+    return {values["id"]: values for values in load_exhibits()}
+
+
+def exhibits() -> dict[str, dict[str, Any]]:
+    """The values of every exhibit by its name, those at demo scale included; the caller's own."""
+    return copy.deepcopy(_exhibits())
+
+
+def exhibit(name: str) -> dict[str, Any]:
+    return copy.deepcopy(_exhibits()[name])

@@ -3,11 +3,10 @@
 import pytest
 
 from gnexp.compose.composer import Composer
-from gnexp.compose.exhibits import load_exhibits
 from gnexp.compose.overrides import check
 from gnexp.config import RunConfig
 from gnexp.config.keys import GROUPS, conf_dir, group_options, known_keys
-from tests.contracts.expansions import expand
+from tests.contracts.expansions import COMPOSER, exhibits, expand
 
 SCALES = ("paper", "small", "demo", "smoke")
 RUN_GROUPS = [group for group in GROUPS if group not in ("scale", "experiment")]
@@ -16,7 +15,7 @@ FILES = [(group, option) for group in RUN_GROUPS for option in group_options(gro
 
 @pytest.fixture(scope="module")
 def composer():
-    return Composer()
+    return COMPOSER
 
 
 def test_every_folder_of_conf_is_a_group_or_one_of_three_others():
@@ -127,7 +126,6 @@ def test_every_key_of_the_schema_can_be_set(composer):
 
 
 def test_exhibits_load_and_name_experiments_that_exist():
-    exhibits = load_exhibits()
-    assert exhibits
-    for exhibit in exhibits:
+    assert exhibits()
+    for exhibit in exhibits().values():
         assert set(exhibit["experiments"]) <= set(group_options("experiment"))

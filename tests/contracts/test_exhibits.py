@@ -5,20 +5,16 @@ from typing import Any
 
 import pytest
 
-from gnexp.compose.exhibits import load_exhibits
 from gnexp.config.keys import conf_dir
 from gnexp.report.exhibits.cells import cell_key
 from gnexp.report.exhibits.exhibit import Exhibit, Key
 from gnexp.report.parse import parse_exhibit
+from tests.contracts import expansions
 from tests.contracts.expansions import expand
 
 FILES = sorted((conf_dir() / "exhibit").glob("*.yaml"))
-NAMES = [values["id"] for values in load_exhibits()]  # those at demo scale included
-
-
-def load(name: str) -> dict[str, Any]:
-    (values,) = load_exhibits([name])
-    return values
+NAMES = list(expansions.exhibits())  # those at demo scale included
+load = expansions.exhibit
 
 
 def cells(exhibit: Exhibit, names: tuple[str, ...], scale: str) -> set[Key]:

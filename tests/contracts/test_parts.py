@@ -3,59 +3,54 @@
 import pytest
 from omegaconf import OmegaConf
 
-from gnexp.compose.conf_files import ConfFiles, to_plain
+from gnexp.compose.conf_files import to_plain
 from gnexp.compose.overrides import parse
 from gnexp.config.keys import GROUPS, group_options
 from tests.contracts.expansions import COMPOSER, expand
 
 SCALES = ("paper", "small", "demo", "smoke")
 EXPERIMENTS = group_options("experiment")
-FILES = COMPOSER._files
+FILES = COMPOSER._files  # remembers what Hydra has composed, for all contract tests
 
 
-@pytest.fixture(scope="module")
-def whole():
-    return ConfFiles()  # remembers what it has composed, for all tests of a module
-
-
-def assert_same(whole, words):
+def assert_same(words):
     words = [word for word in words if not word.startswith("experiment=")]
-    assert FILES._parts.merge(parse(words)) == to_plain(whole.compose(words))
+    assert FILES._parts.merge(parse(words)) == to_plain(FILES.compose(words))
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
-def test_a_cell_of_each_experiment(whole, experiment):
-    assert_same(whole, COMPOSER.flatten(expand(experiment, "small").cells[-1].overrides))
+def test_a_cell_of_each_experiment(experiment):
+    assert_same(COMPOSER.flatten(expand(experiment, "small").cells[-1].overrides))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 @pytest.mark.parametrize("scale", SCALES)
-def test_every_cell(whole, experiment, scale):
+def test_every_cell(experiment, scale):
     for cell in expand(experiment, scale).cells:
-        assert_same(whole, COMPOSER.flatten(cell.overrides))
+        assert_same(COMPOSER.flatten(cell.overrides))
 
 
 @pytest.mark.parametrize("scale", SCALES)
-def test_a_file_of_each_group(whole, scale):
-    assert_same(whole, [f"scale={scale}", *(f"{g}={group_options(g)[0]}" for g in GROUPS if g != "scale")])
+def test_a_file_of_each_group(scale):
+    assert_same([f"scale={scale}", *(f"{g}={group_options(g)[0]}" for g in GROUPS if g != "scale")])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("group", [group for group in GROUPS if group not in ("scale", "experiment")])
-def test_every_file(whole, group, scale):
+def test_every_file(group, scale):
     for option in group_options(group):
-        assert_same(whole, [f"scale={scale}", f"{group}={option}"])
+        assert_same([f"scale={scale}", f"{group}={option}"])
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
-def test_the_question_of_each_experiment(whole, experiment):
-    node = whole.compose([f"experiment={experiment}"]).experiment
+def test_the_question_of_each_experiment(experiment):
+    node = FILES.compose([f"experiment={experiment}"]).experiment
     assert FILES.experiment(experiment, "small") == OmegaConf.to_object(node)
 
 
-def test_values_are_read_by_the_schema(whole):
+def test_values_are_read_by_the_schema():
     words = [
         "recipe.base_lr=1",
         "batch='4'",
@@ -64,17 +59,17 @@ def test_values_are_read_by_the_schema(whole):
         "data.root=2024",
         "init=1e5",
     ]
-    assert_same(whole, [*words, "precision=null", "recipe.nesterov=yes", "batch=8", "task.kind=video"])
+    assert_same([*words, "precision=null", "recipe.nesterov=yes", "batch=8", "task.kind=video"])
 
 
 @pytest.mark.parametrize(
     "word", ["batch=two", "batch=2.5", "data.mean=[a]", "recipe.nesterov=maybe", "batch=null", "norm.x=1"]
 )
-def test_a_mistake_gets_the_same_line(whole, word):
+def test_a_mistake_gets_the_same_line(word):
     with pytest.raises(ValueError, match=r".") as by_parts:
         FILES.merge([word])
     with pytest.raises(ValueError, match=r".") as by_hydra:
-        whole.compose([word])
+        FILES.compose([word])
     assert str(by_parts.value) == str(by_hydra.value)
 
 

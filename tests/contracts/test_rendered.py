@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from gnexp.compose import composer as compose
-from gnexp.compose.exhibits import load_exhibits, load_stale
+from gnexp.compose.exhibits import load_stale
 from gnexp.report import render
 from gnexp.report.exhibits.axes import parse_value, short_title
 from gnexp.report.exhibits.statistics import LEAST_SEEDS
 from gnexp.report.kinds import KINDS
 from gnexp.report.parse import parse_exhibit
+from tests.contracts.expansions import exhibits, expand
 
 RESULTS = Path(__file__).parents[2] / "results"
-EXHIBITS = {values["id"]: values for values in load_exhibits()}
+EXHIBITS = exhibits()
 TABLES = [name for name, values in EXHIBITS.items() if KINDS[values["kind"]].derive is not None]
 WITH_VALUES = [name for name in TABLES if EXHIBITS[name].get("paper")]
 
@@ -30,7 +30,7 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "results" / "runs").symlink_to(RESULTS / "runs")
     render(
         [EXHIBITS[name] for name in TABLES],
-        compose.expand,
+        expand,
         runs_dir=folder / "runs",
         results_dir=folder / "results",
         is_whole=False,

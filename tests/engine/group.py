@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from gnexp.config import RecipeConfig, RunConfig, data_config, model_config, norm_config
+from gnexp.data.build import build_dataset
 from gnexp.data.dataset import Batch, Batches
 from gnexp.engine.evaluate import evaluate
 from gnexp.engine.processes import Processes, joined
@@ -61,7 +62,7 @@ def double(batch: Batch) -> Batch:
 def build_as(run: RunConfig, processes: Processes, dtype: torch.dtype) -> State:
     if dtype == torch.float32:
         return build(run, CPU, processes)
-    dataset: Any = build(dataclasses.replace(run, processes=1), CPU).dataset  # whose images are of float32
+    dataset: Any = build_dataset(run.data, CPU)  # whose images are of float32
     dataset.train_batches, dataset.val_batches = map(doubled, (dataset.train_batches, dataset.val_batches))
     torch.set_default_dtype(torch.float64)
     try:
@@ -89,7 +90,8 @@ def all_of_them(processes: Processes) -> dict[str, Any]:
     found = {}
     for norm in NORMS:
         found[f"{norm} float64"] = trained(norm, processes, torch.float64, MORE_STEPS.get(norm, STEPS))
-        found[f"{norm} float32"] = trained(norm, processes, torch.float32, 1)
+        if processes.world_size <= 2:
+            found[f"{norm} float32"] = trained(norm, processes, torch.float32, 1)
     if processes.world_size > 2:
         return found
     found["foreign float64"] = trained("gn", processes, torch.float64, 3, model=FOREIGN)

@@ -46,9 +46,8 @@ def assert_close(found: Any, expected: Any, tolerance: float, name: str = "") ->
         assert found == pytest.approx(expected, rel=tolerance, abs=tolerance), name
 
 
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize(("size", "dtype"), [(2, "float64"), (4, "float64"), (2, "float32")])
 @pytest.mark.parametrize("norm", list(NORMS))
-@pytest.mark.parametrize("size", [2, 4])
 def test_processes_compute_what_one_computes(
     groups: dict[int, dict[str, Any]], size: int, norm: str, dtype: str
 ) -> None:

@@ -75,7 +75,11 @@ def steps(state: State, num: int) -> list[float]:
     return [record.loss for record in islice(train(state), num) if isinstance(record, StepRecord)]
 
 
-@pytest.mark.parametrize("network", NETWORKS)
+# Below a large network is looked at with one norm.
+@pytest.mark.parametrize(
+    "network",
+    [pytest.param(n, marks=pytest.mark.slow if n == "torchvision convnext_tiny" else ()) for n in NETWORKS],
+)
 def test_a_network_trains_with_the_runs_norms_and_keyed_draws(network: str) -> None:
     """On images of one channel; the initial weights do not hang on the norm or on torch's global generator."""
     states = {}
@@ -209,7 +213,13 @@ def test_timm_that_is_not_installed_is_named_with_its_extra(monkeypatch: pytest.
         run_of("timm resnet18").model.check_installed()
 
 
-@pytest.mark.parametrize("norm", group_options("norm"))
+QUICK = ("gn", "sync_bn", "gn_ws", "evonorm_s0")
+
+
+@pytest.mark.parametrize(
+    "norm",
+    [pytest.param(norm, marks=() if norm in QUICK else pytest.mark.slow) for norm in group_options("norm")],
+)
 def test_every_norm_trains_in_a_foreign_network_or_is_refused(norm: str) -> None:
     if COMPOSER.run([f"norm={norm}"]).norm.own_activation:
         with pytest.raises(

@@ -81,7 +81,9 @@ def test_r50_c4_is_resnet50_and_thin_heads() -> None:
 
 
 @pytest.mark.parametrize("name", ["mask_rcnn_r50_c4", "mask_rcnn_r50_fpn", "mask_rcnn_r101_fpn", *THIN])
-@pytest.mark.parametrize("norm", ["bn", "gn", "ln", "frozen_bn"])
+@pytest.mark.parametrize(
+    "norm", ["gn", *(pytest.param(norm, marks=pytest.mark.slow) for norm in ("bn", "ln", "frozen_bn"))]
+)
 def test_every_model_and_norm_has_shapes_that_work(name: str, norm: str) -> None:
     with torch.device("meta"), torch.no_grad():
         model = detector(name, norm, workers=2)

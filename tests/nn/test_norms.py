@@ -47,7 +47,11 @@ all_norms = pytest.mark.parametrize("path", NORM_FILES, ids=lambda path: path.st
 
 @all_norms
 @pytest.mark.parametrize("shape", SMALL_SHAPES, ids=str)
-def test_gradcheck(path: Path, shape: tuple[int, ...]) -> None:
+@pytest.mark.parametrize(
+    "is_fast", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["fast", "whole"]
+)
+def test_gradcheck(path: Path, shape: tuple[int, ...], is_fast: bool) -> None:
+    """Fast: along one direction of all inputs at once."""
     if has_one_value(path, shape):
         pytest.skip("one value per channel; its error has a test of its own")
     norm = make(path)
@@ -57,7 +61,7 @@ def test_gradcheck(path: Path, shape: tuple[int, ...]) -> None:
         return torch.func.functional_call(norm, dict(zip(parameters, values, strict=True)), (x, residual))
 
     inputs = [randn(*shape), randn(*shape, seed=2), *(p.detach().clone() for p in parameters.values())]
-    assert torch.autograd.gradcheck(call, [value.requires_grad_() for value in inputs])
+    assert torch.autograd.gradcheck(call, [value.requires_grad_() for value in inputs], fast_mode=is_fast)
 
 
 @all_norms

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pytest
 import torch
@@ -38,12 +39,20 @@ def forced(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> N
     monkeypatch.setattr(fused, "make_plan", functools.partial(make_plan, path=path, per_split=per_split))
 
 
+def thin(cases: Sequence[Any], every: int) -> list[Any]:
+    """The first of every so many; the interpreter is slow, and the others are marked so."""
+    return [
+        pytest.param(*values, marks=() if place % every == 0 else pytest.mark.slow)
+        for place, values in enumerate(cases)
+    ]
+
+
 on_each_path = pytest.mark.parametrize("forced", PATHS, indirect=True, ids=[path for path, _ in PATHS])
 
 
 @on_each_path
 @pytest.mark.parametrize("is_channels_last", [False, True], ids=["nchw", "nhwc"])
-@pytest.mark.parametrize(("has_residual", "relu"), FLAGS)
+@pytest.mark.parametrize(("has_residual", "relu"), thin(FLAGS, 3))
 def test_each_path(forced: None, is_channels_last: bool, has_residual: bool, relu: bool) -> None:
     """15 pixels, 3 channels per group: nothing is a power of 2, and the splits' last is shorter."""
     check(fused.group_norm, Case((2, 12, 5, 3), 4, is_channels_last, has_residual, relu))
@@ -67,7 +76,7 @@ SHAPES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("case", SHAPES, ids=str)
+@pytest.mark.parametrize("case", thin([(case,) for case in SHAPES], 2), ids=str)
 def test_each_shape(case: Case) -> None:
     """2-D to 5-D, instance and layer norm, one place, and large maps that take the looped and the split path."""
     for has_residual, relu in ((False, True), (True, True)):
@@ -152,7 +161,7 @@ def test_constant_input_gives_the_bias(forced: None) -> None:
 @on_each_path
 @pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")  # numpy's, in the interpreter
 @pytest.mark.parametrize(
-    ("value", "relu"), [(float("nan"), True), (float("inf"), False), (float("-inf"), True)]
+    ("value", "relu"), thin([(float("nan"), True), (float("inf"), False), (float("-inf"), True)], 2)
 )
 def test_what_is_not_finite_spoils_its_group_alone(forced: None, value: float, relu: bool) -> None:
     case = Case((2, 8, 3, 3), 4, True, True, relu)
@@ -188,7 +197,7 @@ def test_no_image_at_all() -> None:
 
 @pytest.mark.parametrize(
     ("forced", "has_residual", "relu"),
-    [(PATHS[0], *flags) for flags in FLAGS] + [(path, True, True) for path in PATHS[1:]],
+    thin([(PATHS[0], *flags) for flags in FLAGS] + [(path, True, True) for path in PATHS[1:]], 2),
     indirect=["forced"],
 )
 def test_gradcheck(forced: None, has_residual: bool, relu: bool) -> None:
@@ -203,7 +212,8 @@ def test_gradcheck(forced: None, has_residual: bool, relu: bool) -> None:
 
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")  # opcheck's own
 @pytest.mark.parametrize(
-    ("is_channels_last", "has_residual", "relu"), [(True, *flags) for flags in FLAGS] + [(False, True, True)]
+    ("is_channels_last", "has_residual", "relu"),
+    thin([(True, *flags) for flags in FLAGS] + [(False, True, True)], 2),
 )
 def test_opcheck(is_channels_last: bool, has_residual: bool, relu: bool) -> None:
     case = Case((2, 4, 3, 2), 2, is_channels_last, has_residual, relu, torch.float32)
