@@ -19,6 +19,8 @@ from multiprocessing.reduction import DupFd
 from pathlib import Path
 from typing import IO, Any
 
+from gnexp.system.hardware import num_cores
+
 SERVER = multiprocessing.get_context("forkserver")
 # With what torch and TensorBoard import when they are first used.
 SERVER.set_forkserver_preload(
@@ -30,6 +32,11 @@ SERVER.set_forkserver_preload(
         "tensorboard.compat.proto.event_pb2",
     ]
 )
+
+
+def crowding() -> float:
+    """Times as long as on a quiet machine that something takes at most: processes that want a core, for each core."""
+    return max(1.0, os.getloadavg()[0] / num_cores())
 
 
 def _process(target: Callable[..., None], arguments: tuple[Any, ...]) -> Any:
@@ -195,7 +202,7 @@ def run_group(size: int, function: Callable[..., None], *arguments: Any) -> None
         group = [_process(_become_rank, (rank, told, function, arguments)) for rank in range(size)]
         try:
             for process in group:
-                process.join(120)
+                process.join(120 * crowding())
             assert [process.exitcode for process in group] == [0] * size
         finally:
             for process in group:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from gnexp.cli import main as cli
-from tests.warm import without_digest_notes
+from tests.warm import crowding, without_digest_notes
 
 ROOT = Path(__file__).parents[2]
 # One thread a run: these are tiny, and a second thread beside another run only waits.
@@ -47,7 +47,7 @@ def start(folder, *words):
 
 def gnexp(folder, *words):
     process = start(folder, *words)
-    out, err = process.communicate(timeout=280)
+    out, err = process.communicate(timeout=280 * crowding())
     return process.returncode, out, err
 
 
@@ -149,7 +149,7 @@ def test_ctrl_c_ends_a_sweep_and_its_children(tmp_path, to, launcher):
         assert time.monotonic() < deadline
         time.sleep(0.1)
     (os.killpg if to == "group" else os.kill)(process.pid, signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=60 * crowding())
     assert process.returncode == 130, err
     assert (
         without_digest_notes(err)
@@ -176,6 +176,6 @@ def test_a_signal_while_the_config_is_composed_is_one_line(tmp_path, number, cod
     while "_yaml" not in maps.read_text(encoding="utf-8"):  # Hydra is being imported
         assert process.poll() is None
     process.send_signal(number)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=30 * crowding())
     assert (process.returncode, err) == (code, "gnexp: stopped before anything was begun\n")
     assert not (tmp_path / "runs").exists()

@@ -14,9 +14,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
-from gnexp.system.hardware import num_cores
 from tests.faults.tiny import STEPS
-from tests.warm import SERVER, told_of_each_other
+from tests.warm import SERVER, crowding, told_of_each_other
 
 ROOT = Path(__file__).parents[2]
 
@@ -200,11 +199,6 @@ def is_alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()[0] != "Z"
     except OSError:
         return False
-
-
-def crowding() -> float:
-    """Times as long as on a quiet machine that something takes at most: processes that want a core, for each core."""
-    return max(1.0, os.getloadavg()[0] / num_cores())
 
 
 def wait_until(condition: Callable[[], Any], what: str, seconds: float = 60) -> None:

@@ -21,7 +21,6 @@ from tests.faults.started import (
     checkpoints,
     children_of,
     command,
-    crowding,
     is_alive,
     pair,
     processes_in,
@@ -30,7 +29,7 @@ from tests.faults.started import (
     wait_until,
 )
 from tests.faults.tiny import STEPS, TINY, assert_equal, contents, train_whole, write_spec
-from tests.warm import without_digest_notes
+from tests.warm import crowding, without_digest_notes
 
 LONG = dataclasses.replace(TINY.recipe, epochs=500)
 COMMAND = (

@@ -17,8 +17,9 @@ from gnexp.runs.directory import RunDirectory
 from gnexp.runs.status import FAILED, Status
 from gnexp.system.signals import STOPPING
 from tests.faults import tiny
-from tests.faults.started import ROOT, Started, children_of, crowding, steps_saved, trainer, wait_until
+from tests.faults.started import ROOT, Started, children_of, steps_saved, trainer, wait_until
 from tests.faults.tiny import CPU, assert_equal, contents, train_whole, write_spec
+from tests.warm import crowding
 
 LINE = "gnexp: stopped; the same command goes on from the last checkpoint"
 

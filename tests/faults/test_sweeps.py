@@ -16,7 +16,7 @@ from gnexp.engine.train import DivergedError, train
 from gnexp.runs.result import DIVERGED, load_result
 from tests.faults.started import checkpoints, command, pair, processes_in, trainer, wait_until
 from tests.faults.tiny import CPU, TINY, assert_equal, write_spec
-from tests.warm import without_digest_notes
+from tests.warm import crowding, without_digest_notes
 
 GRID = (
     "sweep", "experiment=null", "norm=gn", "norm.num_groups=8,2", "scale=smoke", "batch=4", "threads=1",
@@ -76,7 +76,7 @@ def test_fault_20_a_killed_sweep_then_two_at_once_make_each_run_once(tmp_path: P
         wait_until(lambda: not _training(tmp_path), "an end of its runs", 10)
     with command(*GRID, cwd=tmp_path) as first, command(*GRID, cwd=tmp_path) as second:
         for sweep in (first, second):
-            _, errors = sweep.communicate(timeout=120)
+            _, errors = sweep.communicate(timeout=120 * crowding())
             assert (sweep.returncode, without_digest_notes(errors)) == (0, "")
     results = sorted(tmp_path.glob("runs/*/result.json"))
     assert len(results) == 2

@@ -16,6 +16,7 @@ from gnexp.launch import launch
 from gnexp.runs.directory import find_run_dir
 from gnexp.runs.lock import is_locked, locked
 from gnexp.system import hardware
+from tests.warm import crowding
 
 FAKE = str(Path(__file__).parents[1] / "fake_trainer.py")
 
@@ -159,7 +160,7 @@ def test_the_terminals_ctrl_c_reaches_the_child_once(tmp_path):
     run_dir = find_run_dir(tmp_path, RunConfig())
     wait_for(run_dir.path / "waiting")
     os.killpg(parent.pid, signal.SIGINT)
-    assert parent.wait(timeout=20) == 130
+    assert parent.wait(timeout=20 * crowding()) == 130
     assert json.loads((run_dir.path / "caught.json").read_text(encoding="utf-8")) == [signal.SIGINT]
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.warm import crowding
+
 ROOT = Path(__file__).parents[2]
 pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
 pytestmark = [pytest.mark.dist, pytest.mark.slow]
@@ -54,7 +56,7 @@ def test_a_preempted_job_saves_is_requeued_and_goes_on(tmp_path: Path) -> None:
         )
         (job,) = processes_of(tmp_path, "submitit.core._submit")
         os.kill(job, signal.SIGUSR2)
-        out, err = sweep.communicate(timeout=120)
+        out, err = sweep.communicate(timeout=120 * crowding())
     finally:
         sweep.kill()
     assert sweep.returncode == 0, out + err

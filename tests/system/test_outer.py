@@ -10,6 +10,7 @@ import pytest
 
 from gnexp.cli import main as cli
 from gnexp.system.outer import outer_group
+from tests.warm import crowding
 
 ROOT = Path(__file__).parents[2]
 SRUN = {
@@ -108,7 +109,7 @@ def test_two_that_srun_has_started_make_one_run(tmp_path: Path) -> None:
         )
         for rank in ("0", "1")
     ]
-    said = [process.communicate(timeout=120) for process in group]
+    said = [process.communicate(timeout=120 * crowding()) for process in group]
     assert [process.returncode for process in group] == [0, 0], said
     assert "2 processes with 2 workers each" in said[0][0]
     assert said[1] == ("", "")
