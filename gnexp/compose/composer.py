@@ -72,7 +72,7 @@ class Composer:
     def _digested(self, overrides: Sequence[str]) -> list[str]:
         """With no sha256 of the data where its settings are not those of the sha256 in its file."""
         words = self._without_experiment(overrides)
-        if not self._files.has_users:  # whose files may set data from anywhere; else it depends on these words alone
+        if not self._files.has_users:  # whose files may set data from anywhere
             words = [o for o in words if o.startswith(("scale=", "data=", "data."))]
         key = tuple(words)
         if key not in self._with_sha256:

@@ -191,7 +191,8 @@ class Parts:
         place = (section if option else "", option, scale, override.input_line or "")
         if place not in self._values:
             node, key = part._get_node(section), override.key_or_group.partition(".")[2]
-            if isinstance(node, DictConfig) and (field := node._get_node(key)) is not None:
+            field = node._get_node(key, validate_access=False) if isinstance(node, DictConfig) else None
+            if field is not None:
                 copied: Any = {key: field}  # faster than the section
             else:
                 copied = node
