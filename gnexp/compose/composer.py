@@ -40,6 +40,7 @@ class Composer:
         self._experiments = Experiments(self._files)
         self._merged: dict[tuple[str, ...], list[str]] = {}
         self._parents: dict[tuple[str, ...], Parent | None] = {}
+        self._with_sha256: dict[tuple[str, ...], bool] = {}  # words -> whether the sha256 of their data holds
         self._undigested: dict[str, dict[str, Any]] = {}  # data set -> its settings that its sha256 is not of
 
     def load(self, overrides: Sequence[str]) -> DictConfig:
@@ -71,12 +72,17 @@ class Composer:
     def _digested(self, overrides: Sequence[str]) -> list[str]:
         """With no sha256 of the data where its settings are not those of the sha256 in its file."""
         words = self._without_experiment(overrides)
-        with contextlib.suppress(ValueError):  # a mistake, which who composes the words tells
-            data = self._files.merge(words)["data"]
-            if others := other_settings(words, data, lambda: self._files.alone("data", words)):
-                self._undigested[data["name"]] = others
-                return [*overrides, f"{SHA256}=null"]
-        return list(overrides)
+        if not self._files.has_users:  # whose files may set data from anywhere
+            words = [o for o in words if o.startswith(("scale=", "data=", "data."))]
+        key = tuple(words)
+        if key not in self._with_sha256:
+            self._with_sha256[key] = True
+            with contextlib.suppress(ValueError):  # a mistake, which who composes the words tells
+                data = self._files.merge(words)["data"]
+                if others := other_settings(words, data, lambda: self._files.alone("data", words)):
+                    self._undigested[data["name"]] = others
+                    self._with_sha256[key] = False
+        return list(overrides) if self._with_sha256[key] else [*overrides, f"{SHA256}=null"]
 
     def notes(self, overrides: Sequence[str]) -> list[str]:
         """A line for each data set so far to which these overrides have given other settings than its sha256's."""
@@ -219,13 +225,17 @@ class Composer:
         seeds = asked.seeds_of(coordinates)
         if named_cell(self._merge(words)) is None:
             first = self.run(self.flatten(words))
-            runs, parents = [dataclasses.replace(first, seed=seed) for seed in seeds], []
+            runs, parents = [_of_seed(first, seed) for seed in seeds], []
         else:  # another seed starts from another run
             own = [self._merge([*command, f"seed={seed}", *asked.places]) for seed in seeds]
             parents = [parent for parent in map(self._parent, own) if parent is not None]
             runs = [self.run(merge_overrides(o, init_of(p, o))) for o, p in zip(own, parents, strict=True)]
         spelled = {k: v if isinstance(v, str | int | float) else spell(v) for k, v in coordinates.items()}
         return Cell(coordinates=spelled, overrides=tuple(command), runs=tuple(runs), parents=tuple(parents))
+
+
+def _of_seed(run: RunConfig, seed: int) -> RunConfig:
+    return run if seed == run.seed else dataclasses.replace(run, seed=seed)  # which checks all of it again
 
 
 def to_run(config: Mapping[str, Any], *, keeps_mean: bool = False) -> RunConfig:

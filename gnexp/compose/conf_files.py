@@ -149,10 +149,9 @@ class ConfFiles:
         Raises:
             ValueError: the schema refuses it.
         """
-        if self.has_users:
-            node = self._choose([f"experiment={name}", f"scale={scale}"]).experiment
-        else:
-            node = self._parts.experiment(name)
+        if not self.has_users:
+            return self._parts.experiment(name)
+        node = self._choose([f"experiment={name}", f"scale={scale}"]).experiment
         return typing.cast(ExperimentConfig, OmegaConf.to_object(node))
 
     def _choose(self, overrides: Sequence[str]) -> DictConfig:

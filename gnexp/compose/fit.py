@@ -10,6 +10,7 @@ from typing import NamedTuple
 from gnexp.compose.conf_files import ConfFiles
 from gnexp.compose.overrides import parse, respell, values_of
 from gnexp.config import TaskConfig
+from gnexp.config.keys import DEFAULT_SCALE
 from gnexp.config.kinds import classes_of
 from gnexp.config.task import TASKS
 
@@ -121,5 +122,6 @@ def check_fit(
     for left_out in itertools.chain.from_iterable(itertools.combinations(groups, n) for n in range(4)):
         words = [o for o in kept if not o.startswith(left_out)]
         if not kinds_of(files, merge(words)).problem:
-            raise ValueError(f"{kinds.problem}; this works: {shlex.join(('gnexp', 'train', *words))}")
+            scale = [] if "scale" in keys else [f"scale={DEFAULT_SCALE}"]
+            raise ValueError(f"{kinds.problem}; this works: {shlex.join(('gnexp', 'train', *scale, *words))}")
     raise ValueError(kinds.problem)

@@ -7,6 +7,7 @@ value.
 
 from __future__ import annotations
 
+import typing
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -21,6 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from gnexp.compose.overrides import explain, is_hydra, values_of
 from gnexp.compose.schema import require_kinds
+from gnexp.config.experiment import ExperimentConfig
 from gnexp.config.keys import DEFAULT_SCALE, GROUPS, conf_dir
 
 SCHEMA = "_app"  # with an underscore, so that it is no visible option
@@ -62,7 +64,7 @@ class Parts:
         self._schema = self._body(SCHEMA)
         self._bases: dict[str, _Base] = {}
         self._parts: dict[tuple[str, str, str], _Part] = {}
-        self._experiments: dict[str, Any] = {}
+        self._experiments: dict[str, ExperimentConfig] = {}
         self._values: dict[tuple[str, str, str, str], Any] = {}
 
     def merge(self, overrides: Sequence[Override]) -> dict[str, Any] | None:
@@ -110,14 +112,15 @@ class Parts:
         """The option that a scale has for a group."""
         return self._base(scale).options[group]
 
-    def experiment(self, name: str) -> Any:
-        """An experiment's file, with the schema's types.
+    def experiment(self, name: str) -> ExperimentConfig:
+        """An experiment's file.
 
         Raises:
             ValueError: the schema refuses it.
         """
         if name not in self._experiments:
-            self._experiments[name] = self._compose("experiment", name, {}).experiment
+            node = self._compose("experiment", name, {}).experiment
+            self._experiments[name] = typing.cast(ExperimentConfig, OmegaConf.to_object(node))
         return self._experiments[name]
 
     def _read(self, overrides: Sequence[Override]) -> tuple[dict[str, str], list[Override]] | None:
@@ -187,7 +190,13 @@ class Parts:
         part = self._part(section, option, scale).config if option else self._base(scale).config
         place = (section if option else "", option, scale, override.input_line or "")
         if place not in self._values:
-            config = OmegaConf.create({section: part._get_node(section)})  # a copy
+            node, key = part._get_node(section), override.key_or_group.partition(".")[2]
+            field = node._get_node(key, validate_access=False) if isinstance(node, DictConfig) else None
+            if field is not None:
+                copied: Any = {key: field}  # faster than the section
+            else:
+                copied = node
+            config = OmegaConf.create({section: copied})
             OmegaConf.set_struct(config, True)
             try:
                 ConfigLoaderImpl._apply_overrides_to_config([override], config)

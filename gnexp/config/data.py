@@ -5,9 +5,9 @@ The kinds are in gnexp/data/kinds. Nothing asks for the kind of data: it asks fo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from gnexp.config.fields import check, hardware_field, require, require_name, science_field
 from gnexp.config.kinds import build_kind
@@ -84,6 +84,25 @@ class DataConfig:
     def title(self) -> str:
         """What readers know the set by."""
         return self.titles.get(self.name, self.name)
+
+    def describe(self) -> list[str]:
+        """What it holds, in words for captions; each field that is `told_by` data is among them or follows from one."""
+        words = [f"{self.image_size} px", f"{self.channels} channel{'' if self.channels == 1 else 's'}"]
+        words.append(f"{self.num_classes} classes")
+        if self.num_train is not None:
+            words.append(f"{self.num_train} training images")
+        if self.num_val is not None:
+            words.append(f"{self.num_val} validation images")
+        return words
+
+    def describe_augmentation(self) -> list[str]:
+        """How training images are augmented, in words for captions."""
+        return ["horizontal flip"] if self.flip else []
+
+    @classmethod
+    def say_changed(cls, sets: Sequence[Self]) -> str:
+        """What was done to the images of some sets of this class, in a sentence; empty where they are as they were."""
+        return ""
 
     @property
     def folder(self) -> str | None:

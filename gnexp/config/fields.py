@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import json
 import math
+import operator
 import re
 import types
 import typing
@@ -15,6 +16,7 @@ from typing import Any
 
 _REQUIRED = dataclasses.MISSING
 FILE_HASH = "sha256:"  # before the hex digits that name a file by its content
+_TESTS = {"ge": operator.ge, "gt": operator.gt, "le": operator.le, "lt": operator.lt}
 ANY_TASK = "any"  # in `left_open`: whatever the task is
 
 
@@ -55,7 +57,7 @@ def science_field(
             "title": title,
             "unit": unit,
             "choices": tuple(choices),
-            "bounds": {"ge": ge, "gt": gt, "le": le, "lt": lt},
+            "bounds": _given(ge=ge, gt=gt, le=le, lt=lt),
             "left_open": dict(left_open or {}),
             "told_by": told_by,
         }
@@ -85,9 +87,13 @@ def hardware_field(
             "unit": unit,
             "choices": tuple(choices),
             "offered": tuple(offered),
-            "bounds": {"ge": ge, "gt": gt},
+            "bounds": _given(ge=ge, gt=gt),
         },
     )
+
+
+def _given(**bounds: float | None) -> dict[str, float]:
+    return {name: bound for name, bound in bounds.items() if bound is not None}
 
 
 def require(holds: bool, message: str) -> None:
@@ -121,21 +127,13 @@ def check(config: Any, prefix: str) -> None:
 
 def check_bounds(f: dataclasses.Field[Any], key: str, value: Any) -> None:
     """Raises ValueError, with its key, where a number, or one of several, is out of its field's bounds."""
-    bounds = {name: bound for name, bound in f.metadata["bounds"].items() if bound is not None}
+    bounds = f.metadata["bounds"]
+    if not bounds:
+        return
     numbers = value if isinstance(value, tuple) else (value,)
-    if bounds and not all(_is_within(number, bounds) for number in numbers):
+    if not all(_TESTS[name](number, bound) for number in numbers for name, bound in bounds.items()):
         each = " each" if isinstance(value, tuple) else ""
         raise ValueError(f"{key} {_said(bounds)}{each}, got {value}")
-
-
-def _is_within(number: float, bounds: Mapping[str, float]) -> bool:
-    tests = {
-        "ge": lambda bound: number >= bound,
-        "gt": lambda bound: number > bound,
-        "le": lambda bound: number <= bound,
-        "lt": lambda bound: number < bound,
-    }
-    return all(tests[name](bound) for name, bound in bounds.items())
 
 
 def _said(bounds: Mapping[str, float]) -> str:
@@ -204,8 +202,8 @@ def require_finite(config: Any, prefix: str = "") -> None:
             require_finite(value, f"{prefix}{f.name}.")
             continue
         for number in value if isinstance(value, tuple) else (value,):
-            is_finite = not isinstance(number, float) or math.isfinite(number)
-            require(is_finite, f"{prefix}{f.name} must be finite, got {value}")
+            if isinstance(number, float) and not math.isfinite(number):
+                raise ValueError(f"{prefix}{f.name} must be finite, got {value}")
 
 
 def require_name(key: str, name: str) -> None:

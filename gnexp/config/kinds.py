@@ -116,8 +116,9 @@ def build_kind(group: str, values: dict[str, Any]) -> Any:
     Raises:
         ValueError: an unknown kind or key, a key of another kind, one that is missing, or a check that fails.
     """
-    for name in values:
-        require(name in fields_of(group), f"unknown key {group}.{name} in a run's config")
+    known = fields_of(group)
+    if unknown := next((name for name in values if name not in known), None):
+        raise ValueError(f"unknown key {group}.{unknown} in a run's config")
     cls = class_of(group, values.get("kind"))
     hints = hints_of(cls)
     for name, value in values.items():
@@ -135,7 +136,8 @@ def build_kind(group: str, values: dict[str, Any]) -> Any:
     }
     for f in dataclasses.fields(cls):
         is_needed = f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
-        require(f.name in given or not is_needed, f"{group}.{f.name} is missing: kind {cls.kind} needs it")
+        if is_needed and f.name not in given:
+            raise ValueError(f"{group}.{f.name} is missing: kind {cls.kind} needs it")
     return cls(**{name: _built(hints[name], value) for name, value in given.items()})
 
 

@@ -13,6 +13,7 @@ _OPTIMIZERS: dict[str, dict[str, Any]] = {
     "sgd": {"momentum": 0.9, "nesterov": True},
     "adamw": {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8},
 }
+_SCHEDULES = {"linear": "decayed linearly to 0", "cosine": "decayed to 0 along half a cosine"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,6 +143,21 @@ class RecipeConfig:
                     object.__setattr__(self, name, default)
         if chosen == "sgd":
             object.__setattr__(self, "optimizer", None)
+
+    def describe_schedule(self) -> str:
+        """How the learning rate falls, in words for captions."""
+        if self.schedule == "step":
+            return (
+                f"multiplied by {self.drop_factor} after epochs {', '.join(map(str, self.milestones or ()))}"
+            )
+        return _SCHEDULES[self.schedule]
+
+    def describe_optimizer(self) -> str:
+        """The optimizer with what it has of its own, in words for captions."""
+        if self.momentum is None:
+            return f"AdamW with betas {self.beta1} and {self.beta2}, eps {self.eps}"
+        kind = "Nesterov momentum" if self.nesterov else "momentum"
+        return f"SGD with {kind} {self.momentum}" if self.momentum else "SGD without momentum"
 
     def is_evaluated(self, epoch: int) -> bool:
         """Whether there is an evaluation after an epoch, counted from 1."""

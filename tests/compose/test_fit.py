@@ -143,7 +143,7 @@ def test_what_does_not_go_together_is_one_line(composer, words, said, works):
     with pytest.raises(ValueError, match="do not go together") as caught:
         compose(composer, words.split())
     assert str(caught.value).startswith(said)
-    assert str(caught.value).endswith(f"; this works: gnexp train {works}")
+    assert str(caught.value).endswith(f"; this works: gnexp train scale=demo {works}")
     assert "\n" not in str(caught.value)
     compose(composer, works.split())
 
@@ -151,8 +151,9 @@ def test_what_does_not_go_together_is_one_line(composer, words, said, works):
 def test_the_command_says_it_and_leaves_nothing_behind(tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     for words, works in (
-        ("train data=coco model=thin_resnet", "data=coco"),
+        ("train data=coco model=thin_resnet", "scale=demo data=coco"),
         ("sweep experiment=null data=coco model=thin_mask_rcnn,vgg16", "scale=demo data=coco"),
+        ("train data=coco model=thin_resnet scale=small", "data=coco scale=small"),
     ):
         assert cli.main(words.split()) == 2
         err = capfd.readouterr().err

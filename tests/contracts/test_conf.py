@@ -1,5 +1,7 @@
 """Every file under conf/ composes at every scale, and the schema refuses what it does not know."""
 
+import re
+
 import pytest
 
 from gnexp.compose.composer import Composer
@@ -35,6 +37,14 @@ def test_every_file_composes(composer, group, option, scale):
     if group in ("model", "data", "recipe"):
         assert getattr(run, group).name == option  # a run directory's label names the file that it is of
     assert RunConfig.__dataclass_fields__.keys() == vars(run).keys()
+
+
+@pytest.mark.parametrize("path", sorted(conf_dir().rglob("*.yaml")), ids=lambda path: path.stem)
+def test_a_command_in_a_comment_names_its_scale(path):
+    commands = re.findall(
+        r"^# +(gnexp (?:train|sweep|plan) .*)$", path.read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert not [command for command in commands if " scale=" not in command]
 
 
 @pytest.mark.parametrize("option", group_options("experiment"))

@@ -11,7 +11,7 @@ from gnexp.compose import composer as compose
 from gnexp.config import RecipeConfig, RunConfig, data_config, model_config
 from gnexp.config.fields import walk
 from gnexp.data.generated.scenes import expose
-from gnexp.report.exhibits.differences import list_differences, say_exposure
+from gnexp.report.exhibits.differences import list_differences, say_changed
 
 RUN = RunConfig(recipe=RecipeConfig(schedule="step", milestones=(3,), drop_factor=0.1))
 PHOTOGRAPHS = data_config(
@@ -141,13 +141,13 @@ def test_what_was_done_to_the_images_is_told_as_it_was_done(exposure: float) -> 
     )  # the garment darker than the ground
     run = dataclasses.replace(RUN, data=dataclasses.replace(RUN.data, exposure=exposure))
     words = f"with probability {inverted.mean():g}, turned into its photographic negative"
-    assert words in say_exposure([run])
+    assert words in say_changed([run])
     clips = dataclasses.replace(run, data=dataclasses.replace(CLIPS, exposure=exposure))
-    assert say_exposure([clips]).startswith("Each video has")
+    assert say_changed([clips]).startswith("Each video has")
     told = list_differences(run, dataclasses.replace(run, data=dataclasses.replace(run.data, exposure=0.0)))
     assert f"and with probability {inverted.mean():g} its photographic negative" in " ".join(told)
 
 
 def test_images_as_they_are_have_nothing_to_tell() -> None:
     plain = dataclasses.replace(RUN, data=dataclasses.replace(RUN.data, exposure=0.0))
-    assert say_exposure([plain]) == ""
+    assert say_changed([plain]) == ""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from gnexp.data.kinds.fashion import FashionScenesConfig
+from gnexp.data.kinds.fashion import INVERTED, FashionScenesConfig
 from gnexp.ops import keyed
 
 _SEED = 1803  # of the scenes; the runs' seeds never change the images
@@ -88,7 +88,7 @@ def expose(
     """
     gains = _GAIN[1] - gain * (_GAIN[1] - _GAIN[0]) * draws[:, 0, None, None]
     grounds = _BACKGROUND[0] + background * (_BACKGROUND[1] - _BACKGROUND[0]) * draws[:, 1, None, None]
-    reversed_polarity = draws[:, 2, None, None] < 0.5 * inversion
+    reversed_polarity = draws[:, 2, None, None] < INVERTED * inversion
     pixels = grounds + (1 - grounds) * gains * canvas
     pixels = np.where(reversed_polarity, 1 - pixels, pixels)
     return np.floor(pixels * 255 + 0.5).astype(np.uint8)

@@ -33,6 +33,11 @@ class BoxesConfig(DataConfig):
         if self.masks:
             object.__setattr__(self, "masks", None)  # before any hash: spelled out it is the same run
 
+    def describe(self) -> list[str]:
+        is_one = self.min_size == self.max_size
+        own = [] if is_one else [f"shorter side {self.min_size}, longer side at most {self.max_size}"]
+        return super().describe() + own
+
     @property
     def is_resized(self) -> bool:
         """Whether a detector resizes the images; of the small scale's data every one is as large as it is to be."""

@@ -6,33 +6,30 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from gnexp.config.fields import require, science_field
-from gnexp.data.kinds.fashion import GarmentsConfig
+from gnexp.data.kinds.fashion import ExposedConfig
 from gnexp.data.kinds.kinetics import ClipsConfig
 
 NUM_MOTIONS = 8  # gnexp/data/generated/motions.py
 
 
 @dataclass(frozen=True, kw_only=True)
-class FashionClipsConfig(ClipsConfig, GarmentsConfig):
+class FashionClipsConfig(ClipsConfig, ExposedConfig):
     """Videos that are generated from the garments; the class is the motion."""
 
     builder: ClassVar = "gnexp.data.generated.fashion_clips:open_fashion_clips"
     is_tasks_own: ClassVar = True
     is_generated: ClassVar = True
-    sha256_of: ClassVar[tuple[str, ...]] = (*GarmentsConfig.sha256_of, "exposure")
+    exposed: ClassVar = "video"
+    sha256_of: ClassVar[tuple[str, ...]] = (*ExposedConfig.sha256_of, "exposure")
 
     kind: str = science_field("fashion_clips")
     channels: int = science_field(1, choices=(1,), told_by="data")
     num_classes: int = science_field(NUM_MOTIONS, choices=(NUM_MOTIONS,), told_by="data")
-    flip: bool = science_field(False, told_by="augmentation")
-    # spread of each video's own exposure, 0 = none, 1 = full
-    exposure: float | None = science_field(None, ge=0, le=1, title="spread of exposure", told_by="data")
+    # a mirror turns left into right
+    flip: bool = science_field(False, choices=(False,), told_by="augmentation")
 
     def check_together(self) -> None:
         super().check_together()
-        require(
-            not self.flip, f"data.flip must be false for kind {self.kind}: a mirror turns left into right"
-        )
         for key in ("num_train", "num_val"):
             number = getattr(self, key)
             require(

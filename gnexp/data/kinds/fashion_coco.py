@@ -7,23 +7,21 @@ from typing import ClassVar
 
 from gnexp.config.fields import hardware_field, science_field
 from gnexp.data.kinds.coco import BoxesConfig
-from gnexp.data.kinds.fashion import GarmentsConfig
+from gnexp.data.kinds.fashion import ExposedConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class FashionCocoConfig(BoxesConfig, GarmentsConfig):
+class FashionCocoConfig(BoxesConfig, ExposedConfig):
     """One to four garments an image."""
 
     builder: ClassVar = "gnexp.data.generated.fashion_coco:open_fashion_coco"
     is_tasks_own: ClassVar = True
     is_generated: ClassVar = True
-    sha256_of: ClassVar[tuple[str, ...]] = (*GarmentsConfig.sha256_of, "image_size", "exposure")
+    sha256_of: ClassVar[tuple[str, ...]] = (*ExposedConfig.sha256_of, "image_size", "exposure")
 
     kind: str = science_field("fashion_coco")
     channels: int = science_field(1, choices=(1,), told_by="data")
     num_classes: int = science_field(10, choices=(10,), told_by="data")
-    # spread of each image's own exposure, 0 = none, 1 = full
-    exposure: float | None = science_field(None, ge=0, le=1, title="spread of exposure", told_by="data")
     root: str | None = hardware_field(None)
 
     @property

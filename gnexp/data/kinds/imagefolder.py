@@ -51,6 +51,12 @@ class ImageFolderConfig(FolderConfig):
             f"data.eval_resize must be at least data.image_size={self.image_size}, got {self.eval_resize}",
         )
 
+    def describe_augmentation(self) -> list[str]:
+        own = ["random-resized crop"]
+        own += ["colour jitter"] if self.jitter else []
+        own += ["PCA lighting"] if self.lighting else []
+        return own + super().describe_augmentation()
+
     @property
     def eval_side(self) -> int:
         return self.eval_resize

@@ -14,3 +14,7 @@ class InMemoryConfig(DataConfig):
 
     # largest random translation, edges repeated
     shift: int = science_field(0, ge=0, unit="pixels", told_by="augmentation")
+
+    def describe_augmentation(self) -> list[str]:
+        own = [f"shift by up to {self.shift} px"] if self.shift else []
+        return own + super().describe_augmentation()

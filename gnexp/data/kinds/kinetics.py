@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from gnexp.config.fields import require, science_field
+from gnexp.config.model import dashed
 from gnexp.config.task import VIDEO
 from gnexp.data.kinds.folder import FolderConfig, SkippingConfig
 
@@ -42,6 +43,17 @@ class ClipsConfig(SkippingConfig):
             self.eval_resize >= size,
             f"data.eval_resize must be at least data.image_size={size}, got {self.eval_resize}",
         )
+
+    def describe(self) -> list[str]:
+        return [
+            *super().describe(),
+            f"{self.clip_length} of {self.clip_span} frames a clip",
+            f"tested on {self.num_clips} clips, {self.test_crop} crop",
+        ]
+
+    def describe_augmentation(self) -> list[str]:
+        own = [f"shorter side {dashed(self.train_resize)} and a random crop"]
+        return own + super().describe_augmentation()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from gnexp.config.fields import require
 from gnexp.report.exhibits.axes import axis_values, norm_title
 from gnexp.report.exhibits.cells import Findings, Measurements
-from gnexp.report.exhibits.differences import describe_regime, say_exposure
+from gnexp.report.exhibits.differences import describe_regime, say_changed
 from gnexp.report.exhibits.exhibit import Exhibit
 from gnexp.report.exhibits.words import BARS, DOTS, signed
 from gnexp.report.kinds.kind import Kind
@@ -135,7 +135,7 @@ def _batch_caption(exhibit: Exhibit, found: Findings, drawn: list[tuple[str, str
         )
         if any(line.gaps for _, _, lines in drawn for line in lines):
             words.append("Dashed: cells between the two ends are missing.")
-        words += filter(None, [exhibit.regime and f"{exhibit.regime}.", say_exposure(found.small.runs)])
+        words += filter(None, [exhibit.regime and f"{exhibit.regime}.", say_changed(found.small.runs)])
     else:
         words.append(f"The {found.small.scale} scale has not been run yet.")
     if found.control is not None and not found.control.has_any:

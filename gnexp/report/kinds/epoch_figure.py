@@ -10,7 +10,7 @@ from typing import Any
 from gnexp.config.experiment import AxisValue
 from gnexp.report.exhibits.axes import axis_values, short_title
 from gnexp.report.exhibits.cells import Findings, Measured, Measurements
-from gnexp.report.exhibits.differences import describe_regime, say_exposure
+from gnexp.report.exhibits.differences import describe_regime, say_changed
 from gnexp.report.exhibits.exhibit import Exhibit
 from gnexp.report.kinds.kind import Kind
 from gnexp.report.render.plots import Line, Panel, Plot, widen
@@ -44,7 +44,7 @@ def _plot(exhibit: Exhibit, found: Findings) -> Plot | None:
             f"Mean over {seeds}; the band is the range of the seeds. {axis}",
             *([f"{'; '.join(missing)}."] if missing else []),
             "The paper gives no numbers for its curves.",
-            *filter(None, [exhibit.beside, say_exposure(found.small.runs) if found.small.has_any else ""]),
+            *filter(None, [exhibit.beside, say_changed(found.small.runs) if found.small.has_any else ""]),
         ]
     )
     told = "; ".join(

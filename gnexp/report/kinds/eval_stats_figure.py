@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gnexp.report.exhibits.axes import axis_title
 from gnexp.report.exhibits.cells import Findings, Measurements
-from gnexp.report.exhibits.differences import describe_regime, say_exposure
+from gnexp.report.exhibits.differences import describe_regime, say_changed
 from gnexp.report.exhibits.exhibit import Exhibit
 from gnexp.report.exhibits.measures import METRICS, STATS_LEGEND
 from gnexp.report.exhibits.statistics import estimate
@@ -44,7 +44,7 @@ def _plot(exhibit: Exhibit, found: Findings) -> Plot | None:
         "Small dots: the seeds, minus the mean at the reference.",
         next(cut, ""),
         *(split_sentence(exhibit, part) for part in (found.paper, found.small) if part.has_any),
-        say_exposure(found.small.runs) if found.small.has_any else "",
+        say_changed(found.small.runs) if found.small.has_any else "",
         STATS_LEGEND,
     ]
     return Plot(

@@ -6,7 +6,7 @@ from gnexp.config.experiment import AxisValue
 from gnexp.config.fields import require
 from gnexp.report.exhibits.axes import Key, axis_title, cell_spelling
 from gnexp.report.exhibits.cells import Findings, Measured, Measurements, within_runs
-from gnexp.report.exhibits.differences import describe_regime, say_exposure
+from gnexp.report.exhibits.differences import describe_regime, say_changed
 from gnexp.report.exhibits.exhibit import Exhibit
 from gnexp.report.exhibits.measures import METRICS, STATS_LEGEND
 from gnexp.report.exhibits.origins import say_origins
@@ -149,7 +149,7 @@ def _measured_blocks(exhibit: Exhibit, part: Measurements) -> list[Block]:
     return [
         Text(
             f"{describe_regime(part.runs)}; {part.seeds_text()} per cell; {INTERVALS}; "
-            f"{WELCH}; `worker0` minus `precise` is taken within each run. {say_exposure(part.runs)} "
+            f"{WELCH}; `worker0` minus `precise` is taken within each run. {say_changed(part.runs)} "
             f"{say_origins(exhibit, part)}".rstrip()
         ),
         Table(

@@ -6,7 +6,7 @@ import dataclasses
 
 from gnexp.report.exhibits.axes import norm_title
 from gnexp.report.exhibits.cells import Findings, Measurements
-from gnexp.report.exhibits.differences import describe_regime, say_exposure
+from gnexp.report.exhibits.differences import describe_regime, say_changed
 from gnexp.report.exhibits.exhibit import Exhibit
 from gnexp.report.exhibits.words import join
 from gnexp.report.kinds.epoch_figure import mean_curve
@@ -35,7 +35,7 @@ def _plot(exhibit: Exhibit, found: Findings) -> Plot | None:
         *([f"A y axis of its own, since its values spread far wider: {join(own)}."] if own else []),
         *(f"{part.missing_text}." for part in parts if part.missing_text),
         "The paper gives no numbers for it.",
-        *filter(None, [say_exposure(found.small.runs)] if found.small.has_any else []),
+        *filter(None, [say_changed(found.small.runs)] if found.small.has_any else []),
     ]
     told = "; ".join(
         f"{panel.title} ({panel.subtitle}) ends at "

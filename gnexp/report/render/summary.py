@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from gnexp.report.exhibits.axes import NORM_NAMES, Key, cell_title
 from gnexp.report.exhibits.collect import count
-from gnexp.report.exhibits.differences import describe_regime, say_exposure
+from gnexp.report.exhibits.differences import describe_regime, say_changed
 from gnexp.report.exhibits.exhibit import Exhibit
 from gnexp.report.exhibits.scoreboard import Scoreboard
 from gnexp.report.exhibits.words import join
@@ -41,7 +41,7 @@ def answer(sections: Sequence[Section], board: Scoreboard | None = None) -> list
         if part is not None and part.has_any:
             sentences = contrast_sentences(beside, part)
             if part is not found.paper:
-                sentences += filter(None, [say_exposure(part.runs)])
+                sentences += filter(None, [say_changed(part.runs)])
             is_chosen = part is found.small and any(contrast.target for contrast in exhibit.contrasts)
             sentences += [_say_targets(exhibit)] if is_chosen else []
             chosen = f"; {exhibit.target_aside}" if is_chosen else ""

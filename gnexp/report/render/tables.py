@@ -8,7 +8,7 @@ from itertools import zip_longest
 from gnexp.config import RunConfig
 from gnexp.report.exhibits.axes import NORM_LEGENDS, norm_title
 from gnexp.report.exhibits.cells import Findings, Measurements
-from gnexp.report.exhibits.differences import describe_regime, list_differences, say_exposure
+from gnexp.report.exhibits.differences import describe_regime, list_differences, say_changed
 from gnexp.report.exhibits.exhibit import VERIFIED, Exhibit
 from gnexp.report.exhibits.measures import STATS, STATS_LEGEND
 from gnexp.report.exhibits.origins import say_origins
@@ -85,7 +85,7 @@ def small_caption(exhibit: Exhibit, found: Findings) -> str:
     )
     words = [
         f"{regime}; {found.small.seeds_text() or 'no seed'} per cell; {INTERVALS}; {WELCH}.",
-        say_exposure(found.small.runs),
+        say_changed(found.small.runs),
         f"{exhibit.regime}, so {limit}" if exhibit.regime else f"{limit[0].upper()}{limit[1:]}",
         say_origins(exhibit, found.small),
     ]

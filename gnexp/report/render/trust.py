@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from gnexp.report.exhibits.collect import count
-from gnexp.report.exhibits.differences import describe_regime, say_exposure
+from gnexp.report.exhibits.differences import describe_regime, say_changed
 from gnexp.report.exhibits.statistics import LEAST_SEEDS, Estimate
 from gnexp.report.exhibits.words import join
 from gnexp.report.render.blocks import Block, Heading, Items
@@ -20,7 +20,7 @@ def trust_blocks(sections: Sequence[Section], notes: Sequence[str]) -> list[Bloc
     """Seeds and spread, hardware and commits, differences, notes."""
     results = unique_results(sections)
     items = list(dict.fromkeys(section.exhibit.trust for section in sections if section.exhibit.trust))
-    exposed = (say_exposure(section.found.small.runs) for section in sections if section.exhibit.control)
+    exposed = (say_changed(section.found.small.runs) for section in sections if section.exhibit.control)
     items += list(filter(None, exposed))[:1]
     small = next((section for section in sections if section.exhibit.control), None)
     if small is not None and small.found.control is not None:

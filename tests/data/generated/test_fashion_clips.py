@@ -183,7 +183,7 @@ def test_no_bar_is_drawn_where_there_is_no_terminal(tmp_path, capfd):
     [
         ({"root": None}, "data.root must be given for kind fashion_clips, got none"),
         ({"num_val": None}, "data.num_val must be given for kind fashion_clips, got none"),
-        ({"flip": True}, "data.flip must be false for kind fashion_clips: a mirror turns left into right"),
+        ({"flip": True}, "data.flip must be false for kind fashion_clips, got true"),
         ({"num_classes": 10}, "data.num_classes must be 8 for kind fashion_clips, got 10"),
         ({"channels": 3, "mean": (0.5,) * 3, "std": (0.5,) * 3}, "data.channels must be 1 for kind fashion_clips, got"),
         ({"num_val": 7}, "data.num_val must be at least 8, one video a motion, got 7"),
