@@ -21,7 +21,7 @@ class StandardizedConv2d(nn.Conv2d):
     plus eps, which is larger by sqrt(n / (n - 1)) where every output channel has n weights. All channels share this
     factor, and the group norm behind removes it.
 
-    Transposed convolutions stay as they are: the paper's code has a layer for plain convolutions alone, and so has timm.
+    Transposed convolutions stay as they are: the paper's code has a layer for plain ones alone, and so has timm.
 
     Source: Qiao et al. 2019 (arXiv:1903.10520), and github.com/joe-siyuan-qiao/WeightStandardization.
     """
