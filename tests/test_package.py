@@ -70,6 +70,39 @@ def test_it_is_where_gnexps_own_norms_are(site: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_its_runs_have_a_row_in_the_exhibits_of_experiments_that_compare_norms(
+    site: Path, tmp_path: Path
+) -> None:
+    code = """if True:
+        from pathlib import Path
+        from gnexp.compose.composer import expand
+        from gnexp.config import science
+        from gnexp.runs.result import Result
+        env = {"commit": "0123456789abcdef", "dirty": False, "python": "3.11", "torch": "2.9", "processor": "invented"}
+        cell = expand("modern", "demo", ["norm=l1", "batch=2"]).cells[0]
+        for run in cell.runs:
+            path = Path("runs") / f"{run.run_id}-{run.label}" / "result.json"
+            path.parent.mkdir(parents=True)
+            Result(
+                run_id=run.run_id, label=run.label, scale="demo", status="finished", science=science(run),
+                metrics={"val/top1_error": 17.0 + run.seed}, series=[], num_parameters=1, data_fingerprint="0",
+                env=[env], seconds=1.0,
+            ).save(path)
+    """
+    made = python("-c", code, cwd=tmp_path, path=site)
+    assert made.returncode == 0, made.stderr
+    words = ["report", "exhibit=modern_demo,modern", "results_dir=mine"]
+    assert "3 new result(s)" in python("-m", "gnexp", *words, cwd=tmp_path, path=site).stdout
+    table = (tmp_path / "mine/tables/modern_demo.md").read_text(encoding="utf-8")
+    (row,) = (line for line in table.splitlines() if line.startswith("| L1, ours") and "n=3" in line)
+    assert "18.0" in row
+    assert "L1" not in (tmp_path / "mine/tables/modern.md").read_text(
+        encoding="utf-8"
+    )  # of which none has run
+    python("-m", "gnexp", *words, cwd=tmp_path)
+    assert "L1" not in (tmp_path / "mine/tables/modern_demo.md").read_text(encoding="utf-8")
+
+
 def test_it_trains_and_its_result_names_the_package(site: Path, tmp_path: Path) -> None:
     told = gnexp("train", "norm=l1", *TINY, cwd=tmp_path, path=site)
     assert "norm l1 is of package my-norms 0.1\n" in told and "finished" in told

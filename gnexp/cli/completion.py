@@ -17,6 +17,8 @@ from gnexp.config.keys import (
     group_options,
     known_keys,
 )
+from gnexp.config.kinds import classes_of
+from gnexp.models.kinds.foreign import registered
 from gnexp.system.exit_codes import EXIT_DONE
 
 _SCRIPT = """\
@@ -87,8 +89,19 @@ def _values() -> Iterator[str]:
         yield f'        *" {group}") echo "{options}{every}" ;;'
     for key, choices in {**choices_of_fields(), "hydra/launcher": ("joblib", "basic")}.items():
         yield f'        *" {key}") echo "{" ".join(choices)}" ;;'
+    if found := " ".join(_arches()):
+        yield f'        *" model.arch") {found} ;;'
     for key, path in paths.items():
         yield f'        *" {key}") compgen -{"f" if path == FILE else "d"} -- "$2" ;;'
+
+
+def _arches() -> Iterator[str]:
+    """Prints the networks of each installed package, unless the line chooses another one's."""
+    classes = {kind: cls for kind, cls in classes_of("model").items() if cls.is_foreign}
+    for kind, cls in classes.items():
+        others = " || ".join(f'$line == *" model={other} "*' for other in classes if other != kind)
+        if names := sorted(registered(cls.package)):
+            yield f'[[ {others} ]] || echo "{" ".join(names)}";'
 
 
 def _words() -> Iterator[str]:

@@ -8,8 +8,8 @@ from pathlib import Path
 from gnexp import report
 from gnexp.cli.settings import settings_of
 from gnexp.cli.verbs import VERBS
-from gnexp.compose import composer as compose
 from gnexp.compose import exhibits
+from gnexp.compose.installed_norms import expand_with_installed
 from gnexp.config.spelling import spell
 from gnexp.system.exit_codes import EXIT_DONE, EXIT_FAILED
 
@@ -33,7 +33,7 @@ def main(words: list[str]) -> int:
     if is_check:
         problems = report.check(
             shown,
-            compose.expand,
+            expand_with_installed,
             results_dir=results_dir,
             is_whole=names is None,
             places=places,
@@ -48,7 +48,7 @@ def main(words: list[str]) -> int:
     try:
         rendered = report.render(
             shown,
-            compose.expand,
+            expand_with_installed,
             runs_dir=runs_dir,
             results_dir=results_dir,
             overwrite=settings["overwrite"] == "true",

@@ -14,7 +14,8 @@ from gnexp.config.spelling import spell
 from gnexp.runs.directory import find_run_dir
 
 CELL = "cell"
-_KEPT = ("model.default_num_groups", "device", "threads")  # what a parent has from its child, beside its norm
+# What a parent has from its child, beside its norm.
+_KEPT = ("model.arch", "model.default_num_groups", "device", "threads")
 
 
 def named_cell(overrides: Sequence[str]) -> str | None:

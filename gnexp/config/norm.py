@@ -21,8 +21,10 @@ class NormName(NamedTuple):
     title: str  # in tables and figures: GN
     words: str  # group normalization
     legend: str = ""  # what it is, where a reader of the paper may not know it
-    hue: str = ""  # of its line in figures: a name of HUES in report/render/figures.py; "" = ink
-    marker: str = "o"  # on that line, as matplotlib has it
+    # Of its line, in every figure. Hue is a name of HUES in report/render/figures.py that no other norm has, "" is ink;
+    # the marker is matplotlib's. Ink and a circle are what a package's norm gets that says nothing.
+    hue: str = ""
+    marker: str = "o"
 
 
 @dataclass(frozen=True, kw_only=True)

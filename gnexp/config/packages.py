@@ -24,7 +24,7 @@ if typing.TYPE_CHECKING:
 _OVER = (None, "sample", "worker", "all_workers")
 _FLAGS = ("has_running_stats", "takes_groups", "needs_resident_workers", "own_activation", "trains_gamma")
 _RESERVED = ("all", "inf", "nan", "none", "null", "same")  # which a command line reads as something else
-_MARKERS = "os^vD<>pPhHdX*8x"  # matplotlib's filled ones and the cross
+_MARKERS = "os^vD<>pPhHdX*8"  # matplotlib's filled ones
 _PLAIN = (bool, int, float, str)  # what a field holds, or a tuple of one of these
 
 

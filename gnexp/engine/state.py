@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import nn
@@ -45,6 +45,7 @@ class State:
     loss_sum: float = 0.0  # over the images of those steps
     score_sum: float = 0.0
     train_seconds: float = 0.0  # that they took
+    probed_at_start: dict[str, float] = field(default_factory=dict)  # for the first epoch's record
 
     @property
     def num_steps(self) -> int:
@@ -73,6 +74,7 @@ class State:
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
             "position": {name: getattr(self, name) for name in _POSITION},
+            "probed_at_start": dict(self.probed_at_start),
         }
 
     def model_state(self) -> dict[str, torch.Tensor]:
@@ -88,6 +90,9 @@ class State:
         # torch's optimizer would take the very tensors of the momentum, and the next steps would write into them.
         self.optimizer.load_state_dict(copy.deepcopy(saved["optimizer"]))  # type: ignore[arg-type]
         self.scaler.load_state_dict(saved["scaler"])  # type: ignore[arg-type]
+        probed = saved.get("probed_at_start", {})  # an older checkpoint has none
+        assert isinstance(probed, dict)
+        self.probed_at_start = probed
         position = saved["position"]
         assert isinstance(position, dict)
         for name in _POSITION:

@@ -14,7 +14,7 @@ from gnexp.data.dataset import Batch
 from gnexp.data.loader import train_batches
 from gnexp.engine.evaluate import Stopped, evaluate, never, passes
 from gnexp.engine.optimizer import lr_at
-from gnexp.engine.probe import probe
+from gnexp.engine.probe import probe, probe_start
 from gnexp.engine.state import State
 from gnexp.nn.running_norm import RunningNormAct
 from gnexp.nn.statistics import EVAL_STATS, batch_norms
@@ -65,6 +65,8 @@ def train(
         DivergedError: the loss, a gradient or a weight is not finite.
         Stopped: some process was asked to leave.
     """
+    if (state.epoch, state.step) == (0, 0):
+        state.probed_at_start = _finite(probe_start(state), "before training")
     while state.epoch < state.run.recipe.epochs:
         yield from _train_epoch(state, is_stopped, is_due)
         yield _finish_epoch(state, is_stopped)
@@ -76,9 +78,9 @@ def _finish_epoch(state: State, is_stopped: Callable[[], bool]) -> EpochRecord:
     epoch = state.epoch + 1
     if not all(bool(parameter.isfinite().all()) for parameter in state.model.parameters()):
         raise DivergedError(f"a weight is not finite at the end of epoch {epoch}")
-    probed = probe(state)
-    if not all(map(math.isfinite, probed.values())):
-        raise DivergedError(f"the probed layer's output is not finite at the end of epoch {epoch}")
+    probed = _finite(probe(state), f"at the end of epoch {epoch}")
+    if epoch == 1:
+        probed = state.probed_at_start | probed
     num_images = state.num_steps * run.total_batch
     metrics: dict[str, float | int] = {
         "epoch": epoch,
@@ -173,6 +175,12 @@ def _forward_backward(
             state.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         sums += torch.stack([loss.detach().double(), score.double()])
     return [float(value) for value in sums.tolist()]
+
+
+def _finite(probed: dict[str, float], when: str) -> dict[str, float]:
+    if not all(map(math.isfinite, probed.values())):
+        raise DivergedError(f"the probed layer's output is not finite {when}")
+    return probed
 
 
 def _check_finite(state: State, loss: float) -> None:

@@ -98,6 +98,11 @@ class Screen:
             self.say(f"group normalization is {impl.name}: {impl.reason}")
         for kind, package in packages_of(run.norms).items():
             self.say(f"norm {kind} is of package {package}")
+        for norm in {norm.word: norm for norm in run.norms if norm.freezes and run.init is None}.values():
+            self.warn(
+                f"norm={norm.word} holds fixed what a trained {norm.freezes} has learnt, and this run starts from no "
+                "weights: it changes nothing, as if there were no norm; give init=, such as init=cell"
+            )
         self.log(f"the paper does not state: {', '.join(not_stated(run))}")
         for note in (*getattr(state.model, "notes", ()), *state.dataset.notes):
             self.say(f"note: {note}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any
 
 from torch import nn
@@ -16,7 +16,7 @@ from gnexp.library.grouping import Grouping
 from gnexp.library.sample_norms import GroupNorm
 from gnexp.nn.norm_act import ConvFactory, NormAct, plain_conv
 from gnexp.nn.norms import conv_factory, norm_factory
-from gnexp.nn.replacing import Make, has_act, in_words
+from gnexp.nn.replacing import Make, act_of, has_act, has_affine, in_words
 
 # What conversion itself says of a norm, so that no option may.
 _DECIDED = {"num_groups", "channels_per_group", "num_channels", "num_features", "kind", "impl"} | {
@@ -57,9 +57,9 @@ def make_of(config: type[NormConfig], grouping: Grouping | None, options: dict[s
         groups = None if grouping is None else grouping.num_of(name, channels)
         relu = _activates(config, name, old)
         if module is not None:
-            affine = getattr(old, "weight", None) is not None
+            affine = has_affine(old)
             numbers = (channels,) if groups is None else (groups, channels)
-            kept = _constants(name, old) if config.has_running_stats else {}
+            kept = _constants(name, old, takes) if config.has_running_stats else {}
             try:
                 new = module(*numbers, affine=affine, relu=relu, **{**kept, **options})
             except ValueError as error:
@@ -70,6 +70,8 @@ def make_of(config: type[NormConfig], grouping: Grouping | None, options: dict[s
         if isinstance(new, NormAct | GroupNorm):
             new.name = name  # for what it complains about
         if isinstance(new, NormAct):
+            if isinstance(old, NormAct) and old.is_before_sum:
+                new.before_sum()
             new.check()
         return new
 
@@ -84,7 +86,7 @@ def conv_of(config: type[NormConfig], grouping: Grouping | None) -> ConvFactory:
     return conv_factory(norm_config(kind=config.kind, **groups))
 
 
-def _constants(name: str, old: nn.Module) -> dict[str, float]:
+def _constants(name: str, old: nn.Module, takes: Container[str]) -> dict[str, float]:
     """What a norm over a batch keeps of the one before it; a frozen one has none of them to train with.
 
     Raises:
@@ -97,20 +99,22 @@ def _constants(name: str, old: nn.Module) -> dict[str, float]:
             f"{in_words(name)}: its momentum is None, the mean of all batches, and a norm over virtual workers has "
             "none such; set a number there"
         )
-    return {key: getattr(old, key) for key in ("eps", "momentum")}
+    keys = [key for key in ("eps", "momentum", "workers") if key in takes and hasattr(old, key)]
+    return {key: getattr(old, key) for key in keys}
 
 
 def _activates(config: type[NormConfig], name: str, old: nn.Module) -> bool:
-    """Whether the new norm runs an activation of its own: it does where it has one, in the place of the old norm's.
+    """Whether the new norm activates: with the activation that it has, in the old one's place, else with its ReLU.
 
     Raises:
         ValueError: the old norm leaves activation to the network, which would activate twice.
     """
+    is_activating = has_act(old)
     if not config.own_activation:
-        return False
-    if "act" not in old._modules:
+        return bool(is_activating) and act_of(old) is None
+    if is_activating is None:
         raise ValueError(
             f"{in_words(name)}: norm={config.kind} has an activation of its own, and {type(old).__name__} leaves it to "
             "the network; only norms that activate themselves, as timm's BatchNormAct2d, can become one"
         )
-    return has_act(old)
+    return is_activating

@@ -14,7 +14,13 @@ from gnexp.config.kinds import classes_of
 from gnexp.config.norm import NormConfig
 from gnexp.library.building import conv_of, make_of
 from gnexp.library.conversion import Conversion, ConvertedLayer
-from gnexp.library.convolutions import check_convolutions, convolutions_before_norms, replace_convolutions
+from gnexp.library.convolutions import (
+    check_convolutions,
+    check_restorable,
+    convolutions_before_norms,
+    replace_convolutions,
+    restore_convolutions,
+)
 from gnexp.library.grouping import Grouping, grouping_of
 from gnexp.nn.replacing import Replaced, replace_norms
 
@@ -39,7 +45,8 @@ def convert(
     """Replaces every batch norm of a model by another norm, in place, and returns the model.
 
     BatchNorm1d, 2d and 3d, SyncBatchNorm, torchvision's FrozenBatchNorm2d and timm's BatchNormAct2d are replaced; the
-    last one's activation stays. A shared one is replaced once. Weight and bias stay the same parameters; running
+    last one's activation stays. So are gnexp's own norms: a converted model can be converted again. A shared norm is
+    replaced once. Weight and bias stay the same parameters; running
     statistics are dropped. What was done is logged (by the logger `gnexp`), and `gnexp.converted(model)` tells it. A
     model that is a batch norm itself stays as it is: the new norm is returned. So does torch's convert_sync_batchnorm.
 
@@ -53,7 +60,7 @@ def convert(
             that does, from two on, else the next above.
         strict: layers whose channels the number does not divide are refused.
         options: further arguments of the new norms: eps of all, momentum and workers of bn and brn. These two keep the
-            old norms' eps and momentum, where none is given; others have their own eps.
+            old norms' eps, momentum and workers, where none is given; others have their own eps.
 
     Raises:
         ValueError: an unknown norm or option, a model without batch norm, or a layer that cannot be converted, by its
@@ -74,13 +81,18 @@ def convert(
     convolutions = convolutions_before_norms(model) if wants_other_convolutions else {}
     make_convolution = conv_of(config, grouping)
     check_convolutions(convolutions, make_convolution)
+    before = getattr(model, _REPORT, None)
+    check_restorable(model, before.standardized if before else ())
     new, replaced = replace_norms(model, make, keeps_act=not config.own_activation)
     require(
         bool(replaced),
         f"{type(model).__name__} has no batch norm for norm={norm} to replace; its norms are {_norms_of(model)}",
     )
+    restore_convolutions(new)
     standardized = replace_convolutions(new, convolutions, make_convolution)
     conversion = Conversion(norm, tuple(_describe(one, grouping) for one in replaced), tuple(standardized))
+    for module in new.modules():
+        vars(module).pop(_REPORT, None)  # of a part that was converted before
     setattr(new, _REPORT, conversion)
     is_expected = not (conversion.misfits or conversion.frozen)
     _log.log(logging.INFO if is_expected else logging.WARNING, conversion.summary)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 
 from torch import nn
 from torch.nn.utils import parametrize
 
 from gnexp.nn.norm_act import ConvFactory
 from gnexp.nn.replacing import find_norms, in_words
+from gnexp.nn.weight_standardization import is_standardized, take_standardization_off
 
 
 def convolutions_before_norms(model: nn.Module) -> dict[str, nn.Module]:
@@ -32,6 +34,29 @@ def convolutions_before_norms(model: nn.Module) -> dict[str, nn.Module]:
         elif module._parameters:  # a layer of another kind stands between, whose output the norm takes
             last = None
     return found
+
+
+def check_restorable(model: nn.Module, changed: Iterable[str]) -> None:
+    """Raises ValueError where a convolution that an earlier conversion has changed cannot become what it was.
+
+    Args:
+        model: the converted network.
+        changed: names that replace_convolutions has given.
+    """
+    for name in changed:
+        convolution = model.get_submodule(name)
+        if not is_standardized(convolution):
+            raise ValueError(
+                f"{in_words(name)}: {type(convolution).__name__} was put there for the norm that the model has now, "
+                "and what it was is not known; build the model anew and convert that"
+            )
+
+
+def restore_convolutions(model: nn.Module) -> None:
+    """Takes standardization off every convolution: the norm that wanted it is gone."""
+    for module in model.modules():
+        if is_standardized(module):
+            take_standardization_off(module)
 
 
 def check_convolutions(convolutions: dict[str, nn.Module], make: ConvFactory) -> None:

@@ -41,6 +41,7 @@ class EvoNormS0Act(GroupedNormAct):
         self.v = nn.Parameter(torch.ones(channels)) if relu else None
 
     def before_sum(self) -> EvoNormS0Act:
+        super().before_sum()
         self.v = None  # nothing would use it
         return self
 

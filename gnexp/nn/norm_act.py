@@ -30,6 +30,7 @@ class NormAct(nn.Module, abc.ABC):
         self.channels = channels
         self.relu = relu
         self.name = ""  # in the model, where there is one
+        self.is_before_sum = False
 
     @abc.abstractmethod
     def forward(self, x: torch.Tensor, residual: torch.Tensor | None = None) -> torch.Tensor:
@@ -37,6 +38,7 @@ class NormAct(nn.Module, abc.ABC):
 
     def before_sum(self) -> NormAct:
         """Told by a model, once, that every call will bring a residual; gives itself back."""
+        self.is_before_sum = True
         return self
 
     def check(self) -> None:

@@ -1,4 +1,4 @@
-"""Anybody's network: each of its batch norms becomes another norm."""
+"""Anybody's network: each of its batch norms, or of the norms that took their places, becomes another norm."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from torch import nn
 from torch.nn.modules.instancenorm import _InstanceNorm
 from torch.nn.modules.lazy import LazyModuleMixin
 from torch.nn.utils import parametrize
+
+from gnexp.nn.norm_act import NormAct
 
 # Who wrote the forward of a batch norm tells what it computes: a subclass that leaves forward alone is one as well.
 # By name, so that neither torchvision nor timm is imported for it.
@@ -25,7 +27,13 @@ _WITH_ACT = {
     "timm.layers.norm_act.SyncBatchNormAct",
     "timm.layers.norm_act.FrozenBatchNormAct2d",
 }
+# Of gnexp's own norms the one that is no NormAct.
+_OWN = "gnexp.library.sample_norms.GroupNorm"
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+
+# The act that a norm with an activation of its own has taken the place of, else None: an attribute of norms that have
+# replaced others, and no module of theirs, so that it has no keys in a state_dict.
+_REPLACED_ACT = "_gnexp_replaced_act"
 
 # Builds the new norm of an old one, which it only reads: its name in the model, its channels, and the old one itself.
 Make = Callable[[str, int, nn.Module], nn.Module]
@@ -56,6 +64,8 @@ def replace_norms(
 ) -> tuple[nn.Module, list[Replaced]]:
     """Replaces every BatchNorm1d, 2d and 3d, SyncBatchNorm and torchvision FrozenBatchNorm2d of a network, in place.
 
+    So are gnexp's own norms, so that a network can be converted again.
+
     Weight and bias stay the same parameters, so that an optimizer that holds them stays right. A frozen norm's become
     parameters that need no gradient, and so do the new norm's where the old one had none. Running statistics are
     dropped. Device, dtype and training mode are kept, and a shared norm stays shared. timm's `drop` and `act` follow
@@ -76,8 +86,8 @@ def replace_norms(
     replaced = []
     for old, (channels, names) in find_norms(model, channels_of_other).items():
         new = _build(make, names[0], channels, old)
-        _let_follow(new, old, ("drop", "act") if keeps_act else ("drop",))
-        was_frozen = "weight" in old._buffers
+        _let_follow(new, old, keeps_act=keeps_act)
+        was_frozen = has_affine(old) and "weight" in old._buffers
         replaced.append(Replaced(tuple(names), channels, type(old).__name__, new, was_frozen))
     for norm in replaced:
         for name in norm.names:
@@ -98,7 +108,7 @@ def find_norms(
     found: dict[nn.Module, tuple[int, list[str]]] = {}
     for name, module in _sites(model, "", found):
         channels = channels_of_other(module)
-        if channels is None and _is_batch_norm(name, module):
+        if channels is None and (is_own(module) or _is_batch_norm(name, module)):
             channels = _channels(module)
         if channels is not None:
             _check_replaceable(name, module)
@@ -106,10 +116,37 @@ def find_norms(
     return found
 
 
-def has_act(norm: nn.Module) -> bool:
-    """Whether a norm goes on with an activation of its own, as timm's does unless told to leave it out."""
-    act = norm._modules.get("act")
-    return _author_of_forward(norm) not in _PLAIN and act is not None and not isinstance(act, nn.Identity)
+def is_own(norm: nn.Module) -> bool:
+    """Whether a norm is one of gnexp's, or of a package that adds one."""
+    return isinstance(norm, NormAct) or _author_of_forward(norm) == _OWN
+
+
+def has_affine(norm: nn.Module) -> bool:
+    """Whether a norm has a weight or a bias; what is in no state_dict stands for none."""
+    keys = {"weight", "bias"} - norm._non_persistent_buffers_set
+    return any(getattr(norm, key, None) is not None for key in keys)
+
+
+def has_act(norm: nn.Module) -> bool | None:
+    """Whether a norm goes on with an activation of its own; None where that may be the network's matter.
+
+    timm's does unless told to leave it out. One of gnexp's does where it has a ReLU or what took its place, and in
+    gnexp's networks it alone does.
+    """
+    if (act := act_of(norm)) is not None:
+        return not isinstance(act, nn.Identity)
+    if is_own(norm) and norm.relu:
+        return True
+    is_of_network = _name_of(type(norm)).startswith("gnexp.library.") or _REPLACED_ACT in vars(norm)
+    return False if is_own(norm) and not is_of_network else None
+
+
+def act_of(norm: nn.Module) -> nn.Module | None:
+    """The module that follows a norm as its activation, or followed the one whose place it took."""
+    if _author_of_forward(norm) in _PLAIN:
+        return None
+    act: nn.Module | None = norm._modules.get("act", vars(norm).get(_REPLACED_ACT))
+    return act
 
 
 def in_words(name: str) -> str:
@@ -153,14 +190,17 @@ def _check_replaceable(name: str, module: nn.Module) -> None:
         raise ValueError(f"{in_words(name)}: {kind} does not know its channels yet; run the model once first")
     if parametrize.is_parametrized(module):
         raise ValueError(f"{in_words(name)}: {kind} is parametrized; remove its parametrizations first")
-    if any(getattr(module, hooks) for hooks in _HOOKS):
+    hanging = [hook for hooks in _HOOKS for hook in getattr(module, hooks).values()]
+    if any(hook is not _run_drop_and_act for hook in hanging):
         raise ValueError(f"{in_words(name)}: {kind} has hooks, which would be lost; remove them first")
 
 
 def _channels(norm: nn.Module) -> int:
     """C. A frozen norm does not always say num_features, and a norm without affine map has no weight."""
-    channels = getattr(norm, "num_features", None)
-    return int(channels if channels is not None else norm._buffers["weight"].shape[0])  # type: ignore[union-attr]
+    for key in ("num_features", "num_channels", "channels"):
+        if (channels := getattr(norm, key, None)) is not None:
+            return int(channels)
+    return int(norm._buffers["weight"].shape[0])  # type: ignore[union-attr]
 
 
 @torch.no_grad()
@@ -181,7 +221,8 @@ def _build(make: Make, name: str, channels: int, old: nn.Module) -> nn.Module:
         if mine is None:
             continue
         if given is None:
-            mine.requires_grad_(False)
+            # To a bias alone, which is norm=none, belongs a weight that trains; without both there is none to train.
+            mine.requires_grad_(key == "weight" and is_own(old) and has_affine(old))
         elif given.shape != mine.shape:
             shapes = f"{tuple(mine.shape)} where {type(old).__name__} has {tuple(given.shape)}"
             raise ValueError(f"{in_words(name)}: {type(new).__name__} has a {key} of shape {shapes}")
@@ -193,18 +234,25 @@ def _build(make: Make, name: str, channels: int, old: nn.Module) -> nn.Module:
     return new
 
 
-def _let_follow(new: nn.Module, old: nn.Module, names: tuple[str, ...]) -> None:
-    """Has the old norm's drop and act follow the new one; they lie in it by their names, as they did in the old one."""
+def _let_follow(new: nn.Module, old: nn.Module, *, keeps_act: bool) -> None:
+    """Has the old norm's drop and act follow the new one; they lie in it by their names, as they did in the old one.
+
+    Where the new norm activates itself, it keeps the act for the norm that may once take its place.
+    """
+    act = act_of(old)
+    vars(new)[_REPLACED_ACT] = None if keeps_act else act
     if _author_of_forward(old) in _PLAIN:
         return
-    followers = {name: below for name in names if (below := old._modules.get(name)) is not None}
+    followers = {"drop": old._modules.get("drop"), "act": act if keeps_act else None}
     for name, follower in followers.items():
+        if follower is None:
+            continue
         if hasattr(new, name):
             raise ValueError(
                 f"{type(new).__name__} has a {name} of its own, and {type(old).__name__} one too"
             )
         new.add_module(name, follower)
-    if followers:
+    if any(follower is not None for follower in followers.values()):
         new.register_forward_hook(_run_drop_and_act)
 
 

@@ -21,6 +21,8 @@ class StandardizedConv2d(nn.Conv2d):
     plus eps, which is larger by sqrt(n / (n - 1)) where every output channel has n weights. All channels share this
     factor, and the group norm behind removes it.
 
+    Transposed convolutions stay as they are: the paper's code has a layer for plain ones alone, and so has timm.
+
     Source: Qiao et al. 2019 (arXiv:1903.10520), and github.com/joe-siyuan-qiao/WeightStandardization.
     """
 
@@ -53,6 +55,9 @@ _STANDARDIZED: dict[type[nn.Module], type[StandardizedConv2d | StandardizedConv3
 }
 
 
+_PLAIN = {standardized: plain for plain, standardized in _STANDARDIZED.items()}
+
+
 def build_standardized_conv(config: StandardizedGroupNormConfig) -> ConvFactory:
     """The factory that standardizes the weights of convolutions."""
     return standardized_conv
@@ -64,6 +69,8 @@ def standardized_conv(conv: nn.Module) -> nn.Module:
     Raises:
         ValueError: no convolution that has a standardized one, or an output channel has a single weight.
     """
+    if is_standardized(conv):
+        return conv
     found = _STANDARDIZED.get(type(conv))
     if found is None:
         known = ", ".join(cls.__name__ for cls in _STANDARDIZED)
@@ -78,3 +85,13 @@ def standardized_conv(conv: nn.Module) -> nn.Module:
         )
     conv.__class__ = found  # as torch's parametrizations do it
     return conv
+
+
+def is_standardized(conv: nn.Module) -> bool:
+    """Whether it is a convolution that standardized_conv gives."""
+    return type(conv) in _PLAIN
+
+
+def take_standardization_off(conv: nn.Module) -> None:
+    """Makes of a standardized convolution the one that it was."""
+    conv.__class__ = _PLAIN[type(conv)]  # type: ignore[index]

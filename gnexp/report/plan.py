@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 from gnexp.config import RunConfig
 from gnexp.config.experiment import Expansion
+from gnexp.config.kinds import packages_of
 from gnexp.report.exhibits.cells import Findings, Measurements, measure
 from gnexp.report.exhibits.collect import SCALES, load_store
 from gnexp.report.exhibits.exhibit import Exhibit
@@ -206,8 +208,19 @@ class Plan:
     def _measure(
         self, exhibit: Exhibit, names: Sequence[str], scale: str, results: Mapping[str, Result]
     ) -> Measurements:
-        expansions = [self._expansions[name, scale] for name in names]
+        expansions = [_with_a_result(self._expansions[name, scale], results) for name in names]
         return measure(expansions, exhibit.axes, results, self._places, exhibit.shows)
+
+
+def _with_a_result(expansion: Expansion, results: Mapping[str, Result]) -> Expansion:
+    """Without the cells of an installed package's norm that have none: nobody asked for those."""
+    cells = [
+        cell
+        for cell in expansion.cells
+        if not packages_of(norm for run in cell.runs[:1] for norm in run.norms)
+        or any(run.run_id in results for run in cell.runs)
+    ]
+    return dataclasses.replace(expansion, cells=tuple(cells))
 
 
 def _files(section: Section, kind: Kind, notes: Sequence[str], struck: Sequence[Struck]) -> dict[str, bytes]:

@@ -13,15 +13,17 @@ from gnexp.compose.composer import Composer
 from gnexp.config import NormConfig, RecipeConfig, norm_config
 from gnexp.data.loader import val_batches
 from gnexp.engine import probe as probe_module
-from gnexp.engine.probe import probe
+from gnexp.engine.probe import probe, probe_start
 from gnexp.engine.state import State, build
 from gnexp.engine.train import DivergedError, EpochRecord, StepRecord, train
+from gnexp.nn.running_norm import RunningNormAct
 from gnexp.nn.statistics import batch_norms
 
 CPU = torch.device("cpu")
 BN = norm_config(kind="bn", momentum=0.1)
 NONE = norm_config(kind="none")
 KEYS = ["probe/p1", "probe/p20", "probe/p80", "probe/p99"]
+START = [key.replace("/", "/start_") for key in KEYS]
 THIN = Composer().run(["scale=smoke", "model=thin_vgg", "data.num_train=64", "data.num_val=520"])
 RUN = dataclasses.replace(
     THIN,
@@ -76,6 +78,44 @@ def test_each_epochs_record_has_it_as_plain_numbers() -> None:
         assert record["probe/p1"] < record["probe/p20"] < record["probe/p80"] < record["probe/p99"]
         assert json.loads(json.dumps(record, allow_nan=False)) == record
     assert series[0]["probe/p1"] != series[1]["probe/p1"]
+    assert [key for key in series[0] if "start" in key] == START
+    assert not any("start" in key for key in series[1])
+
+
+@pytest.mark.parametrize("kind", ["none", "gn", "bn", "sync_bn", "brn"])
+def test_before_training_it_is_the_initial_networks_with_the_statistics_of_its_images(kind: str) -> None:
+    run = Composer().run(["scale=smoke", "model=thin_vgg", "data.num_val=60", f"norm={kind}"])
+    model = copy.deepcopy(build(run, CPU).model).double().eval()
+    images = torch.cat([b.images for b in val_batches(build(run, CPU).dataset, size=60)]).double()
+    for norm in batch_norms(model):
+        norm.register_forward_hook(by_its_input)
+    seen: list[torch.Tensor] = []
+    model.probed_layer.register_forward_hook(lambda layer, inputs, output: seen.append(output.clone()))
+    with torch.no_grad():
+        model(images)
+    expected = np.percentile(seen[0].numpy(), [1, 20, 80, 99])
+    found = probe_start(build(run, CPU))
+    np.testing.assert_allclose(list(found.values()), expected, rtol=2e-3, atol=1e-4)
+    alone = probe_start(build(dataclasses.replace(run, workers=1), CPU))
+    assert alone == found  # whatever the workers
+
+
+def by_its_input(
+    norm: RunningNormAct, inputs: tuple[torch.Tensor, ...], output: torch.Tensor
+) -> torch.Tensor:
+    """What batch norm with its ReLU is by the equation; weight is 1 and bias 0."""
+    (x,) = inputs
+    var, mean = torch.var_mean(x, (0, 2, 3), keepdim=True, correction=0)
+    return ((x - mean) / (var + norm.eps).sqrt()).relu()
+
+
+def test_weights_that_were_loaded_have_statistics_of_their_own() -> None:
+    run = dataclasses.replace(RUN, norm=BN, init="0" * 12)
+    state = build(run, CPU)
+    for norm in batch_norms(state.model):
+        norm.running_var.fill_(4.0)
+    loaded = probe_start(state)
+    assert list(loaded) == START and list(loaded.values()) == list(probe(state).values())
 
 
 def test_it_leaves_the_model_alone_and_its_batches_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,13 +161,13 @@ def test_a_run_with_dropout_repeats_and_resumes_and_uses_no_global_randomness() 
     interrupted = build(dataclasses.replace(RUN, norm=NONE), CPU)
     torch.set_rng_state(before)
     for record in train(interrupted):
-        if isinstance(record, EpochRecord):
-            break
+        if isinstance(record, StepRecord):
+            break  # within the first epoch, whose record says what was before it
     saved = copy.deepcopy(interrupted.state_dict())
     assert torch.equal(before, torch.get_rng_state())
     resumed = build(dataclasses.replace(RUN, norm=NONE), CPU)
     resumed.load_state_dict(saved)
-    assert records(resumed) == expected[1:]
+    assert records(resumed) == expected
     for name, value in whole.model.state_dict().items():
         assert torch.equal(value, resumed.model.state_dict()[name]), name
 

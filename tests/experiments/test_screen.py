@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from gnexp.config import norm_config
+from gnexp.config import ModelConfig, model_config, norm_config
 from gnexp.config.left_open import not_stated
 from gnexp.data.remarks import FileWarning
 from gnexp.engine.processes import Processes
@@ -133,6 +133,19 @@ def test_the_screen_says_what_runs_and_the_log_what_the_paper_leaves_open(
     assert "does not state" not in out
     log = (tmp_path / "log.txt").read_text(encoding="utf-8")
     assert "the paper does not state: norm.eps=1e-05, " in log
+
+
+@pytest.mark.parametrize("model", [SMOKE.model, model_config(name="timm", kind="timm", arch="test_resnet")])
+def test_a_frozen_norm_that_starts_from_nothing_is_warned_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], model: ModelConfig
+) -> None:
+    frozen = norm_config(kind="frozen_bn")
+    started(tmp_path, norm=frozen, model=model)
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if "frozen_bn holds" in line)
+    assert line.startswith("warning: norm=frozen_bn holds fixed what a trained bn has learnt, and this run")
+    for changes in ({"norm": frozen, "init": "0" * 12}, {"norm": SMOKE.norm}):
+        started(tmp_path, model=model, **changes)
+        assert "holds fixed" not in capsys.readouterr().out
 
 
 def started(folder: Path, **changes: Any) -> Screen:

@@ -6,14 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from gnexp.config.kinds import classes_of
 from gnexp.report.exhibits.cells import Findings, measure
 from gnexp.report.exhibits.statistics import Estimate
 from gnexp.report.kinds.batch_figure import BATCH_FIGURE
 from gnexp.report.kinds.epoch_figure import EPOCH_FIGURE
 from gnexp.report.parse import parse_exhibit
-from gnexp.report.render import figures
-from gnexp.report.render.figures import HUES, digest_of, draw_png, draw_svg, spread
+from gnexp.report.render.figures import digest_of, draw_png, draw_svg, spread
 from gnexp.report.render.plots import line_of
 from gnexp.runs.result import Result
 from tests.report.report_runs import CURVES, FIGURE, expand, result_of, runs_of
@@ -139,16 +137,6 @@ def test_narrow_and_wide_plot_the_same(results: dict[str, Result], tmp_path: Pat
     assert digest_of(draw_svg(plot, is_narrow=True).encode()) == plot.digest
     renamed = dataclasses.replace(plot, caption="other words")
     assert renamed.digest == plot.digest  # words are compared as text, not by the digest
-
-
-def test_every_norm_has_a_hue_of_the_page_and_a_look_of_its_own() -> None:
-    drawn = [name for cls in classes_of("norm").values() for name in cls.names.values()]
-    assert {name.hue for name in drawn} <= {"", *HUES}
-    looks = [(name.hue, name.marker) for name in drawn]
-    assert len(set(looks)) == len(looks), "two norms share hue and marker"
-    template = (Path(figures.__file__).parent / "templates" / "report.html.jinja").read_text(encoding="utf-8")
-    for name, colour in HUES.items():
-        assert f"--{name}: {colour};" in template and template.count(f"--{name}: ") == 2, name
 
 
 def test_seeds_stand_behind_means_and_inside_the_panel(results: dict[str, Result]) -> None:

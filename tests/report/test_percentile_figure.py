@@ -1,6 +1,6 @@
 """Percentiles against epoch: one panel per norm, four lines, and a y axis of its own for what spreads far wider."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 import pytest
@@ -41,17 +41,21 @@ def expand(scale: str) -> Expansion:
     return expand_grid("vgg", scale, {"norm": ["none", "bn", "gn"]}, make, num_seeds=2)
 
 
-def result(run: RunConfig, sizes: Mapping[str, float]) -> Result:
+def result(run: RunConfig, sizes: Mapping[str, float], started: Container[str] = ()) -> Result:
     size = sizes[run.norm.kind] + run.seed
     series = [
         {"epoch": epoch, **{key: value * size * epoch for key, value in SHAPE.items()}} for epoch in (1, 2, 3)
     ]
+    if run.norm.kind in started:
+        series[0] |= {key.replace("/", "/start_"): value * run.seed for key, value in SHAPE.items()}
     return result_of(run, 20.0, series=series)
 
 
-def plot_of(sizes: Mapping[str, float], scales: tuple[str, ...] = ("small",)) -> Plot | None:
+def plot_of(
+    sizes: Mapping[str, float], scales: tuple[str, ...] = ("small",), started: Container[str] = ()
+) -> Plot | None:
     runs = [run for scale in scales for run in runs_of(expand(scale)) if run.norm.kind in sizes]
-    results = {run.run_id: result(run, sizes) for run in runs}
+    results = {run.run_id: result(run, sizes, started) for run in runs}
     return PERCENTILE_FIGURE.plot(EXHIBIT, find(EXHIBIT, expand("small"), expand("paper"), results))
 
 
@@ -82,3 +86,18 @@ def test_each_scale_has_its_panels_and_what_is_missing_is_told() -> None:
     assert part is not None and [panel.title for panel in part.panels] == ["BN"]
     assert "4 of 6 runs are missing at small scale." in part.caption
     assert plot_of({}) is None
+
+
+def test_the_first_point_is_before_training_and_runs_without_one_are_told() -> None:
+    sizes = {"none": 1, "bn": 1, "gn": 1}
+    whole = plot_of(sizes, started=sizes)
+    assert whole is not None and "No point before" not in whole.caption
+    assert "Epoch 0 is before training: BN, which has no running" in whole.caption
+    assert {line.x for panel in whole.panels for line in panel.lines} == {(0.0, 1.0, 2.0, 3.0)}
+    top = whole.panels[0].lines[0]
+    assert (top.y[0], top.low[0], top.high[0]) == pytest.approx((1.0, 0.0, 2.0))  # seeds 0 and 1
+    some = plot_of(sizes, started=["gn"])
+    assert some is not None and some.panels[2].lines[0].x[0] == 0.0 and some.panels[1].lines[0].x[0] == 1.0
+    assert "No point before training: runs of No norm and BN are older than it." in some.caption
+    older = plot_of(sizes)
+    assert older is not None and "Epoch 0" not in older.caption

@@ -16,7 +16,7 @@ class BatchRenormConfig(RunningStats):
 
     builder: ClassVar = "gnexp.nn.batch_renorm:build_batch_renorm"
     module: ClassVar = "gnexp.library.batch_norms:BatchRenorm"
-    names: ClassVar = {"brn": NormName("BRN", "batch renormalization", hue="red", marker="^")}
+    names: ClassVar = {"brn": NormName("BRN", "batch renormalization", hue="maroon", marker="*")}
 
     kind: str = science_field("brn")
     r_max: float = science_field(ge=1, title="bound of the correction of the std")

@@ -21,7 +21,7 @@ class ChannelLayerNormConfig(NormWithEps):
             "LN-2d",
             "layer normalization over channels per position",
             "layer normalization of the channels of each position alone, as in ConvNeXt",
-            hue="green",
+            hue="leaf",
             marker="<",
         )
     }

@@ -21,7 +21,7 @@ class EvoNormS0Config(GroupedNorm):
             "EvoNorm-S0",
             "EvoNorm-S0",
             "a norm and activation in one, found by search: x times its own sigmoid, over the std of groups",
-            hue="brown",
+            hue="rose",
             marker="p",
         )
     }

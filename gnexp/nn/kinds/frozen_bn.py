@@ -22,7 +22,7 @@ class FrozenBatchNormConfig(NormWithEps):
             "frozen batch normalization",
             "batch normalization frozen at the statistics of pre-training: a fixed affine map",
             hue="brown",
-            marker="s",
+            marker="d",
         )
     }
     trains_gamma: ClassVar = False

@@ -24,7 +24,7 @@ class GroupNormConfig(GroupedNorm):
     names: ClassVar = {
         "gn": NormName("GN", "group normalization", hue="blue"),
         _LN: NormName("LN", "layer normalization", hue="green", marker="^"),
-        _IN: NormName("IN", "instance normalization", hue="purple", marker="D"),
+        _IN: NormName("IN", "instance normalization", hue="plum", marker="D"),
     }
     site_words: ClassVar[tuple[str, ...]] = ("gn", _LN)
     takes_groups: ClassVar = True
@@ -56,7 +56,7 @@ class StandardizedGroupNormConfig(GroupNormConfig):
 
     conv_builder: ClassVar = "gnexp.nn.weight_standardization:build_standardized_conv"
     names: ClassVar = {
-        "gn_ws": NormName("GN+WS", "group normalization with weight standardization", hue="teal", marker="P")
+        "gn_ws": NormName("GN+WS", "group normalization with weight standardization", hue="navy", marker="P")
     }
     site_words: ClassVar = ("gn_ws",)
 

@@ -14,7 +14,7 @@ class NoNormConfig(NormConfig):
     """No fields: there is nothing to choose."""
 
     builder: ClassVar = "gnexp.nn.no_norm:build_no_norm"
-    names: ClassVar = {"none": NormName("no norm", "no normalization", marker="x")}
+    names: ClassVar = {"none": NormName("no norm", "no normalization", hue="grey", marker="8")}
     trains_gamma: ClassVar = False
 
     kind: str = science_field("none")

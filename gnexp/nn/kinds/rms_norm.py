@@ -22,8 +22,8 @@ class GroupRMSNormConfig(GroupedNorm):
             "GRMS",
             "root mean square normalization of groups",
             "group normalization without subtracting the mean",
-            hue="red",
-            marker="v",
+            hue="violet",
+            marker="h",
         )
     }
     site_words: ClassVar = ("grms",)
@@ -42,7 +42,7 @@ class FilterResponseNormConfig(NormWithEps):
             "FRN",
             "filter response normalization",
             "filter response normalization with its thresholded linear unit",
-            hue="olive",
+            hue="magenta",
             marker="X",
         )
     }

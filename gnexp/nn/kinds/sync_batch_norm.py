@@ -21,7 +21,7 @@ class SyncBatchNormConfig(BatchNormConfig):
             "sync BN",
             "synchronized batch normalization",
             "batch normalization over the images of all workers; the paper's numbers of it are another work's",
-            hue="purple",
+            hue="gold",
             marker="v",
         )
     }

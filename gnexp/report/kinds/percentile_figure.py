@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 from gnexp.report.exhibits.axes import norm_title
-from gnexp.report.exhibits.cells import Findings, Measurements
+from gnexp.report.exhibits.cells import Findings, Measured, Measurements
 from gnexp.report.exhibits.differences import describe_regime, say_changed
 from gnexp.report.exhibits.exhibit import Exhibit
 from gnexp.report.exhibits.words import join
@@ -13,6 +14,7 @@ from gnexp.report.kinds.epoch_figure import mean_curve
 from gnexp.report.kinds.kind import Kind, require_spanned
 from gnexp.report.render.plots import Line, Panel, Plot, widen
 
+_START = "/start_"
 _FAR = 3.0  # a panel that spans more than this many times the narrowest has a y axis of its own
 _ORDINALS = {"p1": "1st", "p20": "20th", "p80": "80th", "p99": "99th"}
 
@@ -32,6 +34,7 @@ def _plot(exhibit: Exhibit, found: Findings) -> Plot | None:
     caption = [
         *filter(None, [exhibit.caption]),
         f"Mean over {seeds}; the band is the range of the seeds.",
+        _say_start(drawn),
         *([f"A y axis of its own, since its values spread far wider: {join(own)}."] if own else []),
         *(f"{part.missing_text}." for part in parts if part.missing_text),
         "The paper gives no numbers for it.",
@@ -52,6 +55,7 @@ def _panels(exhibit: Exhibit, part: Measurements) -> tuple[list[Panel], list[str
     found: list[tuple[str, str, tuple[Line, ...]]] = []
     for key, cell in part.cells.items():
         (norm,) = (str(value) for value in key)
+        cell = _with_start(cell)
         curves = [mean_curve(cell, metric, *_style(metric)) for metric in exhibit.metrics]
         lines = tuple(dataclasses.replace(curve, hue=norm) for curve in curves if curve is not None)
         if lines:
@@ -70,6 +74,30 @@ def _panels(exhibit: Exhibit, part: Measurements) -> tuple[list[Panel], list[str
         for (title, subtitle, lines), span in zip(found, spans, strict=True)
     ]
     return panels, alone
+
+
+def _with_start(cell: Measured) -> Measured:
+    """With a record of epoch 0: what the first epoch's says of the time before it (`probe/start_p1`)."""
+    results = {}
+    for seed, result in cell.results.items():
+        first = result.series[0] if result.series else {}
+        start = {key.replace(_START, "/", 1): value for key, value in first.items() if _START in key}
+        series = [{"epoch": 0, **start}] if start else []
+        results[seed] = dataclasses.replace(result, series=[*series, *result.series])
+    return dataclasses.replace(cell, results=results)
+
+
+def _say_start(panels: Sequence[Panel]) -> str:
+    """What epoch 0 is, and who has none."""
+    without = list(dict.fromkeys(p.title for p in panels if any(line.x[0] != 0 for line in p.lines)))
+    told = []
+    if any(line.x[0] == 0 for panel in panels for line in panel.lines):
+        told.append(
+            "Epoch 0 is before training: BN, which has no running statistics yet, has those of these images there."
+        )
+    if without:
+        told.append(f"No point before training: runs of {join(without)} are older than it.")
+    return " ".join(told)
 
 
 def _style(metric: str) -> tuple[str, str]:

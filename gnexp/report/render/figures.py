@@ -16,19 +16,25 @@ if TYPE_CHECKING:  # matplotlib takes half a second to import, and only drawing 
     from matplotlib.figure import Figure
 
 INK, MUTED, GRID, PAPER = "#1b1f24", "#5b6470", "#d9dde2", "#ffffff"
-# Okabe and Ito's hues and four between them, darkened until they can be read as text on white.
-# The page has each by its name.
+# A hue is one norm's in every figure (its NormName says which). Those who see no red, or no green, tell each from all
+# others too, and each has a contrast of at least 3 on white: a test simulates and measures both. The page has each by
+# its name, and other ones for a dark screen.
 HUES = {
     "orange": "#b84a00",
     "blue": "#0069a8",
     "green": "#00785a",
-    "purple": "#a6487f",
-    "red": "#b3202c",
-    "teal": "#00727f",
-    "olive": "#6a6900",
-    "brown": "#7a4a21",
+    "plum": "#6e0a5e",
+    "gold": "#bd8200",
+    "maroon": "#8c0f3f",
+    "brown": "#574100",
+    "navy": "#1a0a82",
+    "magenta": "#e02de8",
+    "rose": "#e63073",
+    "leaf": "#379e47",
+    "violet": "#4a3cf5",
+    "grey": "#8d8d95",
 }
-# Line -> its colour, and a marker of its own too.
+# Line -> its colour, and a marker of its own too. A norm of a package that names no hue has ink and a circle.
 STYLES: dict[str, tuple[str, str]] = {
     **{norm: (HUES.get(name.hue, INK), name.marker) for norm, name in NORMS.items()},
     # A colour is a norm's. Of lines of one norm each has a marker of its own, in the norm's colour.
