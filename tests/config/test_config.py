@@ -350,6 +350,21 @@ def test_a_detector_takes_one_worker_at_a_time():
         RunConfig(model=detector(), workers_per_pass=2)
 
 
+def test_a_detector_takes_all_workers_where_none_can_tell():
+    """Where every image is padded to one size and nothing is taken over a worker, the others' images change nothing."""
+
+    def at_once(norm, size=96, **values):
+        sides = {"image_size": size, "min_size": size, "max_size": size}
+        data = data_config(kind="fashion_coco", name="fashion_coco", **sides)
+        return RunConfig(norm=norm, model=detector(**values), data=data).workers_per_pass
+
+    assert at_once(norm_config()) is None
+    assert at_once(norm_config(kind="frozen_bn"), box_norm="gn") is None
+    assert at_once(norm_config(kind="bn", momentum=0.1)) == 1
+    assert at_once(norm_config(), box_norm="bn") == 1
+    assert at_once(norm_config(), size=256) == 1  # of 256 and 213 pixels, which become 224
+
+
 SYNC_BN = norm_config(kind="sync_bn", momentum=0.1)
 
 

@@ -17,10 +17,11 @@ import torch
 from av.video.reformatter import ColorRange
 
 from gnexp.data.class_files import ClassFiles
-from gnexp.data.generated.motions import MOTIONS, make_video
+from gnexp.data.generated.motions import CANVAS, MOTIONS, make_video
 from gnexp.data.generated.store import check_is_given, check_made, made_folder, split_garments, with_progress
 from gnexp.data.kinds.fashion_clips import FashionClipsConfig
 from gnexp.data.video.clips import Clips
+from gnexp.data.video.kept import KeptVideos
 from gnexp.data.video.kinetics import scan_splits
 from gnexp.system.files import write_json
 
@@ -51,7 +52,10 @@ def open_fashion_clips(config: FashionClipsConfig, device: torch.device) -> Clip
     except ValueError as error:
         raise ValueError(f"{error} (or remove {folder}, and it is generated again)") from error
     check_made(config, fingerprint, folder, "videos")
-    return Clips(config, device, train, val, fingerprint=fingerprint, notes=[])
+    is_whole = (*config.train_resize, config.eval_resize) == (CANVAS,) * 3
+    # A loader process would keep its own for one epoch.
+    kept = KeptVideos(config.channels) if is_whole and config.loader_workers == 0 else None
+    return Clips(config, device, train, val, fingerprint=fingerprint, notes=[], kept=kept)
 
 
 def _fill(root: Path, config: FashionClipsConfig) -> None:
