@@ -102,6 +102,7 @@ class RunConfig:
         object.__setattr__(
             self, "model", self.model.resolved(norm, is_without_masks=self.data.is_without_masks)
         )
+        object.__setattr__(self, "recipe", self.recipe.resolved(has_test=self.task.has_test))
         resident = next((one for one in self.norms if one.needs_resident_workers), None)
         if resident is not None:
             self._check_resident(resident)

@@ -8,6 +8,7 @@ import pytest
 from gnexp.config import (
     RecipeConfig,
     RunConfig,
+    TaskConfig,
     data_config,
     from_dict,
     model_config,
@@ -64,6 +65,7 @@ OTHERS = {
     "recipe.drop_factor": None,
     "recipe.report_epochs": 2,
     "recipe.eval_every": 2,
+    "recipe.eval_points": None,  # test_points_of_a_curve_of_scores
     "recipe.bias_lr_factor": 2.0,
     "recipe.warmup_steps": None,
     "recipe.warmup_factor": None,
@@ -341,6 +343,35 @@ def test_a_place_named_by_a_word_is_hashed_as_the_norm_that_is_built():
     composed = run(norm_config(num_groups=8, impl="composed"))
     assert [value_of(norm, "impl") for norm in composed.norms] == ["composed"] * 3 + [None]
     assert composed.run_id == run().run_id
+
+
+def test_points_of_a_curve_of_scores():
+    """Evenly over the epochs, the last of them the end; what they change nothing about is the same run without them."""
+
+    def scored(kind, **values):
+        recipe = RecipeConfig(epochs=9, **values)
+        video = {"task": TaskConfig(kind="video"), "data": clips(), "model": i3d()}
+        run = RunConfig(recipe=recipe, **(video if kind == "video" else {}))
+        epochs = range(1, 10)
+        return run, [[*filter(ask, epochs)] for ask in (run.recipe.is_evaluated, run.recipe.is_scored)]
+
+    plain, (evaluated, thorough) = scored("video")
+    assert evaluated == [*range(1, 10)] and thorough == [9]
+    run, (evaluated, thorough) = scored("video", eval_points=5)
+    assert evaluated == [*range(1, 10)] and thorough == [2, 4, 5, 7, 9] and run.run_id != plain.run_id
+    run, (evaluated, thorough) = scored("video", eval_points=5, eval_every=9, report_epochs=2)
+    assert evaluated == thorough == [2, 4, 5, 7, 8, 9]
+    assert scored("video", eval_points=1)[0].run_id == plain.run_id
+
+    plain, _ = scored("images")
+    run, (evaluated, _) = scored("images", eval_points=5, eval_every=9)
+    assert evaluated == [2, 4, 5, 7, 9] and run.recipe.eval_points == 5 and run.run_id != plain.run_id
+    assert scored("images", eval_points=5)[0].run_id == plain.run_id  # each epoch is evaluated anyway
+    assert scored("images", eval_points=9, eval_every=9)[0].run_id == plain.run_id
+    thirds = scored("images", eval_points=3, eval_every=9)[0]
+    assert thirds.recipe.eval_points is None and thirds.recipe.eval_every == 3
+    with pytest.raises(ValueError, match="recipe.eval_points must be at most recipe.epochs=9, got 10"):
+        scored("images", eval_points=10)
 
 
 def test_a_detector_takes_one_worker_at_a_time():
