@@ -19,7 +19,7 @@ class FashionClipsConfig(ClipsConfig, GarmentsConfig):
     builder: ClassVar = "gnexp.data.generated.fashion_clips:open_fashion_clips"
     is_tasks_own: ClassVar = True
     is_generated: ClassVar = True
-    sha256_of: ClassVar[tuple[str, ...]] = (*GarmentsConfig.sha256_of, "exposure")
+    sha256_of: ClassVar[tuple[str, ...]] = (*GarmentsConfig.sha256_of, "exposure", "motions")
 
     kind: str = science_field("fashion_clips")
     channels: int = science_field(1, choices=(1,), told_by="data")
@@ -28,7 +28,14 @@ class FashionClipsConfig(ClipsConfig, GarmentsConfig):
     # spread of each video's own exposure, 0 = none, 1 = full
     exposure: float | None = science_field(None, ge=0, le=1, title="spread of exposure", told_by="data")
 
+    # directed, or undirected: each motion forward in half of its videos; None = directed
+    motions: str | None = science_field(
+        None, choices=("directed", "undirected"), title="set of motions", told_by="data"
+    )
+
     def check_together(self) -> None:
+        if self.motions == "directed":
+            object.__setattr__(self, "motions", None)  # before any hash: spelled out it is the same run
         super().check_together()
         require(
             not self.flip, f"data.flip must be false for kind {self.kind}: a mirror turns left into right"

@@ -15,7 +15,7 @@ from gnexp.data.build import build_dataset
 from gnexp.data.generated import fashion_clips
 from gnexp.data.generated.fashion import NUM_HELD_OUT
 from gnexp.data.generated.fashion_mnist import load_fashion_mnist
-from gnexp.data.generated.motions import MOTIONS, make_video
+from gnexp.data.generated.motions import MOTIONS, UNDIRECTED, make_video
 from gnexp.data.video import kept
 from gnexp.data.video.clips import Clips
 from gnexp.data.video.decode import read_video
@@ -225,3 +225,16 @@ def test_videos_that_are_kept_give_the_clips_that_files_give(clean, monkeypatch)
         assert torch.equal(ours, theirs)
     assert len(set(opened)) == 16 + 9 < len(opened)
     assert _open(clean, loader_workers=1)._kept is None and _open(clean, eval_resize=40)._kept is None
+
+
+def test_another_set_of_motions_is_another_folder_and_the_first_one_keeps_its_own(clean, tmp_path):
+    """A set's name enters the folder's only where it is not the first, so that no old folder is generated again."""
+    before = {path.name for path in clean.iterdir() if path.is_dir()}
+    root = tmp_path / "both"
+    shutil.copytree(clean, root)
+    dataset = _open(root, motions="undirected")
+    (added,) = {path.name for path in root.iterdir() if path.is_dir()} - before
+    assert sorted(path.name for path in (root / added / "val").iterdir()) == sorted(UNDIRECTED)
+    assert dataset.fingerprint != _open(root).fingerprint
+    assert {path.name for path in root.iterdir() if path.is_dir()} == before | {added}
+    assert _config(root, motions="directed") == _config(root)
