@@ -12,6 +12,10 @@ from typing import Any, ClassVar, Self
 from gnexp.config.fields import check, hardware_field, require, require_name, science_field
 from gnexp.config.kinds import build_kind
 
+PAD_MULTIPLE = (
+    32  # pixels: a detector pads images until this divides their sides, as the strides of all maps do then
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
@@ -128,6 +132,11 @@ class DataConfig:
     def eval_side(self) -> int:
         """Pixels of an image's shorter side before evaluation's centre crop of image_size."""
         return self.image_size
+
+    @property
+    def is_padded_alike(self) -> bool:
+        """Whether a detector pads all of its images to one size, whichever come together."""
+        return False
 
     @property
     def is_without_masks(self) -> bool:

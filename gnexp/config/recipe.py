@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +28,8 @@ class RecipeConfig:
     epoch_steps: int | None = science_field(None, ge=1, title="steps of an epoch")
     # None = 1
     eval_every: int | None = science_field(None, ge=1, title="epochs from one evaluation to the next")
+    # evaluations, evenly over the epochs, as thorough as that of the last epoch; None = its alone
+    eval_points: int | None = science_field(None, ge=1, title="points of the curve of scores")
     base_lr: float = science_field(
         0.1,
         gt=0,
@@ -106,6 +109,10 @@ class RecipeConfig:
             f"recipe.report_epochs must be between 1 and recipe.epochs={self.epochs}, got {self.report_epochs}",
         )
         require(
+            (self.eval_points or 1) <= self.epochs,
+            f"recipe.eval_points must be at most recipe.epochs={self.epochs}, got {self.eval_points}",
+        )
+        require(
             {self.milestones is not None, self.drop_factor is not None} == {self.schedule == "step"},
             "recipe.milestones and recipe.drop_factor belong to schedule=step, and to it alone: "
             f"got {self.milestones} and {self.drop_factor} with schedule {self.schedule}",
@@ -159,6 +166,34 @@ class RecipeConfig:
         kind = "Nesterov momentum" if self.nesterov else "momentum"
         return f"SGD with {kind} {self.momentum}" if self.momentum else "SGD without momentum"
 
+    def resolved(self, *, has_test: bool) -> RecipeConfig:
+        """The recipe as it is hashed: eval_points is None where the same evaluations follow without it.
+
+        Args:
+            has_test: as the task says.
+        """
+        if self.eval_points is None:
+            return self
+        epochs = range(1, self.epochs + 1)
+        plain = dataclasses.replace(self, eval_points=None)
+        if has_test:
+            return plain if all(map(plain.is_scored, filter(self.is_scored, epochs))) else self
+        for every in epochs:
+            plain = dataclasses.replace(self, eval_points=None, eval_every=every)
+            if all(plain.is_evaluated(epoch) == self.is_evaluated(epoch) for epoch in epochs):
+                return plain
+        return self
+
     def is_evaluated(self, epoch: int) -> bool:
         """Whether there is an evaluation after an epoch, counted from 1."""
-        return epoch > self.epochs - self.report_epochs or epoch % (self.eval_every or 1) == 0
+        return self.is_scored(epoch) or epoch % (self.eval_every or 1) == 0
+
+    def is_reported(self, epoch: int) -> bool:
+        """Whether the reported score is taken over an epoch, counted from 1."""
+        return epoch > self.epochs - self.report_epochs
+
+    def is_scored(self, epoch: int) -> bool:
+        """Whether the evaluation after an epoch, counted from 1, is as thorough as that of what is reported."""
+        num = self.eval_points or 1
+        points = ((2 * i * self.epochs + num) // (2 * num) for i in range(1, num + 1))
+        return self.is_reported(epoch) or epoch in points

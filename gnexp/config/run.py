@@ -67,7 +67,7 @@ class RunConfig:
     processes: int = hardware_field(
         1, ge=1, title="processes that share the workers; those of srun or an outer torchrun are taken"
     )
-    # None = all of them, of a detector 1
+    # None = all of them; of a detector 1, unless its images are padded alike and no norm is over a worker
     workers_per_pass: int | None = hardware_field(
         None, ge=1, title="of a process's workers at once, to fit memory; else all"
     )
@@ -102,16 +102,22 @@ class RunConfig:
         object.__setattr__(
             self, "model", self.model.resolved(norm, is_without_masks=self.data.is_without_masks)
         )
+        object.__setattr__(self, "recipe", self.recipe.resolved(has_test=self.task.has_test))
         resident = next((one for one in self.norms if one.needs_resident_workers), None)
         if resident is not None:
             self._check_resident(resident)
-        elif self.model.is_one_worker_a_pass:
+        elif self.model.is_one_worker_a_pass and not self._is_shared_pass_exact:
             require(
                 self.workers_per_pass in (None, 1),
                 "a detector takes one worker at a time, since its losses are means over the RoIs of a pass and those "
                 f"of several workers cannot be told apart: leave workers_per_pass at 1, got {self.workers_per_pass}",
             )
             object.__setattr__(self, "workers_per_pass", 1)
+
+    @property
+    def _is_shared_pass_exact(self) -> bool:
+        """Whether a detector's worker computes the same beside others: nothing is taken over it, nor padded to them."""
+        return self.data.is_padded_alike and all(one.statistics_over != "worker" for one in self.norms)
 
     def _check_layout(self) -> None:
         if self.init_layout is None:

@@ -18,3 +18,8 @@ class TaskConfig:
 
     def __post_init__(self) -> None:
         check(self, "task.")
+
+    @property
+    def has_test(self) -> bool:
+        """Whether what is reported is scored by a test that is more thorough than a point of a curve has to be."""
+        return self.kind == VIDEO

@@ -30,7 +30,7 @@ def evaluate(
     eval_stats: Sequence[str],
     *,
     epoch: int,
-    is_reported: bool = True,
+    is_thorough: bool = True,
     is_stopped: Callable[[], bool] = never,
 ) -> dict[str, dict[str, float]]:
     """The task's scores on val for each of the named statistics, in percent. Every process of the run calls it.
@@ -43,7 +43,7 @@ def evaluate(
         eval_stats: some of EVAL_STATS.
         epoch: finished epochs; precise statistics see the images as the pass of that number draws them, the next
             one unless an epoch is recipe.epoch_steps.
-        is_reported: whether the scores are more than a point of a curve: a task may then test more thoroughly.
+        is_thorough: whether the scores are more than a point of a curve: a task may then test more thoroughly.
         is_stopped: whether this process was asked to leave.
 
     Raises:
@@ -52,13 +52,13 @@ def evaluate(
     found: dict[str, dict[str, float]] = {}
     for stats in dict.fromkeys(alike(state.model, stats) for stats in eval_stats):
         found[stats] = {}
-        for view, partials in measure_val(state, stats, epoch, is_reported, is_stopped):
+        for view, partials in measure_val(state, stats, epoch, is_thorough, is_stopped):
             found[stats] |= state.task.aggregate(partials, view)
     return {stats: found[alike(state.model, stats)] for stats in eval_stats}
 
 
 def measure_val(
-    state: State, stats: str, epoch: int, is_reported: bool = True, is_stopped: Callable[[], bool] = never
+    state: State, stats: str, epoch: int, is_thorough: bool = True, is_stopped: Callable[[], bool] = never
 ) -> list[tuple[Dataset, list[Any]]]:
     """What each process finds on its part of each view of val with one of EVAL_STATS.
 
@@ -66,7 +66,7 @@ def measure_val(
     """
     model = eval_model(state, stats, epoch, is_stopped)
     found = []
-    for view in state.task.views(state.run, state.dataset, epoch=epoch, is_reported=is_reported):
+    for view in state.task.views(state.run, state.dataset, epoch=epoch, is_thorough=is_thorough):
         with state.autocast():
             partial = state.task.measure(model, _val_batches(state, view, is_stopped), view)
         found.append((view, state.processes.gather(partial)))

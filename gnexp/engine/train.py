@@ -89,10 +89,12 @@ def _finish_epoch(state: State, is_stopped: Callable[[], bool]) -> EpochRecord:
     }
     if state.task.train_score is not None:
         metrics[f"train/{state.task.train_score}"] = 100 * state.score_sum / num_images
-    is_reported = epoch > run.recipe.epochs - run.recipe.report_epochs
-    eval_stats = EVAL_STATS if is_reported else EVAL_STATS[:1] if run.recipe.is_evaluated(epoch) else ()
+    recipe = run.recipe
+    eval_stats = EVAL_STATS if recipe.is_reported(epoch) else EVAL_STATS[: recipe.is_evaluated(epoch)]
     try:
-        found = evaluate(state, eval_stats, epoch=epoch, is_reported=is_reported, is_stopped=is_stopped)
+        found = evaluate(
+            state, eval_stats, epoch=epoch, is_thorough=recipe.is_scored(epoch), is_stopped=is_stopped
+        )
     except NotFiniteError as error:
         raise DivergedError(f"{error} (after epoch {epoch})") from None
     for stats, scores in found.items():

@@ -71,7 +71,7 @@ class I3D(ResNet):
                         f"clips of {clips.shape[2]} frames leave {x.shape[2]} for a pooling of {self.pooled_frames}; "
                         "raise data.clip_length, or lower model.temporal_strides"
                     )
-                x = F.max_pool3d(x, (self.pooled_frames, 1, 1))
+                x = _pool_frames(x, self.pooled_frames)
         return x
 
     def forward(self, clips: torch.Tensor) -> torch.Tensor:
@@ -116,6 +116,20 @@ def build_i3d(
 ) -> I3D:
     """An I3D as configured, not yet initialised."""
     return I3D(config, norm, channels=channels, num_classes=num_classes, conv=conv)
+
+
+def _pool_frames(x: torch.Tensor, num: int) -> torch.Tensor:
+    """The largest of each num frames, (N, C, T, H, W) -> (N, C, T // num, H, W)."""
+    if x.is_cuda:
+        return F.max_pool3d(x, (num, 1, 1))
+    # The same bits and gradients, where torch's pooling takes several times as long on a CPU (docs/log.md).
+    length = x.shape[2] // num
+    frames = x[:, :, : length * num].reshape(*x.shape[:2], length, num, *x.shape[3:])
+    largest: torch.Tensor
+    largest, *others = frames.unbind(3)
+    for other in others:
+        largest = torch.where((other > largest) | other.isnan(), other, largest)
+    return largest
 
 
 def _inflated(conv: nn.Conv2d, frames: int, stride: int) -> nn.Conv3d:

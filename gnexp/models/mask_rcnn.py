@@ -26,6 +26,7 @@ from torchvision.models.detection.rpn import RPNHead
 from torchvision.models.detection.transform import GeneralizedRCNNTransform, resize_boxes
 
 from gnexp.config import NormConfig
+from gnexp.config.data import PAD_MULTIPLE
 from gnexp.models.backbone import Backbone, num_channels
 from gnexp.models.detector import DetectorInputs
 from gnexp.models.kinds.mask_rcnn import MaskRCNNConfig
@@ -40,7 +41,6 @@ from gnexp.nn.sync_batch_norm import active_peers
 from gnexp.ops.resizing import resized_size
 
 _ASPECT_RATIOS = (0.5, 1.0, 2.0)
-_DIVISIBLE = 32  # padded images' sides are multiples: the strides of all maps divide them
 
 
 class Anchors(AnchorGenerator):  # type: ignore[misc]
@@ -66,7 +66,7 @@ class ImageTransform(GeneralizedRCNNTransform):  # type: ignore[misc]
     def __init__(
         self, mean: Sequence[float], std: Sequence[float], min_size: int | None, max_size: int | None
     ) -> None:
-        super().__init__(min_size, max_size, list(mean), list(std), size_divisible=_DIVISIBLE)
+        super().__init__(min_size, max_size, list(mean), list(std), size_divisible=PAD_MULTIPLE)
         self.is_resizing = min_size is not None
         self.peers = ALONE  # the processes with whose images it pads to one size
 

@@ -12,9 +12,9 @@ from torch import nn
 from torchvision.models.detection import roi_heads
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
 from torchvision.models.detection.mask_rcnn import MaskRCNNPredictor
-from torchvision.ops import MultiScaleRoIAlign
 
 from gnexp.models.kinds.mask_rcnn import MaskRCNNConfig
+from gnexp.models.roi_pool import RoIPool
 from gnexp.models.rpn import by_worker, mean_over_workers
 from gnexp.nn.batch_norm import WorkerNormAct
 from gnexp.nn.norm_act import ConvFactory, NormFactory, plain_conv
@@ -97,7 +97,7 @@ class RoIHeads(roi_heads.RoIHeads):  # type: ignore[misc]
             if has_masks:
                 mask_head = _conv_stack(channels, width, mask_norm, mask_conv)
         super().__init__(
-            MultiScaleRoIAlign(names, box_size, config.roi_samples),
+            RoIPool(names, box_size, config.roi_samples),
             box_head,
             FastRCNNPredictor(box_channels, num_classes),
             fg_iou_thresh=0.5,
@@ -108,7 +108,7 @@ class RoIHeads(roi_heads.RoIHeads):  # type: ignore[misc]
             score_thresh=0.05,
             nms_thresh=0.5,
             detections_per_img=config.detections,
-            mask_roi_pool=MultiScaleRoIAlign(names, size, config.roi_samples) if has_masks else None,
+            mask_roi_pool=RoIPool(names, size, config.roi_samples) if has_masks else None,
             mask_head=mask_head if has_masks else None,
             mask_predictor=MaskRCNNPredictor(mask_channels, width, num_classes) if has_masks else None,
         )

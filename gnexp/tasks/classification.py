@@ -45,7 +45,7 @@ class Classification:
                 "data.image_size, other data or another model"
             ) from None
 
-    def views(self, run: RunConfig, dataset: Dataset, *, epoch: int, is_reported: bool) -> Sequence[Dataset]:
+    def views(self, run: RunConfig, dataset: Dataset, *, epoch: int, is_thorough: bool) -> Sequence[Dataset]:
         """The data set: its images are scored in one way alone."""
         return [dataset]
 

@@ -49,7 +49,7 @@ class Detection:
         size = run.data.image_size
         model(torch.zeros(num_images, run.data.channels, size, size, device="meta"))
 
-    def views(self, run: RunConfig, dataset: Dataset, *, epoch: int, is_reported: bool) -> Sequence[Dataset]:
+    def views(self, run: RunConfig, dataset: Dataset, *, epoch: int, is_thorough: bool) -> Sequence[Dataset]:
         """The data set: its images are scored in one way alone."""
         return [dataset]
 

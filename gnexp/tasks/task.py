@@ -36,7 +36,7 @@ class Task(Protocol):
         """
         ...
 
-    def views(self, run: RunConfig, dataset: Dataset, *, epoch: int, is_reported: bool) -> Sequence[Dataset]:
+    def views(self, run: RunConfig, dataset: Dataset, *, epoch: int, is_thorough: bool) -> Sequence[Dataset]:
         """What of val is scored after an epoch, one after the other: the data set itself, or others made of it."""
         ...
 

@@ -46,11 +46,11 @@ class Video:
         shape = (num_images, data.channels, data.clip_length, data.image_size, data.image_size)
         model(torch.zeros(shape, device="meta"))
 
-    def views(self, run: RunConfig, dataset: Dataset, *, epoch: int, is_reported: bool) -> Sequence[Dataset]:
+    def views(self, run: RunConfig, dataset: Dataset, *, epoch: int, is_thorough: bool) -> Sequence[Dataset]:
         """One clip of each video; where it is reported, the test's clips too."""
         assert isinstance(dataset, Clips), "trace has refused data without clips"
         monitored = dataset.monitored(run.seed, epoch)
-        return [monitored, dataset] if is_reported else [monitored]
+        return [monitored, dataset] if is_thorough else [monitored]
 
     def eval_size(self, run: RunConfig) -> int:
         """One video at the paper's size: whole frames of ten clips."""

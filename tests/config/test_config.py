@@ -8,6 +8,7 @@ import pytest
 from gnexp.config import (
     RecipeConfig,
     RunConfig,
+    TaskConfig,
     data_config,
     from_dict,
     model_config,
@@ -64,6 +65,7 @@ OTHERS = {
     "recipe.drop_factor": None,
     "recipe.report_epochs": 2,
     "recipe.eval_every": 2,
+    "recipe.eval_points": None,  # test_points_of_a_curve_of_scores
     "recipe.bias_lr_factor": 2.0,
     "recipe.warmup_steps": None,
     "recipe.warmup_factor": None,
@@ -343,11 +345,55 @@ def test_a_place_named_by_a_word_is_hashed_as_the_norm_that_is_built():
     assert composed.run_id == run().run_id
 
 
+def test_points_of_a_curve_of_scores():
+    """Evenly over the epochs, the last of them the end; what they change nothing about is the same run without them."""
+
+    def scored(kind, **values):
+        recipe = RecipeConfig(epochs=9, **values)
+        video = {"task": TaskConfig(kind="video"), "data": clips(), "model": i3d()}
+        run = RunConfig(recipe=recipe, **(video if kind == "video" else {}))
+        epochs = range(1, 10)
+        return run, [[*filter(ask, epochs)] for ask in (run.recipe.is_evaluated, run.recipe.is_scored)]
+
+    plain, (evaluated, thorough) = scored("video")
+    assert evaluated == [*range(1, 10)] and thorough == [9]
+    run, (evaluated, thorough) = scored("video", eval_points=5)
+    assert evaluated == [*range(1, 10)] and thorough == [2, 4, 5, 7, 9] and run.run_id != plain.run_id
+    run, (evaluated, thorough) = scored("video", eval_points=5, eval_every=9, report_epochs=2)
+    assert evaluated == thorough == [2, 4, 5, 7, 8, 9]
+    assert scored("video", eval_points=1)[0].run_id == plain.run_id
+
+    plain, _ = scored("images")
+    run, (evaluated, _) = scored("images", eval_points=5, eval_every=9)
+    assert evaluated == [2, 4, 5, 7, 9] and run.recipe.eval_points == 5 and run.run_id != plain.run_id
+    assert scored("images", eval_points=5)[0].run_id == plain.run_id  # each epoch is evaluated anyway
+    assert scored("images", eval_points=9, eval_every=9)[0].run_id == plain.run_id
+    thirds = scored("images", eval_points=3, eval_every=9)[0]
+    assert thirds.recipe.eval_points is None and thirds.recipe.eval_every == 3
+    with pytest.raises(ValueError, match="recipe.eval_points must be at most recipe.epochs=9, got 10"):
+        scored("images", eval_points=10)
+
+
 def test_a_detector_takes_one_worker_at_a_time():
     """Its losses are means over the RoIs of a pass: with two workers in it they were others, under the same run_id."""
     assert RunConfig(model=detector()).workers_per_pass == 1
     with pytest.raises(ValueError, match="a detector takes one worker at a time, .* got 2"):
         RunConfig(model=detector(), workers_per_pass=2)
+
+
+def test_a_detector_takes_all_workers_where_none_can_tell():
+    """Where every image is padded to one size and nothing is taken over a worker, the others' images change nothing."""
+
+    def at_once(norm, size=96, **values):
+        sides = {"image_size": size, "min_size": size, "max_size": size}
+        data = data_config(kind="fashion_coco", name="fashion_coco", **sides)
+        return RunConfig(norm=norm, model=detector(**values), data=data).workers_per_pass
+
+    assert at_once(norm_config()) is None
+    assert at_once(norm_config(kind="frozen_bn"), box_norm="gn") is None
+    assert at_once(norm_config(kind="bn", momentum=0.1)) == 1
+    assert at_once(norm_config(), box_norm="bn") == 1
+    assert at_once(norm_config(), size=256) == 1  # of 256 and 213 pixels, which become 224
 
 
 SYNC_BN = norm_config(kind="sync_bn", momentum=0.1)

@@ -196,6 +196,7 @@ OTHERS: dict[str, tuple[str, ...]] = {
     "recipe.epochs": ("3",),
     "recipe.epoch_steps": ("1",),
     "recipe.eval_every": ("2",),
+    "recipe.eval_points": ("recipe.eval_points=3 recipe.epochs=4 recipe.eval_every=4",),
     "recipe.base_lr": ("0.05",),
     "recipe.base_total_batch": ("32",),
     "recipe.schedule": ("recipe.schedule=linear recipe.milestones=null recipe.drop_factor=null", _STEPS),
@@ -323,7 +324,7 @@ def images(state: State) -> Iterator[Any]:
         state.dataset, seed=run.seed, epoch=0, total_batch=run.total_batch, workers=run.workers
     ):
         yield batch.images, batch.labels
-    for view in state.task.views(run, state.dataset, epoch=1, is_reported=True):
+    for view in state.task.views(run, state.dataset, epoch=1, is_thorough=True):
         for batch in val_batches(view, size=state.task.eval_size(run)):
             yield batch.images, batch.labels
 

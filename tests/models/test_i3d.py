@@ -5,11 +5,12 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from gnexp.compose.composer import Composer
 from gnexp.models.build import build_model
-from gnexp.models.i3d import I3D
+from gnexp.models.i3d import I3D, _pool_frames
 from gnexp.models.resnet import ResNet
 from gnexp.nn.norm_act import NormAct
 from gnexp.nn.norms import norm_factory
@@ -116,6 +117,23 @@ def test_batch_norm_takes_each_workers_clips_over_frames_and_places(norm: str) -
     for worker in range(2):
         own = inputs[worker::2].mean((0, 2, 3, 4))
         torch.testing.assert_close(first.running_mean[worker], 0.1 * own, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize(("frames", "num"), [(6, 2), (7, 3), (2, 2)])
+def test_frames_are_pooled_as_torch_pools_them(frames: int, num: int) -> None:
+    """Equal ones and NaN too: after a ReLU many places are 0 in every frame, and their gradient goes to the first."""
+    x = clips(2, 3, frames, 4, 4).relu()
+    x[0, 0, :2] = 1.5
+    x[1, 1, 1, 2, 2] = float("nan")
+    weights = clips(2, 3, frames // num, 4, 4, seed=1)
+    found = []
+    for pool in (lambda x: _pool_frames(x, num), lambda x: F.max_pool3d(x, (num, 1, 1))):
+        of_x = x.clone().requires_grad_()
+        y = pool(of_x)
+        y.backward(weights)
+        found.append((y.detach(), of_x.grad))
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=0, equal_nan=True)
 
 
 def test_group_norm_takes_one_clip_over_frames_and_places() -> None:

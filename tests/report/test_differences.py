@@ -64,10 +64,12 @@ OTHER: dict[str, dict[str, Any]] = {
         "bias_weight_decay": 0.0, "beta1": 0.8, "beta2": 0.99, "eps": 1e-6,
     },
 }  # fmt: skip
-# Cannot change alone: they come with a kind, with the number of channels, with the other kind of schedule or optimizer.
+# Cannot change alone: they come with a kind, with the number of channels, with the other kind of schedule or optimizer;
+# points are a curve's where not every epoch is evaluated.
 EXCUSED = {
     *("norm.kind", "norm.channels_per_group", "model.kind", "data.kind", "data.channels"),
     *("recipe.optimizer", "recipe.schedule", "recipe.warmup_steps", "recipe.warmup_factor"),
+    "recipe.eval_points",
 }
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from gnexp.report.exhibits.measures import ERRORS
+from gnexp.report.exhibits.power import Seeds, chi_square_quantile, seeds_by_spread, seeds_for, upper_std
 from gnexp.report.exhibits.statistics import (
     LEAST_SEEDS,
     Estimate,
@@ -13,7 +14,6 @@ from gnexp.report.exhibits.statistics import (
     difference,
     estimate,
     pooled_std,
-    seeds_for,
 )
 from gnexp.report.exhibits.student import central_probability, t_quantile
 from gnexp.report.exhibits.words import say_contrast, say_effect, say_interval, say_points
@@ -156,6 +156,8 @@ def test_pooled_std_weighs_cells_by_their_degrees() -> None:
         (1.0, 1.0, 2, False, 17),
         (-0.8, 1.0, 2, False, 26),
         (0.5, 1.0, 2, False, 64),
+        (1.5, 1.0, 2, False, 9),
+        (6.0, 3.0, 2, False, 6),
         (10.0, 1.0, 2, False, 3),  # never fewer than an interval needs
         # Two one-sided tests with a margin of one std: z gives 2 * (1.645 + 1.282)^2 = 17.1, t one or two more.
         (1.0, 1.0, 2, True, 18),
@@ -169,6 +171,36 @@ def test_seeds_that_would_decide(
     effect: float, std: float, num_cells: int, is_equivalence: bool, expected: int | None
 ) -> None:
     assert seeds_for(effect, std, num_cells, is_equivalence=is_equivalence) == expected
+
+
+@pytest.mark.parametrize(
+    ("degrees", "share", "expected"),
+    # The usual table of chi square, to the digits it gives.
+    [
+        *((1, 0.2, 0.0642), (2, 0.2, 0.446), (3, 0.2, 1.005), (5, 0.2, 2.343), (10, 0.2, 6.179)),
+        *((30, 0.2, 23.364), (100, 0.2, 87.945), (4, 0.05, 0.711), (10, 0.95, 18.307)),
+    ],
+)
+def test_the_quantiles_of_chi_square(degrees: int, share: float, expected: float) -> None:
+    assert chi_square_quantile(degrees, share) == pytest.approx(expected, abs=6e-4)
+
+
+def test_quantiles_of_nothing_are_refused() -> None:
+    with pytest.raises(ValueError, match="needs at least 1 degree of freedom"):
+        chi_square_quantile(0, 0.2)
+    with pytest.raises(ValueError, match="a share lies between 0 and 1, got 1"):
+        chi_square_quantile(3, 1.0)
+
+
+def test_a_std_of_few_seeds_may_be_larger() -> None:
+    assert upper_std(1.0, 2) == pytest.approx(math.sqrt(2 / 0.446), abs=2e-3)
+    assert upper_std(2.0, 100) == pytest.approx(2 * math.sqrt(100 / 87.945), abs=1e-4)
+    # Cells of std 1 with 4 degrees of freedom each, so 8: chi square of a fifth is 4.594, the bound 1.3196.
+    cells = [[0.0, 0.5, 1.0, 1.5, 2.0], [3.0, 3.5, 4.0, 4.5, 5.0]]
+    scaled = [[value / math.sqrt(0.625) for value in values] for values in cells]
+    assert seeds_by_spread(1.0, scaled, 2) == Seeds(17, seeds_for(1.0, 1.3196, 2)) == Seeds(17, 29)
+    assert seeds_by_spread(1.0, [[1.0], []], 2) == Seeds(None, None)
+    assert seeds_by_spread(1.0, [[1.0, 1.0], [2.0]], 2) == Seeds(None, None)  # no spread was seen
 
 
 def test_two_seeds_have_no_bar() -> None:

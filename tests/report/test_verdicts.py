@@ -78,6 +78,9 @@ def test_two_seeds_decide_nothing_and_say_how_many_would() -> None:
     verdict = judge(claim(BN_AT_2), two(9.0, (-0.1, 0.1)))
     assert verdict.word == UNDECIDED and not verdict.is_tested
     assert verdict.seeds_needed == 3  # for the paper's 11.1 points
+    assert (
+        verdict.seeds_at_most == 3
+    )  # nor if the spread is 2.1 times as large, its bound by 2 degrees of freedom
     assert judge(claim(BN_AT_2), two(9.0, (0.0,))) == Verdict(
         UNDECIDED, judge(claim(BN_AT_2), two(9.0, (0.0,))).found
     )  # one seed has no spread: no number of seeds follows
@@ -86,6 +89,7 @@ def test_two_seeds_decide_nothing_and_say_how_many_would() -> None:
 def test_the_seeds_that_would_decide_are_those_of_the_paper_s_effect_or_the_margin() -> None:
     wide = (-10.0, 0.0, 10.0)  # std 10
     assert judge(claim(BN_AT_2), two(1.0, wide)).seeds_needed == 14  # d = 1.11
+    assert judge(claim(BN_AT_2), two(1.0, wide)).seeds_at_most == 32  # 4 degrees of freedom: a std of 15.58
     ours = claim(BN_AT_2, source="gnexp")  # no paper's effect: at the margin of 1 point, d = 0.1
     assert judge(ours, two(1.0, wide)).seeds_needed == 1571
     assert judge(claim(GN_AT_2), two(5.0, wide)).seeds_needed == 1714  # two one-sided tests, d = 0.1

@@ -91,21 +91,36 @@ class Sure(torch.nn.Module):
 
 def test_monitored_is_one_clip_of_each_video(state: State) -> None:
     task = Video()
-    (view,) = task.views(state.run, state.dataset, epoch=1, is_reported=False)
+    (view,) = task.views(state.run, state.dataset, epoch=1, is_thorough=False)
     assert isinstance(view, Clips) and view.is_monitored and view.num_val == 16
     (batch,) = view.val_batches([np.arange(16)])
     assert batch.images.shape == (16, 1, 16, 32, 32)
     wrong = int((batch.labels != 0).sum())
     found = task.aggregate([task.measure(Sure(), view.val_batches([np.arange(16)]), view)], view)
     assert found == {"clip_error": 100 * wrong / 16}
-    (other,) = task.views(state.run, state.dataset, epoch=2, is_reported=False)
+    (other,) = task.views(state.run, state.dataset, epoch=2, is_thorough=False)
     (later,) = other.val_batches([np.arange(16)])
     assert not torch.equal(later.images, batch.images), "another epoch draws other clips"
 
 
-def test_the_test_belongs_to_what_is_reported(state: State) -> None:
-    assert set(evaluate(state, ["worker0"], epoch=1, is_reported=False)["worker0"]) == {"clip_error"}
+def test_the_test_belongs_to_a_thorough_evaluation(state: State) -> None:
+    assert set(evaluate(state, ["worker0"], epoch=1, is_thorough=False)["worker0"]) == {"clip_error"}
     assert set(evaluate(state, ["worker0"], epoch=1)["worker0"]) == set(Video().scores)
+
+
+def test_a_curve_of_accuracies_has_as_many_points_as_the_recipe_says(root: Path) -> None:
+    """One clip after each epoch, the test at the points; what training computes stays the same to the bit."""
+
+    def metrics(*words: str) -> list[dict[str, float | int]]:
+        run = run_of(root, "norm=gn", "recipe.epochs=4", *words)
+        return [r.metrics for r in train(build(run, CPU)) if isinstance(r, EpochRecord)]
+
+    plain, points = metrics(), metrics("recipe.eval_points=3")
+    assert ["val/clip_error" in of_epoch for of_epoch in points] == [True] * 4
+    assert ["val/top1_accuracy" in of_epoch for of_epoch in points] == [True, False, True, True]
+    assert ["val/top1_accuracy" in of_epoch for of_epoch in plain] == [False, False, False, True]
+    for of_epoch, other in zip(points, plain, strict=True):
+        assert other.items() <= of_epoch.items()
 
 
 def test_no_video_no_score(state: State) -> None:

@@ -17,10 +17,11 @@ import torch
 from av.video.reformatter import ColorRange
 
 from gnexp.data.class_files import ClassFiles
-from gnexp.data.generated.motions import MOTIONS, make_video
+from gnexp.data.generated.motions import CANVAS, SETS, make_video
 from gnexp.data.generated.store import check_is_given, check_made, made_folder, split_garments, with_progress
 from gnexp.data.kinds.fashion_clips import FashionClipsConfig
 from gnexp.data.video.clips import Clips
+from gnexp.data.video.kept import KeptVideos
 from gnexp.data.video.kinetics import scan_splits
 from gnexp.system.files import write_json
 
@@ -41,7 +42,9 @@ def open_fashion_clips(config: FashionClipsConfig, device: torch.device) -> Clip
             or not those of config.sha256.
     """
     check_is_given(config)
-    settings = _VERSION, config.exposure or 0.0, config.val_source or "test"
+    settings: tuple[object, ...] = _VERSION, config.exposure or 0.0, config.val_source or "test"
+    if config.motions is not None:
+        settings = (*settings, config.motions)
     folder = made_folder(config, settings, lambda place: _fill(place, config))
     try:
         fingerprint, of_files = _read_manifest(folder / _MANIFEST)
@@ -51,22 +54,32 @@ def open_fashion_clips(config: FashionClipsConfig, device: torch.device) -> Clip
     except ValueError as error:
         raise ValueError(f"{error} (or remove {folder}, and it is generated again)") from error
     check_made(config, fingerprint, folder, "videos")
-    return Clips(config, device, train, val, fingerprint=fingerprint, notes=[])
+    is_whole = (*config.train_resize, config.eval_resize) == (CANVAS,) * 3
+    # A loader process would keep its own for one epoch.
+    kept = KeptVideos(config.channels) if is_whole and config.loader_workers == 0 else None
+    return Clips(config, device, train, val, fingerprint=fingerprint, notes=[], kept=kept)
 
 
 def _fill(root: Path, config: FashionClipsConfig) -> None:
     digest = hashlib.sha256()
+    motions = config.motions or "directed"
+    names = tuple(SETS[motions])
     for split, (garments, _) in split_garments(config.val_source).items():
-        for motion in MOTIONS:
+        for motion in names:
             (root / split / motion).mkdir(parents=True)
         for index in with_progress(config, split, "video"):
-            label = index % len(MOTIONS)
+            label = index % len(names)
             frames = make_video(
-                garments, label=label, exposure=config.exposure or 0.0, split=split, index=index
+                garments,
+                label=label,
+                exposure=config.exposure or 0.0,
+                split=split,
+                index=index,
+                motions=motions,
             )
-            digest.update(f"{split} {MOTIONS[label]} {frames.shape}\n".encode() + frames.tobytes())
+            digest.update(f"{split} {names[label]} {frames.shape}\n".encode() + frames.tobytes())
             # Named as Kinetics' are: 11 letters of YouTube's, first and last second.
-            _write_video(root / split / MOTIONS[label] / f"garment{index:04d}_000000_000003.mp4", frames)
+            _write_video(root / split / names[label] / f"garment{index:04d}_000000_000003.mp4", frames)
     train, val, _ = scan_splits(root, config)
     write_json(root / _MANIFEST, {"sha256": digest.hexdigest(), "files": _digest_files(train, val)})
 

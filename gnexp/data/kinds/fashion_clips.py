@@ -20,7 +20,7 @@ class FashionClipsConfig(ClipsConfig, ExposedConfig):
     is_tasks_own: ClassVar = True
     is_generated: ClassVar = True
     exposed: ClassVar = "video"
-    sha256_of: ClassVar[tuple[str, ...]] = (*ExposedConfig.sha256_of, "exposure")
+    sha256_of: ClassVar[tuple[str, ...]] = (*ExposedConfig.sha256_of, "exposure", "motions")
 
     kind: str = science_field("fashion_clips")
     channels: int = science_field(1, choices=(1,), told_by="data")
@@ -28,7 +28,14 @@ class FashionClipsConfig(ClipsConfig, ExposedConfig):
     # a mirror turns left into right
     flip: bool = science_field(False, choices=(False,), told_by="augmentation")
 
+    # directed, or undirected: each motion forward in half of its videos; None = directed
+    motions: str | None = science_field(
+        None, choices=("directed", "undirected"), title="set of motions", told_by="data"
+    )
+
     def check_together(self) -> None:
+        if self.motions == "directed":
+            object.__setattr__(self, "motions", None)  # before any hash: spelled out it is the same run
         super().check_together()
         for key in ("num_train", "num_val"):
             number = getattr(self, key)

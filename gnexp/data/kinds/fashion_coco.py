@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from gnexp.config.data import PAD_MULTIPLE
 from gnexp.config.fields import hardware_field, science_field
 from gnexp.data.kinds.coco import BoxesConfig
 from gnexp.data.kinds.fashion import ExposedConfig
@@ -27,3 +28,8 @@ class FashionCocoConfig(BoxesConfig, ExposedConfig):
     @property
     def folder(self) -> str | None:
         return self.root
+
+    @property
+    def is_padded_alike(self) -> bool:
+        shortest = self.image_size * 5 // 6  # side of a canvas (gnexp/data/generated/pictures.py)
+        return not self.is_resized and -(-shortest // PAD_MULTIPLE) == -(-self.image_size // PAD_MULTIPLE)

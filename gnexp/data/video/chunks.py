@@ -16,7 +16,8 @@ from gnexp.data.class_files import ClassFiles
 from gnexp.data.dataset import Indices
 from gnexp.data.images.decode import Box, UnreadableError
 from gnexp.data.kinds.kinetics import ClipsConfig
-from gnexp.data.video.decode import UnreadableVideoError, Video, read_video
+from gnexp.data.video.decode import UnreadableVideoError, read_video
+from gnexp.data.video.kept import Frames, KeptVideos
 from gnexp.ops import keyed
 
 NUM_CLIP_DRAWS = 5  # flip, start, shorter side, left, top
@@ -41,14 +42,15 @@ class RandomClips:
     Args:
         files: of the split.
         config: its clips, sizes and flip are followed.
+        kept: where decoded videos stay; None = they do not.
     """
 
-    def __init__(self, files: ClassFiles, config: ClipsConfig) -> None:
-        self._files, self._config = files, config
+    def __init__(self, files: ClassFiles, config: ClipsConfig, kept: KeptVideos | None = None) -> None:
+        self._files, self._config, self._kept = files, config, kept
 
     def __call__(self, index: int, drawn: Draws | None) -> torch.Tensor:
         assert drawn is not None
-        return random_clip(self._files.path(index), drawn, self._config)
+        return random_clip(self._files.path(index), drawn, self._config, self._kept)
 
 
 class ViewDecoder(TorchDataset[list[Views]]):
@@ -58,10 +60,17 @@ class ViewDecoder(TorchDataset[list[Views]]):
         files: of the split.
         config: its clips, sizes, crops and on_error are followed.
         key: seed and epoch of one random clip a video; None = the test's.
+        kept: where decoded videos stay; None = they do not.
     """
 
-    def __init__(self, files: ClassFiles, config: ClipsConfig, key: tuple[int, int] | None) -> None:
-        self._files, self._config, self._key = files, config, key
+    def __init__(
+        self,
+        files: ClassFiles,
+        config: ClipsConfig,
+        key: tuple[int, int] | None,
+        kept: KeptVideos | None = None,
+    ) -> None:
+        self._files, self._config, self._key, self._kept = files, config, key, kept
 
     def __getitem__(self, indices: Indices) -> list[Views]:
         return [self._make(int(index)) for index in indices]
@@ -71,10 +80,10 @@ class ViewDecoder(TorchDataset[list[Views]]):
         nothing = Views(index, torch.empty(0, dtype=torch.uint8), np.empty((0, 0), np.int64), ())
         try:
             if self._key is None:
-                return Views(index, *evenly_spaced_clips(path, config))
+                return Views(index, *evenly_spaced_clips(path, config, self._kept))
             seed, epoch = self._key
             drawn = keyed.uniform(seed, "monitor", epoch, [index], NUM_CLIP_DRAWS)[0]
-            clip = random_clip(path, drawn, config)
+            clip = random_clip(path, drawn, config, self._kept)
             _, length, height, width = clip.shape
             return Views(index, clip, np.arange(length)[None], [(0, 0, width, height)])
         except UnreadableError as error:
@@ -85,13 +94,14 @@ class ViewDecoder(TorchDataset[list[Views]]):
             return dataclasses.replace(nothing, error=fault_of_the_machine(error, "video"))
 
 
-def random_clip(path: str, drawn: Draws, config: ClipsConfig) -> torch.Tensor:
+def random_clip(path: str, drawn: Draws, config: ClipsConfig, kept: KeptVideos | None = None) -> torch.Tensor:
     """Training's clip: a random start, shorter side and crop, flipped with probability 1/2 if config.flip.
 
     Args:
         path: of the video file.
         drawn: uniform in [0, 1), (NUM_CLIP_DRAWS,).
         config: clip_length, clip_span, train_resize, image_size, flip and channels are followed.
+        kept: where decoded videos stay; None = they do not.
 
     Returns:
         (C, T, image_size, image_size) uint8.
@@ -104,7 +114,7 @@ def random_clip(path: str, drawn: Draws, config: ClipsConfig) -> torch.Tensor:
     lowest, highest = config.train_resize
     shorter, size = lowest + int(side * (highest - lowest + 1)), config.image_size
 
-    def read(video: Video) -> npt.NDArray[np.uint8]:
+    def read(video: Frames) -> npt.NDArray[np.uint8]:
         width, height = _resized(video, shorter)
         left, top = int(x * (width - size + 1)), int(y * (height - size + 1))
         return video.read(
@@ -114,18 +124,19 @@ def random_clip(path: str, drawn: Draws, config: ClipsConfig) -> torch.Tensor:
             channels=config.channels,
         )
 
-    pixels = torch.from_numpy(read_video(path, read))
+    pixels = torch.from_numpy((kept or read_video)(path, read))
     return pixels.flip(3) if config.flip and flip < 0.5 else pixels
 
 
 def evenly_spaced_clips(
-    path: str, config: ClipsConfig
+    path: str, config: ClipsConfig, kept: KeptVideos | None = None
 ) -> tuple[torch.Tensor, npt.NDArray[np.int64], Sequence[Box]]:
     """The test's clips: num_clips of them, from the first possible start to the last, in the crops of test_crop.
 
     Args:
         path: of the video file.
         config: clip_length, clip_span, num_clips, eval_resize, test_crop and channels are followed.
+        kept: where decoded videos stay; None = they do not.
 
     Returns:
         The frames, (C, F, H, W) uint8, each once; the places of each clip's among them, (num_clips, T); the crops.
@@ -135,7 +146,7 @@ def evenly_spaced_clips(
     """
     side, num, which = config.eval_resize, config.num_clips, config.test_crop
 
-    def read(video: Video) -> tuple[torch.Tensor, npt.NDArray[np.int64], Sequence[Box]]:
+    def read(video: Frames) -> tuple[torch.Tensor, npt.NDArray[np.int64], Sequence[Box]]:
         width, height = _resized(video, side)
         starts = even_starts(_last_start(video, config), num)
         numbers, places = np.unique([_clip(start, config) for start in starts], return_inverse=True)
@@ -144,7 +155,7 @@ def evenly_spaced_clips(
         places = places.reshape(len(starts), -1).astype(np.int64)
         return torch.from_numpy(frames), places, crops(width, height, which)
 
-    return read_video(path, read)
+    return (kept or read_video)(path, read)
 
 
 def even_starts(last: int, num: int) -> list[int]:
@@ -170,7 +181,7 @@ def _clip(start: int, config: ClipsConfig) -> range:
     return range(start, start + config.clip_span, config.clip_span // config.clip_length)
 
 
-def _last_start(video: Video, config: ClipsConfig) -> int:
+def _last_start(video: Frames, config: ClipsConfig) -> int:
     if video.num_frames < config.clip_span:
         raise UnreadableVideoError(
             video.path, f"it has {video.num_frames} frames, a clip is spread over {config.clip_span}"
@@ -178,7 +189,7 @@ def _last_start(video: Video, config: ClipsConfig) -> int:
     return video.num_frames - config.clip_span
 
 
-def _resized(video: Video, shorter: int) -> tuple[int, int]:
+def _resized(video: Frames, shorter: int) -> tuple[int, int]:
     """Width and height with another shorter side, rounded down as torchvision's Resize does."""
     side = min(video.width, video.height)
     return shorter * video.width // side, shorter * video.height // side

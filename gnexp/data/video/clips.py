@@ -18,6 +18,7 @@ from gnexp.data.dataset import Batch, Batches, Indices
 from gnexp.data.kinds.kinetics import ClipsConfig
 from gnexp.data.transfer import Loaded, to_device
 from gnexp.data.video.chunks import NUM_CLIP_DRAWS, RandomClips, ViewDecoder, Views
+from gnexp.data.video.kept import KeptVideos
 
 _TRAIN_CHUNK = 4  # clips that a loader process hands over at once: 19 MB of 32 frames of 224 x 224 pixels
 _VAL_CHUNK = 1  # videos: 80 MB of 300 whole frames of 340 x 256 pixels
@@ -39,6 +40,7 @@ class Clips:
         val: files of the other.
         fingerprint: of what is in them.
         notes: what a person should know before training.
+        kept: where decoded videos stay, of which no loader process knows; None = they do not.
     """
 
     def __init__(
@@ -50,13 +52,14 @@ class Clips:
         *,
         fingerprint: str,
         notes: list[str],
+        kept: KeptVideos | None = None,
     ) -> None:
         self.fingerprint, self.notes = fingerprint, notes
         self._train = train.first(config.num_train, "data.num_train")
         self._val = val.first(config.num_val, "data.num_val")
         self.num_train, self.num_val = len(self._train.labels), len(self._val.labels)
         self.skipped: dict[str, str] = {}
-        self._config, self._device = config, device
+        self._config, self._device, self._kept = config, device, kept
         self._monitor: tuple[int, int] | None = None  # seed and epoch
         self._mean = torch.tensor(config.mean, device=device).view(-1, 1, 1, 1)
         self._std = torch.tensor(config.std, device=device).view(-1, 1, 1, 1)
@@ -90,7 +93,7 @@ class Clips:
         """
         config, files = self._config, self._train
         shape = (config.channels, config.clip_length, config.image_size, config.image_size)
-        clips = RandomClips(files, config)
+        clips = RandomClips(files, config, self._kept)
         decoder = Decoder(clips, shape, files.labels, config, (seed, epoch), NUM_CLIP_DRAWS, "video")
         # Ends the loader processes now, also where an error's traceback keeps us.
         with contextlib.closing(self._load_clips(decoder, steps)) as loaded:
@@ -106,7 +109,7 @@ class Clips:
         """
         config = self._config
         loaded = load_chunks(
-            ViewDecoder(self._val, config, self._monitor),
+            ViewDecoder(self._val, config, self._monitor, self._kept),
             steps,
             num_processes=config.loader_workers,
             timeout=config.loader_timeout,

@@ -1,11 +1,10 @@
-"""Means with 95 % t intervals, Welch's differences of cells, and the seeds that would decide a question.
+"""Means with 95 % t intervals, and Welch's differences of cells.
 
 Written out because scipy is no dependency.
 """
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,9 +15,7 @@ CONFIDENCE = 0.95
 # Below it a cell has no interval: that of two seeds is 12.7 standard errors wide, and where they happen to agree it has
 # no width at all, which looks like evidence and is none.
 LEAST_SEEDS = 3
-POWER = 0.8  # that a decision is asked for with
 _ROUNDING = 1e-9  # points; what is left of equal values after subtractions
-_MOST_SEEDS = 100_000  # above it no number of seeds is named
 
 
 @dataclass(frozen=True)
@@ -98,41 +95,13 @@ def variance_of(values: Sequence[float]) -> float:
 
 def pooled_std(cells: Sequence[Sequence[float]]) -> float | None:
     """The std within cells, each weighted by its degrees of freedom; None where no cell has two values."""
-    usable = [values for values in cells if len(values) > 1]
-    degrees = sum(len(values) - 1 for values in usable)
+    degrees = pooled_degrees(cells)
     if not degrees:
         return None
-    return math.sqrt(math.fsum((len(values) - 1) * variance_of(values) for values in usable) / degrees)
+    squares = ((len(values) - 1) * variance_of(values) for values in cells if len(values) > 1)
+    return math.sqrt(math.fsum(squares) / degrees)
 
 
-def seeds_for(effect: float, std: float, num_cells: int, *, is_equivalence: bool = False) -> int | None:
-    """Seeds per cell for 80 % power, two-sided at 5 %; None where there is no such number.
-
-    Args:
-        effect: to be seen, in points; of an equivalence its margin, for a true difference of 0.
-        std: within a cell, in points.
-        num_cells: of the contrast.
-        is_equivalence: two one-sided tests at 5 % rather than one two-sided test.
-    """
-    if effect == 0 or std <= 0:
-        return None
-    is_enough = functools.partial(_is_enough, abs(effect), std, num_cells, is_equivalence)
-    low, high = LEAST_SEEDS, LEAST_SEEDS
-    while not is_enough(high):
-        low, high = high + 1, 2 * high
-        if low > _MOST_SEEDS:
-            return None
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if is_enough(middle) else (middle + 1, high)
-    return low
-
-
-def _is_enough(effect: float, std: float, num_cells: int, is_equivalence: bool, n: int) -> bool:
-    """Whether n seeds per cell have the power: the effect spans the test's quantile and the power's."""
-    degrees = float(num_cells * (n - 1))
-    error = std * math.sqrt(num_cells / n)
-    # Both one-sided tests have to pass, so each may fail half as often.
-    miss = 1 - POWER
-    test, power = (1 - 2 * (1 - CONFIDENCE), 1 - miss) if is_equivalence else (CONFIDENCE, 1 - 2 * miss)
-    return effect >= (t_quantile(degrees, test) + t_quantile(degrees, power)) * error
+def pooled_degrees(cells: Sequence[Sequence[float]]) -> int:
+    """Degrees of freedom of the std within cells."""
+    return sum(max(len(values) - 1, 0) for values in cells)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +10,8 @@ from dataclasses import dataclass
 from gnexp.report.exhibits.axes import Key
 from gnexp.report.exhibits.cells import Measured, Measurements, within_runs
 from gnexp.report.exhibits.claims import MORE, Claim
-from gnexp.report.exhibits.statistics import Estimate, contrast, pooled_std, seeds_for
+from gnexp.report.exhibits.power import seeds_by_spread
+from gnexp.report.exhibits.statistics import Estimate, contrast
 
 AGREES, CONTRADICTS, UNDECIDED, NOT_RUN, TARGET = (
     *("agrees", "contradicts", "undecided", "not run"),
@@ -36,6 +38,7 @@ class Verdict:
     word: str
     found: Estimate | None = None  # of the contrast, points
     seeds_needed: int | None = None  # per cell, where it is undecided and a spread is known
+    seeds_at_most: int | None = None  # likewise, if that spread is as large as its upper 80 % bound
     num_diverged: int = 0  # runs of its cells
     target: str = ""  # why there is no verdict
     regime: str = ""  # the data's names
@@ -61,11 +64,9 @@ def judge(claim: Claim, parts: Sequence[tuple[int, Sequence[float]]], target: st
         word = _equivalence(claim, found) if claim.is_equivalence else _directional(claim, found)
         if word != UNDECIDED:
             return Verdict(word, found)
-    std = pooled_std([values for _, values in parts])
-    needed = None
-    if std is not None:
-        needed = seeds_for(claim.effect_to_see, std, len(parts), is_equivalence=claim.is_equivalence)
-    return Verdict(UNDECIDED, found, needed)
+    cells = [values for _, values in parts]
+    seeds = seeds_by_spread(claim.effect_to_see, cells, len(parts), is_equivalence=claim.is_equivalence)
+    return Verdict(UNDECIDED, found, seeds.needed, seeds.at_most)
 
 
 def _has_interval(found: Estimate | None) -> bool:
@@ -104,14 +105,14 @@ def decide(claim: Claim, found: Iterable[Measurements], data_set: DataSet) -> Ve
     values = [(sign, _values(claim, cell)) for (sign, _), cell in zip(claim.parts, measured, strict=True)]
     verdict = judge(claim, values, target)
     names = dict.fromkeys(cell.cell.runs[0].data.name for cell in measured)
-    return Verdict(
-        verdict.word,
-        verdict.found,
-        verdict.seeds_needed,
-        sum(cell.num_diverged for cell in measured),
-        target,
-        ", ".join(names),
-        _commands([cell for cell in cells if cell and verdict.word == UNDECIDED and cell[1].missing]),
+    return dataclasses.replace(
+        verdict,
+        num_diverged=sum(cell.num_diverged for cell in measured),
+        target=target,
+        regime=", ".join(names),
+        commands=_commands(
+            [cell for cell in cells if cell and verdict.word == UNDECIDED and cell[1].missing]
+        ),
     )
 
 

@@ -1,6 +1,7 @@
 """The kinds of exhibits: one file each, and a line here."""
 
 from gnexp.report.kinds.accuracy_table import ACCURACY_TABLE
+from gnexp.report.kinds.ap_figure import AP_FIGURE
 from gnexp.report.kinds.ap_table import AP_TABLE
 from gnexp.report.kinds.batch_figure import BATCH_FIGURE
 from gnexp.report.kinds.epoch_figure import EPOCH_FIGURE
@@ -16,6 +17,7 @@ from gnexp.report.kinds.table import TABLE
 KINDS: dict[str, Kind] = {
     "table": TABLE,
     "ap_table": AP_TABLE,
+    "ap_figure": AP_FIGURE,
     "accuracy_table": ACCURACY_TABLE,
     "batch_figure": BATCH_FIGURE,
     "epoch_figure": EPOCH_FIGURE,

@@ -28,7 +28,8 @@ RULES = (
     "contradicts where the 95 % interval leaves out 0 on its side or on the other. “As much” and “the same” agree "
     "where the 90 % interval lies within the margin (1 point, 1 AP), and contradict where the 95 % interval lies "
     "wholly outside it. Else it is undecided: beside it the n per cell that would see an effect of the paper's size, "
-    "or decide at the margin, with 80 % power; where ours is no less, such an effect would most likely have been seen. "
+    "or decide at the margin, with 80 % power, by the spread within its cells and by that spread's upper 80 % bound; "
+    "where ours is no less, such an effect would most likely have been seen. "
     "A target of the search for a regime has no verdict."
 )
 _COLUMNS = (
@@ -42,6 +43,7 @@ _COLUMNS = (
         "high",
         "n",
         "seeds_needed",
+        "seeds_at_most",
         "diverged",
         "target",
         "command",
@@ -108,7 +110,8 @@ def scoreboard_csv(board: Scoreboard) -> str:
                 *(claim.direction, f"{claim.margin:g}", " minus ".join(claim.metrics)),
                 "" if claim.paper is None else f"{claim.paper:.1f}",
                 *(data_set.id, verdict.regime, verdict.word, *numbers),
-                *(verdict.seeds_needed or "", verdict.num_diverged, verdict.target),
+                *(verdict.seeds_needed or "", verdict.seeds_at_most or ""),
+                *(verdict.num_diverged, verdict.target),
                 "; ".join(verdict.commands),
             ]
         )
@@ -216,7 +219,9 @@ def _say_verdict(verdict: Verdict | None) -> str:
     if verdict.num_diverged:
         further.append(f"{verdict.num_diverged} diverged")
     if verdict.word == UNDECIDED and verdict.seeds_needed is not None:
-        further.append(f"{verdict.seeds_needed} for 80 %")
+        most = verdict.seeds_at_most
+        to = "" if most == verdict.seeds_needed else f" to {'many' if most is None else most}"
+        further.append(f"{verdict.seeds_needed}{to} for 80 %")
     if further and words.endswith(")"):
         words = f"{words[:-1]}; {'; '.join(further)})"
     elif further:

@@ -15,8 +15,10 @@ from gnexp.data.build import build_dataset
 from gnexp.data.generated import fashion_clips
 from gnexp.data.generated.fashion import NUM_HELD_OUT
 from gnexp.data.generated.fashion_mnist import load_fashion_mnist
-from gnexp.data.generated.motions import MOTIONS, make_video
+from gnexp.data.generated.motions import MOTIONS, UNDIRECTED, make_video
+from gnexp.data.video import kept
 from gnexp.data.video.clips import Clips
+from gnexp.data.video.decode import read_video
 
 CPU = torch.device("cpu")
 GARMENTS = load_fashion_mnist()
@@ -193,3 +195,46 @@ def test_no_bar_is_drawn_where_there_is_no_terminal(tmp_path, capfd):
 def test_bad_settings_are_one_clear_line(tmp_path, changes, line):
     with pytest.raises(ValueError, match=line):
         _open(changes.pop("root", tmp_path), **changes)
+
+
+def _everything(dataset: Clips) -> list[torch.Tensor]:
+    """A pass of training, the test, and what is monitored."""
+    (train,) = dataset.train_batches(0, 1, [np.arange(16)])
+    (test,) = dataset.val_batches([np.arange(9)])
+    (monitored,) = dataset.monitored(0, 1).val_batches([np.arange(9)])
+    return [train.images, *test.images, monitored.images]
+
+
+def test_videos_that_are_kept_give_the_clips_that_files_give(clean, monkeypatch):
+    """And no file is read twice, but where there is no room."""
+    with monkeypatch.context() as patch:
+        patch.setattr(fashion_clips, "KeptVideos", lambda channels: None)
+        expected = _everything(_open(clean))
+    opened: list[str] = []
+    monkeypatch.setattr(kept, "read_video", lambda path, use: [opened.append(path), read_video(path, use)][1])
+    dataset = _open(clean)
+    for _ in range(2):
+        for ours, theirs in zip(_everything(dataset), expected, strict=True):
+            assert torch.equal(ours, theirs)
+    assert len(opened) == len(set(opened)) == 16 + 9
+    opened.clear()
+    monkeypatch.setattr(
+        fashion_clips, "KeptVideos", lambda channels: kept.KeptVideos(channels, 3 * 64 * 32 * 32)
+    )
+    for ours, theirs in zip(_everything(_open(clean)), expected, strict=True):
+        assert torch.equal(ours, theirs)
+    assert len(set(opened)) == 16 + 9 < len(opened)
+    assert _open(clean, loader_workers=1)._kept is None and _open(clean, eval_resize=40)._kept is None
+
+
+def test_another_set_of_motions_is_another_folder_and_the_first_one_keeps_its_own(clean, tmp_path):
+    """A set's name enters the folder's only where it is not the first, so that no old folder is generated again."""
+    before = {path.name for path in clean.iterdir() if path.is_dir()}
+    root = tmp_path / "both"
+    shutil.copytree(clean, root)
+    dataset = _open(root, motions="undirected")
+    (added,) = {path.name for path in root.iterdir() if path.is_dir()} - before
+    assert sorted(path.name for path in (root / added / "val").iterdir()) == sorted(UNDIRECTED)
+    assert dataset.fingerprint != _open(root).fingerprint
+    assert {path.name for path in root.iterdir() if path.is_dir()} == before | {added}
+    assert _config(root, motions="directed") == _config(root)

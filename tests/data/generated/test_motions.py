@@ -8,13 +8,16 @@ import pytest
 from gnexp.data.generated.fashion_mnist import load_fashion_mnist
 from gnexp.data.generated.motions import (
     CANVAS,
+    DIRECTED,
     GROWTH,
     JITTER,
     MOTIONS,
     NUM_FRAMES,
+    SETS,
     SIDES,
     SPEED,
     SPIN,
+    UNDIRECTED,
     draw_states,
     make_video,
     states,
@@ -63,20 +66,47 @@ def _clock(path):
     return path / STEPS
 
 
+@pytest.mark.parametrize("motions", SETS)
 @pytest.mark.parametrize("t", [0, 31, NUM_FRAMES - 1])
-def test_every_frame_of_every_motion_has_uniform_states(t):
+def test_every_frame_of_every_motion_has_uniform_states(t, motions):
     """Kolmogorov and Smirnov's distance to the uniform distribution stays below its bound at one in a million."""
     num = 800
     for label in range(len(MOTIONS)):
-        found = _clock(np.stack([states(label, "train", index)[t] for index in range(num)]))
+        found = _clock(np.stack([states(label, "train", index, motions)[t] for index in range(num)]))
         ordered = np.sort(found, axis=0)
         distance = np.abs(ordered - (np.arange(num) + 0.5)[:, None] / num).max(axis=0) + 0.5 / num
-        assert (distance < np.sqrt(np.log(2e6) / 2 / num)).all(), (MOTIONS[label], distance)
+        assert (distance < np.sqrt(np.log(2e6) / 2 / num)).all(), (motions, label, distance)
         # Nor do two of them go together: turned by one of the others, a coordinate is uniform too.
         for first in range(4):
             for second in range(first):
                 both = np.sort((found[:, first] + found[:, second]) % 1)
                 assert np.abs(both - (np.arange(num) + 0.5) / num).max() < np.sqrt(np.log(2e6) / 2 / num)
+
+
+def test_undirected_motions_go_both_ways_and_no_two_alike():
+    """Time's direction tells nothing: of each motion half of the videos are the other half's backward."""
+    ways = {}
+    for label, name in enumerate(UNDIRECTED):
+        found = []
+        for index in range(100):
+            way = np.diff(states(label, "train", index, "undirected"), axis=0)
+            way = ((way + STEPS // 2) % STEPS - STEPS // 2).mean(axis=0)
+            found.append(
+                tuple(np.sign(np.where(np.abs(way) < 2 * JITTER * 256 / 63 + 0.5, 0, way)).astype(int))
+            )
+        signs = UNDIRECTED[name]
+        backward = tuple(-sign for sign in signs)
+        assert set(found) == {signs, backward} and 30 < found.count(backward) < 70
+        ways[name] = frozenset({signs, backward})
+    assert len(set(ways.values())) == len(DIRECTED) == 8
+
+
+def test_along_a_diagonal_a_garment_is_as_fast():
+    way = np.diff(states(2, "train", 3, "undirected"), axis=0)
+    way = ((way + STEPS // 2) % STEPS - STEPS // 2)[:, :2].mean(axis=0) / 256
+    straight = np.diff(states(0, "train", 3, "undirected"), axis=0)
+    straight = ((straight + STEPS // 2) % STEPS - STEPS // 2)[:, 0].mean() / 256
+    assert np.hypot(*way) == pytest.approx(abs(straight), abs=0.03)
 
 
 def test_a_motion_adds_the_same_to_one_coordinate():
