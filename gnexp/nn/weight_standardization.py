@@ -27,7 +27,9 @@ class StandardizedConv2d(nn.Conv2d):
     """
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y: torch.Tensor = self._conv_forward(x, standardize(self.weight, EPS), self.bias)
+        y: torch.Tensor = self._conv_forward(
+            x, standardize(self.weight, EPS).to(self.weight.dtype), self.bias
+        )
         return y
 
 
@@ -35,7 +37,9 @@ class StandardizedConv3d(nn.Conv3d):
     """StandardizedConv2d over frames too."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y: torch.Tensor = self._conv_forward(x, standardize(self.weight, EPS), self.bias)
+        y: torch.Tensor = self._conv_forward(
+            x, standardize(self.weight, EPS).to(self.weight.dtype), self.bias
+        )
         return y
 
 

@@ -252,3 +252,12 @@ def test_a_parametrized_convolution_is_refused_by_name():
     convolution = nn.utils.parametrizations.weight_norm(nn.Conv2d(3, 64, 3, bias=False))
     with pytest.raises(ValueError, match="^layer 0: ParametrizedConv2d is parametrized"):
         gnexp.convert(nn.Sequential(convolution, nn.BatchNorm2d(64)), "gn_ws")
+
+
+@pytest.mark.parametrize("norm", ["gn", "ln", "in", "gn_ws", "grms", "ln2d", "bn", "brn", "none"])
+def test_a_converted_network_works_in_half_precision(norm):
+    model = nn.Sequential(nn.Conv2d(3, 64, 3), nn.BatchNorm2d(64), nn.Conv2d(64, 4, 1))
+    model = gnexp.convert(model, norm).to(torch.bfloat16)
+    y = model(torch.randn(4, 3, 8, 8, dtype=torch.bfloat16))
+    y.float().square().sum().backward()
+    assert y.dtype == torch.bfloat16 and model[0].weight.grad.isfinite().all()
