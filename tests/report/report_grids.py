@@ -48,7 +48,7 @@ def runs_of(expansion: Expansion) -> list[RunConfig]:
 def find(exhibit: Exhibit, small: Expansion, paper: Expansion, results: Mapping[str, Result]) -> Findings:
     """What was measured for an exhibit that has no control."""
     return Findings(
-        small=measure([small], exhibit.axes, results),
+        ours=measure([small], exhibit.axes, results),
         paper=measure([paper], exhibit.axes, results),
         control=None,
     )

@@ -55,7 +55,7 @@ OTHER: dict[str, dict[str, Any]] = {
         "crop_area": (0.1, 1.0), "crop_aspect": (0.5, 2.0), "jitter": 0.4, "lighting": 0.1, "eval_resize": 256,
         "decoder": "scaled", "on_error": "skip", "sha256": "00", "min_size": 8, "max_size": 8,
         "train_resize": (40, 48), "clip_span": 64, "num_clips": 10, "test_crop": "three", "clip_length": 8,
-        "masks": False,
+        "masks": False, "motions": "undirected",
     },
     "recipe": {
         "version": 2, "epochs": 9, "base_lr": 0.2, "base_total_batch": 64, "milestones": (4,), "drop_factor": 0.2,

@@ -66,7 +66,7 @@ def results() -> dict[str, Result]:
 
 
 def test_the_parts_of_a_loss_sum_to_it(results: dict[str, Result]) -> None:
-    sets = EvalSets(EXHIBIT, findings(results).small)
+    sets = EvalSets(EXHIBIT, findings(results).ours)
     assert sets.columns == [32, 8, 2]
     whole, training, part = (
         sets.loss(2, "val/top1_error"),
@@ -83,23 +83,23 @@ def test_the_parts_of_a_loss_sum_to_it(results: dict[str, Result]) -> None:
 
 
 def test_the_sentence_divides_the_loss_as_its_intervals_allow(results: dict[str, Result]) -> None:
-    told = split_sentence(EXHIBIT, findings(results).small)
+    told = split_sentence(EXHIBIT, findings(results).ours)
     assert told.startswith("Of the 5.97 points (95 % interval +5.34 to +6.59, 3 seeds) that BN at 2 loses")
     assert "4.98 points (95 %" in told and "+0.98 points" in told and told.endswith("is evaluation's.")
     for run in runs_of(expand("eval_stats", "small")):
         if run.batch == 2:
             metrics = {**results[run.run_id].metrics, "val/top1_error_precise": 20 + run.seed}
             results[run.run_id] = result_of(run, metrics=metrics)
-    assert split_sentence(EXHIBIT, findings(results).small).endswith("cannot be told from 0.")
+    assert split_sentence(EXHIBIT, findings(results).ours).endswith("cannot be told from 0.")
 
 
 def test_no_loss_is_divided_where_none_can_be_told(results: dict[str, Result]) -> None:
     flat = {id_: result_of(run, 15 + run.seed * (run.batch - 8)) for id_, run in by_id().items()}
-    assert "loses nothing that can be told from 0" in split_sentence(EXHIBIT, findings(flat).small)
+    assert "loses nothing that can be told from 0" in split_sentence(EXHIBIT, findings(flat).ours)
     one = {id_: r for id_, r in results.items() if r.science["seed"] == 0}
-    assert "no interval and no claim" in split_sentence(EXHIBIT, findings(one).small)
+    assert "no interval and no claim" in split_sentence(EXHIBIT, findings(one).ours)
     ends = {id_: r for id_, r in results.items() if r.science["batch"] == 8}
-    assert split_sentence(EXHIBIT, findings(ends).small) == "BN at 2 against BN at 32 has not been measured."
+    assert split_sentence(EXHIBIT, findings(ends).ours) == "BN at 2 against BN at 32 has not been measured."
 
 
 def by_id() -> dict[str, RunConfig]:

@@ -64,7 +64,7 @@ def results() -> dict[str, Result]:
 
 
 def test_a_gap_is_welch_s_and_its_growth_a_contrast_of_four_cells(results: dict[str, Result]) -> None:
-    gaps = Gaps(EXHIBIT, findings(results).small)
+    gaps = Gaps(EXHIBIT, findings(results).ours)
     assert (gaps.xs, gaps.small, gaps.large) == ([0.0, 0.5, 1.0], 2, 32)
     assert gaps.values("bn", 0.5, 2) == pytest.approx([19.1, 19.0, 18.9])
     gap, growth = gaps.estimate("bn", 0.5), gaps.growth("bn")
@@ -94,10 +94,10 @@ def test_a_growth_is_claimed_only_where_its_interval_leaves_out_zero(results: di
     for run in runs_of(expand("why", "small")):
         if run.data.name == "full" and run.batch == 2:
             results[run.run_id] = result_of(run, 15 + 10 * run.seed)
-    told = gap_sentences(EXHIBIT, findings(results).small)
+    told = gap_sentences(EXHIBIT, findings(results).ours)
     assert "the gap of BN is not seen to change: +9.0 points (95 % interval −" in told[0]
     few = {id_: r for id_, r in results.items() if r.science["seed"] == 0}
-    assert "no interval and no claim" in gap_sentences(EXHIBIT, findings(few).small)[0]
+    assert "no interval and no claim" in gap_sentences(EXHIBIT, findings(few).ours)[0]
 
 
 def test_what_is_missing_or_diverged_is_left_out(results: dict[str, Result]) -> None:

@@ -22,7 +22,7 @@ NOT_KINDS = {"__init__", "kind"}
 
 def _document(exhibit: Exhibit, found: Findings, kept: Kept) -> list[Block]:
     return [
-        Items(tuple(f"{exhibit.title_of(key)}: {len(c.finished)}" for key, c in found.small.cells.items()))
+        Items(tuple(f"{exhibit.title_of(key)}: {len(c.finished)}" for key, c in found.ours.cells.items()))
     ]
 
 

@@ -36,7 +36,7 @@ def test_cells_that_an_axis_tells_apart_are_told_by_it(tmp_path: Path) -> None:
         "Its cells are not all of one machine and one state of the code: exposure 1 on Old (`aaaaaaa`); exposure 0 and "
         f"exposure 0.5 on New (`bbbbbbb`, `ccccccc`). {BOTH}"
     )
-    assert say_origins(EXHIBIT, findings(results).small) == words
+    assert say_origins(EXHIBIT, findings(results).ours) == words
     for run_id, found in results.items():
         found.save(tmp_path / "runs" / f"{run_id}-x" / "result.json")
     render([WHY], expand, runs_dir=tmp_path / "runs", results_dir=tmp_path / "results")
@@ -55,19 +55,19 @@ def test_cells_that_no_axis_tells_apart_are_counted() -> None:
     results = {r.run_id: dataclasses.replace(result_of(r), env=[NEW if r.seed else OLD]) for r in runs}
     exhibit = parse_exhibit(TABLE)
     small, paper = (report_runs.expand("sizes", scale) for scale in ("small", "paper"))
-    told = say_origins(exhibit, find(exhibit, small, paper, results).small)
+    told = say_origins(exhibit, find(exhibit, small, paper, results).ours)
     assert "New (8 runs at `bbbbbbb`); Old (4 runs at `aaaaaaa`). " in told
 
 
 def test_one_machine_and_one_commit_need_no_words() -> None:
     results = {r.run_id: result(r, NEW) for r in runs_of(expand("why", "small"))}
-    assert say_origins(EXHIBIT, findings(results).small) == ""
-    assert say_origins(EXHIBIT, findings({}).small) == ""
+    assert say_origins(EXHIBIT, findings(results).ours) == ""
+    assert say_origins(EXHIBIT, findings({}).ours) == ""
 
 
 def test_another_commit_on_the_same_machine_is_told() -> None:
     first, *rest = runs_of(expand("why", "small"))
     results = {r.run_id: result(r, NEW) for r in rest}
     results[first.run_id] = result(first, NEW, {**NEW, "commit": OLD["commit"]})
-    told = say_origins(EXHIBIT, findings(results).small)
+    told = say_origins(EXHIBIT, findings(results).ours)
     assert "1 run at `bbbbbbb`, then `aaaaaaa`" in told and "New" in told

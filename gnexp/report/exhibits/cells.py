@@ -128,7 +128,7 @@ class Measurements:
 class Findings:
     """Everything measured for one exhibit."""
 
-    small: Measurements
+    ours: Measurements  # at the exhibit's own scale, which is small or demo
     paper: Measurements
     control: Measurements | None
 

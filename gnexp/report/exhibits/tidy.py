@@ -33,7 +33,7 @@ def table_csv(exhibit: Exhibit, found: Findings, derived: Iterable[Derived] = ()
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(["exhibit", "scale", "experiment", *exhibit.axes, "quantity", *_NUMBERS])
-    for part in filter(None, (found.small, found.control, found.paper)):
+    for part in filter(None, (found.ours, found.control, found.paper)):
         for key, cell in part.cells.items():
             where = [exhibit.id, part.scale, " ".join(part.experiments), *key]
             ids = " ".join(result.run_id for _, result in sorted(cell.results.items()))

@@ -25,7 +25,7 @@ def _plot(exhibit: Exhibit, found: Findings) -> Plot | None:
     measure = next(measure for measure in APS.measures if measure.name == metric)
     panels: list[Panel] = []
     parts: list[Measurements] = []
-    for part in (found.paper, found.small):
+    for part in (found.paper, found.ours):
         drawn = [
             (value, lines) for value in _values(exhibit, part) if (lines := _lines(exhibit, part, value))
         ]

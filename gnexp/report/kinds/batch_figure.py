@@ -14,7 +14,7 @@ from gnexp.report.render.plots import Line, Panel, Plot, cut_bars, line_of, span
 
 def _plot(exhibit: Exhibit, found: Findings) -> Plot:
     """The paper's curve and ours, with what has not been run left out; its axes are norm and batch."""
-    batches = [int(batch) for batch in axis_values([*exhibit.paper, *found.small.cells], 1)]
+    batches = [int(batch) for batch in axis_values([*exhibit.paper, *found.ours.cells], 1)]
     norm, batch = (exhibit.reference[axis] for axis in exhibit.axes)
     batches.sort(reverse=True)  # as the paper draws it: from 32 down to 2
     place = float(batches.index(int(batch))) if batch in batches else -1.0  # beside all where none has run it
@@ -26,7 +26,7 @@ def _plot(exhibit: Exhibit, found: Findings) -> Plot:
         drawn.append((exhibit.paper_regime, whose, paper_lines + ours))
     else:
         drawn.append(("The paper", exhibit.paper_regime, paper_lines))
-    for title, part in (("Ours", found.small), ("Control", found.control)):
+    for title, part in (("Ours", found.ours), ("Control", found.control)):
         if part is not None:
             lines = _measured_lines(exhibit, part, batches)
             if lines:
@@ -127,7 +127,7 @@ def _align(
 
 def _batch_caption(exhibit: Exhibit, found: Findings, drawn: list[tuple[str, str, list[Line]]]) -> str:
     words = [f"The paper's values: {exhibit.source}."]
-    if found.small.has_any:
+    if found.ours.has_any:
         words.append(
             "All panels span the same number of points and are aligned on "
             f"{exhibit.reference_title} (dotted), so effects can be compared across them and errors cannot. "
@@ -135,9 +135,9 @@ def _batch_caption(exhibit: Exhibit, found: Findings, drawn: list[tuple[str, str
         )
         if any(line.gaps for _, _, lines in drawn for line in lines):
             words.append("Dashed: cells between the two ends are missing.")
-        words += filter(None, [exhibit.regime and f"{exhibit.regime}.", say_changed(found.small.runs)])
+        words += filter(None, [exhibit.regime and f"{exhibit.regime}.", say_changed(found.ours.runs)])
     else:
-        words.append(f"The {found.small.scale} scale has not been run yet.")
+        words.append(f"The {found.ours.scale} scale has not been run yet.")
     if found.control is not None and not found.control.has_any:
         words.append("The control has not been run yet.")
     return " ".join(words)

@@ -22,7 +22,7 @@ _FAINTEST = 0.35  # strength of the first of several lines of one norm
 def _plot(exhibit: Exhibit, found: Findings) -> Plot | None:
     """The curves of every scale that has any; None where none has."""
     drawn: list[tuple[str, str, str, list[Line]]] = []
-    for part in (found.paper, found.small):
+    for part in (found.paper, found.ours):
         for panel, (title, y_label) in _epoch_panels(exhibit, part).items():
             lines = _epoch_lines(exhibit, part, panel)
             if lines:
@@ -35,7 +35,7 @@ def _plot(exhibit: Exhibit, found: Findings) -> Plot | None:
         Panel(title, scale, y_label, tuple(lines), limits[scale], is_log=_is_log(limits[scale]))
         for title, scale, y_label, lines in drawn
     ]
-    parts = [part for part in (found.paper, found.small) if part.has_any]
+    parts = [part for part in (found.paper, found.ours) if part.has_any]
     seeds = " and ".join(f"{part.seeds_text()} at {part.scale} scale" for part in parts)
     axis = "The error axis is logarithmic." if any(panel.is_log for panel in panels) else ""
     missing = [part.missing_text for part in parts if part.missing_text]
@@ -44,7 +44,7 @@ def _plot(exhibit: Exhibit, found: Findings) -> Plot | None:
             f"Mean over {seeds}; the band is the range of the seeds. {axis}",
             *([f"{'; '.join(missing)}."] if missing else []),
             "The paper gives no numbers for its curves.",
-            *filter(None, [exhibit.beside, say_changed(found.small.runs) if found.small.has_any else ""]),
+            *filter(None, [exhibit.beside, say_changed(found.ours.runs) if found.ours.has_any else ""]),
         ]
     )
     told = "; ".join(

@@ -17,9 +17,9 @@ from gnexp.report.render.plots import Line, Panel, Plot, cut_bars, line_of, span
 def _plot(exhibit: Exhibit, found: Findings) -> Plot | None:
     """One line of losses per set; None where none has been measured."""
     panels, told = [], []
-    columns = EvalSets(exhibit, found.small).columns
-    reference = exhibit.title_of(EvalSets(exhibit, found.small).reference)
-    for part in (found.paper, found.small):
+    columns = EvalSets(exhibit, found.ours).columns
+    reference = exhibit.title_of(EvalSets(exhibit, found.ours).reference)
+    for part in (found.paper, found.ours):
         title = f"Ours, {part.scale} scale"
         lines = [line for line in _lines(exhibit, part) if line.x]
         if not lines:
@@ -43,8 +43,8 @@ def _plot(exhibit: Exhibit, found: Findings) -> Plot | None:
         f"Losses against {reference} under the same set. {BARS.replace('Bars: ', 'Bars: Welch’s ')}",
         "Small dots: the seeds, minus the mean at the reference.",
         next(cut, ""),
-        *(split_sentence(exhibit, part) for part in (found.paper, found.small) if part.has_any),
-        say_changed(found.small.runs) if found.small.has_any else "",
+        *(split_sentence(exhibit, part) for part in (found.paper, found.ours) if part.has_any),
+        say_changed(found.ours.runs) if found.ours.has_any else "",
         STATS_LEGEND,
     ]
     return Plot(

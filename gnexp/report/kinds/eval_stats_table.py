@@ -97,18 +97,18 @@ def split_sentence(exhibit: Exhibit, found: Measurements) -> str:
 def _document(exhibit: Exhibit, found: Findings, kept: Kept) -> list[Block]:
     """Errors and losses under each set, what may be said of them, and what stands beside."""
     blocks: list[Block] = []
-    for part in (found.small, found.paper):
+    for part in (found.ours, found.paper):
         if part.has_any:
             blocks += [
                 Heading(f"{part.scale.capitalize()} scale"),
                 *_measured_blocks(exhibit, part),
                 *fill_commands(part),
             ]
-    if not found.small.has_any:
+    if not found.ours.has_any:
         blocks = [
-            Heading(f"{found.small.scale.capitalize()} scale"),
+            Heading(f"{found.ours.scale.capitalize()} scale"),
             Text("Nothing has been run yet."),
-            *fill_commands(found.small),
+            *fill_commands(found.ours),
             *blocks,
         ]
     return [*blocks, Text(STATS_LEGEND), *([Text(exhibit.beside)] if exhibit.beside else [])]
@@ -117,7 +117,7 @@ def _document(exhibit: Exhibit, found: Findings, kept: Kept) -> list[Block]:
 def _derive(exhibit: Exhibit, found: Findings) -> list[Derived]:
     """The differences as rows of the CSV."""
     rows = []
-    for part in (part for part in (found.small, found.paper) if part.has_any):
+    for part in (part for part in (found.ours, found.paper) if part.has_any):
         sets = EvalSets(exhibit, part)
         for column in sets.columns:
             key = sets.key(column)

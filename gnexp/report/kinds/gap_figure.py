@@ -18,7 +18,7 @@ _CLIP = 8.0  # points; the bars say what may be claimed, so only those of few se
 
 def _plot(exhibit: Exhibit, found: Findings) -> Plot | None:
     """One line per norm, gaps with Welch's intervals; None where there is no gap yet."""
-    gaps = Gaps(exhibit, found.small)
+    gaps = Gaps(exhibit, found.ours)
     lines = [line for line in (_line(gaps, norm) for norm in gaps.norms) if line.x]
     if not lines:
         return None
@@ -26,7 +26,7 @@ def _plot(exhibit: Exhibit, found: Findings) -> Plot | None:
     low, high = span_of(lines, clip=_CLIP)
     panel = Panel(
         f"Error at {gaps.small} minus error at {gaps.large}",
-        f"{found.small.scale} scale, {model_of(found.small)}; {found.small.seeds_text()}",
+        f"{found.ours.scale} scale, {model_of(found.ours)}; {found.ours.seeds_text()}",
         "gap (points)",
         tuple(lines),
         widen(min(low, 0.0), max(high, 0.0)),
@@ -37,9 +37,9 @@ def _plot(exhibit: Exhibit, found: Findings) -> Plot | None:
         "At the end of each line: its change from the first point to the last.",
         cut_bars(lines, panel.y_limits),
         *(["Dashed: cells between two points are missing."] if any(line.gaps for line in lines) else []),
-        *gap_sentences(exhibit, found.small),
+        *gap_sentences(exhibit, found.ours),
         exhibit.columns_note,
-        say_origins(exhibit, found.small),
+        say_origins(exhibit, found.ours),
     ]
     told = [
         f"{norm_title(line.style)} {signed(line.y[0])} at {gaps.xs[int(line.x[0])]:g} and {signed(line.y[-1])} "

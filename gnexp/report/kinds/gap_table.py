@@ -88,7 +88,7 @@ def gap_sentences(exhibit: Exhibit, found: Measurements) -> list[str]:
 
 def _document(exhibit: Exhibit, found: Findings, kept: Kept) -> list[Block]:
     """The numbers behind the figure: gaps with their intervals, the errors they come from, and what may be said."""
-    small = found.small
+    small = found.ours
     blocks: list[Block] = [Heading(f"{small.scale.capitalize()} scale")]
     if not small.has_any:
         return [*blocks, Text("Nothing has been run yet."), *fill_commands(small)]
@@ -130,7 +130,7 @@ def model_of(found: Measurements) -> str:
 
 def _derive(exhibit: Exhibit, found: Findings) -> list[Derived]:
     """The gaps and their growth as rows of the CSV."""
-    gaps = Gaps(exhibit, found.small)
+    gaps = Gaps(exhibit, found.ours)
     batch = f"{gaps.small} minus {gaps.large}"
     rows = []
     for norm in gaps.norms:
@@ -139,7 +139,7 @@ def _derive(exhibit: Exhibit, found: Findings) -> list[Derived]:
             named.append((f"{gaps.xs[-1]} minus {gaps.xs[0]}", gaps.growth(norm)))
         for x, value in named:
             at = {str(exhibit.lines): norm, str(exhibit.columns): x, "batch": batch}
-            rows.append(Derived(found.small, tuple(at[axis] for axis in exhibit.axes), exhibit.metric, value))
+            rows.append(Derived(found.ours, tuple(at[axis] for axis in exhibit.axes), exhibit.metric, value))
     return rows
 
 

@@ -23,13 +23,13 @@ def _plot(exhibit: Exhibit, found: Findings) -> Plot | None:
     """The percentiles of every norm at every scale that has any; None where none has."""
     drawn: list[Panel] = []
     own: list[str] = []
-    for part in (found.paper, found.small):
+    for part in (found.paper, found.ours):
         panels, alone = _panels(exhibit, part)
         drawn += panels
         own += [title for title in alone if title not in own]
     if not drawn:
         return None
-    parts = [part for part in (found.paper, found.small) if part.has_any]
+    parts = [part for part in (found.paper, found.ours) if part.has_any]
     seeds = " and ".join(f"{part.seeds_text()} at {part.scale} scale" for part in parts)
     caption = [
         *filter(None, [exhibit.caption]),
@@ -38,7 +38,7 @@ def _plot(exhibit: Exhibit, found: Findings) -> Plot | None:
         *([f"A y axis of its own, since its values spread far wider: {join(own)}."] if own else []),
         *(f"{part.missing_text}." for part in parts if part.missing_text),
         "The paper gives no numbers for it.",
-        *filter(None, [say_changed(found.small.runs)] if found.small.has_any else []),
+        *filter(None, [say_changed(found.ours.runs)] if found.ours.has_any else []),
     ]
     told = "; ".join(
         f"{panel.title} ({panel.subtitle}) ends at "

@@ -93,7 +93,7 @@ def _is_shown(exhibit: Exhibit, small: Measurements, shown: Kept, name: str) -> 
 
 def _document(exhibit: Exhibit, found: Findings, kept: Kept) -> list[Block]:
     """The pictures, a row an image and a column a cell; where they are from, and what makes the missing ones."""
-    cells = {exhibit.title_of(key): found.small.cells[key] for key in exhibit.cells}
+    cells = {exhibit.title_of(key): found.ours.cells[key] for key in exhibit.cells}
     own = [kept.get(cell.cell.runs[0].run_id) for cell in cells.values()]
     names = dict.fromkeys(name for one in own if one is not None for name in one.contents)
     blocks: list[Block] = []
@@ -120,7 +120,7 @@ def _document(exhibit: Exhibit, found: Findings, kept: Kept) -> list[Block]:
             tuple(_origin(exhibit, title, cells[title], one) for title, one in zip(cells, own, strict=True))
         )
     )
-    if commands := _commands(exhibit, found.small, kept):
+    if commands := _commands(exhibit, found.ours, kept):
         blocks.append(Commands("To fill in what is missing, and then gnexp report:", tuple(commands)))
     return blocks
 

@@ -17,7 +17,7 @@ def _document(exhibit: Exhibit, found: Findings, kept: Kept) -> list[Block]:
     differences = (Items(tuple(tell_differences(exhibit, found))),)
     return [
         *small_blocks(exhibit, found),
-        Aside(f"How the {found.small.scale} scale differs from the paper's", differences),
+        Aside(f"How the {found.ours.scale} scale differs from the paper's", differences),
         *paper_blocks(exhibit, found),
     ]
 

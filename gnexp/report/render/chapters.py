@@ -24,7 +24,7 @@ class Chapter:
         parts = [
             part
             for section in self.sections
-            for part in (section.found.small, section.found.control, section.found.paper)
+            for part in (section.found.ours, section.found.control, section.found.paper)
             if part is not None
         ]
         commands = dict.fromkeys(command for part in parts for command in part.sweep_commands())
@@ -44,7 +44,7 @@ def make_chapters(sections: Sequence[Section]) -> list[Chapter]:
     """Groups the exhibits by what they ask, each chapter at the place of its first exhibit, photographs first."""
     groups: dict[str, list[Section]] = {}
     for section in sections:
-        groups.setdefault(section.found.small.question, []).append(section)
+        groups.setdefault(section.found.ours.question, []).append(section)
     return [
         Chapter(
             f"ask-{'-'.join(group[0].exhibit.experiments)}",

@@ -42,11 +42,11 @@ def make_readme(
         links = f"[Notes, targets and what is not run]({TABLE}), [numbers]({NUMBERS})."
         blocks += [Heading("Scoreboard"), *scoreboard_blocks(board), Text(links)]
     blocks += [Heading("What was asked"), Items(questions(sections))]
-    table = next((one for one in sections if one.exhibit.contrasts and one.found.small.has_any), None)
+    table = next((one for one in sections if one.exhibit.contrasts and one.found.ours.has_any), None)
     if table is not None:
         control = table.found.control
         done = control if control is not None and control.has_any else None
-        blocks += effect_grids(table.exhibit, table.found.small, done)
+        blocks += effect_grids(table.exhibit, table.found.ours, done)
         blocks.append(
             Text(
                 f"From [{table.exhibit.name}](tables/{table.exhibit.id}.md), which has the "

@@ -33,7 +33,7 @@ def unique_results(sections: Iterable[Section]) -> list[Result]:
     """Every result behind the report, once, by id."""
     found: dict[str, Result] = {}
     for section in sections:
-        for part in (section.found.small, section.found.paper, section.found.control):
+        for part in (section.found.ours, section.found.paper, section.found.control):
             found.update({result.run_id: result for result in (part.results if part else [])})
     return [found[run_id] for run_id in sorted(found)]
 
@@ -42,7 +42,7 @@ def seeds_and_planned(section: Section) -> str:
     """How many of an exhibit's runs exist, for the index."""
     parts = []
     for name, part in (
-        (section.found.small.scale, section.found.small),
+        (section.found.ours.scale, section.found.ours),
         ("control", section.found.control),
         ("paper", section.found.paper),
     ):

@@ -20,7 +20,7 @@ from gnexp.report.render.section import Section
 
 def questions(sections: Sequence[Section]) -> tuple[str, ...]:
     """What the experiments ask, each question once."""
-    return tuple(dict.fromkeys(section.found.small.question for section in sections))
+    return tuple(dict.fromkeys(section.found.ours.question for section in sections))
 
 
 def answer(sections: Sequence[Section], board: Scoreboard | None = None) -> list[str]:
@@ -28,21 +28,21 @@ def answer(sections: Sequence[Section], board: Scoreboard | None = None) -> list
     if board is not None and board.choices.answer:
         return answer_sentences(board)
     section = _first(sections)
-    if section is None and any(one.found.small.has_any or one.found.paper.has_any for one in sections):
+    if section is None and any(one.found.ours.has_any or one.found.paper.has_any for one in sections):
         return ["These exhibits compare nothing; what was measured stands in their files."]
-    if section is None or not (section.found.small.has_any or section.found.paper.has_any):
+    if section is None or not (section.found.ours.has_any or section.found.paper.has_any):
         return ["No run of these exhibits has been measured yet."]
     exhibit, found = section.exhibit, section.found
     told = []
     # The paper has no control, so nothing of it stands beside the control's sentences.
     alone = dataclasses.replace(exhibit, paper={})
-    parts = (("At the paper's own scale", found.paper, exhibit), ("In our miniature", found.small, exhibit))
+    parts = (("At the paper's own scale", found.paper, exhibit), ("In our miniature", found.ours, exhibit))
     for place, part, beside in (*parts, ("In the control", found.control, alone)):
         if part is not None and part.has_any:
             sentences = contrast_sentences(beside, part)
             if part is not found.paper:
                 sentences += filter(None, [say_changed(part.runs)])
-            is_chosen = part is found.small and any(contrast.target for contrast in exhibit.contrasts)
+            is_chosen = part is found.ours and any(contrast.target for contrast in exhibit.contrasts)
             sentences += [_say_targets(exhibit)] if is_chosen else []
             chosen = f"; {exhibit.target_aside}" if is_chosen else ""
             told.append(f"{place} ({describe_regime(part.runs)}{chosen}): {' '.join(sentences)}")
@@ -66,7 +66,7 @@ def run_blocks(sections: Sequence[Section]) -> list[Block]:
     report = "gnexp report"
     for section in sections:
         for part, commands in (
-            (section.found.small, ours[section.exhibit.scale]),
+            (section.found.ours, ours[section.exhibit.scale]),
             (section.found.control, ours[section.exhibit.scale]),
             # What the paper does not ask has nothing to be run beside.
             (None if section.exhibit.is_ours else section.found.paper, paper),
@@ -95,7 +95,7 @@ def _first(sections: Sequence[Section]) -> Section | None:
     """The table that the answer rests on: the first that has been measured, else the first."""
     tables = [section for section in sections if section.exhibit.contrasts]
     return next(
-        (one for one in tables if one.found.small.has_any or one.found.paper.has_any),
+        (one for one in tables if one.found.ours.has_any or one.found.paper.has_any),
         next(iter(tables), None),
     )
 

@@ -45,7 +45,7 @@ def source_text(exhibit: Exhibit) -> str:
 
 def small_blocks(exhibit: Exhibit, found: Findings) -> list[Block]:
     """Our miniature: effects beside the paper's, the values behind them, contrasts and claims."""
-    small = found.small
+    small = found.ours
     control = found.control if found.control is not None and found.control.has_any else None
     blocks: list[Block] = [Heading(f"{small.scale.capitalize()} scale")]
     if not small.has_any and control is None:
@@ -77,17 +77,17 @@ def small_blocks(exhibit: Exhibit, found: Findings) -> list[Block]:
 
 def small_caption(exhibit: Exhibit, found: Findings) -> str:
     """What our scale is, and what it must not be taken for."""
-    regime = describe_regime(found.small.runs)
+    regime = describe_regime(found.ours.runs)
     limit = (
         "it says nothing of other regimes."
         if exhibit.is_ours
         else f"only effects are compared with the paper's, never {exhibit.score.plural}."
     )
     words = [
-        f"{regime}; {found.small.seeds_text() or 'no seed'} per cell; {INTERVALS}; {WELCH}.",
-        say_changed(found.small.runs),
+        f"{regime}; {found.ours.seeds_text() or 'no seed'} per cell; {INTERVALS}; {WELCH}.",
+        say_changed(found.ours.runs),
         f"{exhibit.regime}, so {limit}" if exhibit.regime else f"{limit[0].upper()}{limit[1:]}",
-        say_origins(exhibit, found.small),
+        say_origins(exhibit, found.ours),
     ]
     if found.control is not None:
         done = "" if found.control.has_any else ", which has not been run yet"
@@ -100,7 +100,7 @@ def small_caption(exhibit: Exhibit, found: Findings) -> str:
 def tell_differences(exhibit: Exhibit, found: Findings) -> list[str]:
     """Differences in science between our cells and the paper's, per network of the cell that has most of them."""
     pairs: dict[str, list[tuple[RunConfig, RunConfig]]] = {}
-    for key, cell in found.small.cells.items():
+    for key, cell in found.ours.cells.items():
         ours, theirs = cell.cell.runs[0], found.paper.cells.get(exhibit.paper_key(key))
         if theirs is not None:
             pairs.setdefault(ours.model.label, []).append((ours, theirs.cell.runs[0]))

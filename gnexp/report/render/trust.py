@@ -20,7 +20,7 @@ def trust_blocks(sections: Sequence[Section], notes: Sequence[str]) -> list[Bloc
     """Seeds and spread, hardware and commits, differences, notes."""
     results = unique_results(sections)
     items = list(dict.fromkeys(section.exhibit.trust for section in sections if section.exhibit.trust))
-    exposed = (say_changed(section.found.small.runs) for section in sections if section.exhibit.control)
+    exposed = (say_changed(section.found.ours.runs) for section in sections if section.exhibit.control)
     items += list(filter(None, exposed))[:1]
     small = next((section for section in sections if section.exhibit.control), None)
     if small is not None and small.found.control is not None:
@@ -52,7 +52,7 @@ def trust_blocks(sections: Sequence[Section], notes: Sequence[str]) -> list[Bloc
     )
     if shown is not None:
         blocks += [
-            Heading(f"How the {shown.found.small.scale} scale differs from the paper's", 3),
+            Heading(f"How the {shown.found.ours.scale} scale differs from the paper's", 3),
             Items(tuple(tell_differences(shown.exhibit, shown.found))),
         ]
     if notes:
@@ -92,7 +92,7 @@ def _spread(sections: Sequence[Section]) -> list[str]:
     cells: dict[str, dict[tuple[object, ...], Estimate]] = {}
     for section in sections:
         score = section.exhibit.score
-        for part in (section.found.small, section.found.paper, section.found.control):
+        for part in (section.found.ours, section.found.paper, section.found.control):
             for key, cell in part.cells.items() if part else ():
                 if part and (value := cell.estimate(section.exhibit.metric)):
                     place = part.scale, part.experiments, key
