@@ -367,10 +367,7 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
         ("gnexp train --cfg ", ["job", "hydra", "all"]),
         ("gnexp train --conf", ["--config-dir"]),
         ("gnexp report --c", ["--check"]),
-        (
-            "gnexp report exhibit=table",
-            [f"table{name}" for name in ("1", "2", "3_channels", "3_groups", "4", "5", "6", "7", "8")],
-        ),
+        ("gnexp report exhibit=table3", ["table3_channels", "table3_groups"]),
         ("gnexp eval eval_stats=p", ["precise"]),
         ("gnexp train model=torchvision model.arch=mobilenet_v3_s", ["mobilenet_v3_small"]),
         ("gnexp train model=timm model.arch=convnext_f", ["convnext_femto", "convnext_femto_ols"]),
