@@ -38,6 +38,9 @@ demo: $(STAMP) ## the paper's Figure 1 in miniature, a generated regime, trained
 	@echo "all of it, and how it differs from the paper's setting: $(CURDIR)/demo/results/report.html"
 	@echo "figure: $(CURDIR)/demo/results/figures/figure1_demo.png"
 
+# Hundreds of processes start in the tests: where no bytecode is kept, each compiles gnexp anew.
+test test-slow: export PYTHONDONTWRITEBYTECODE =
+
 test: $(STAMP) ## the tests, in minutes (without those marked slow or data; those marked gpu are skipped without one)
 	$(BIN)/python -m pytest -q $(PARALLEL) $(ARGS)
 

@@ -8,11 +8,11 @@ import pytest
 
 from gnexp.cli import main as cli
 from gnexp.cli import plan as verb
-from gnexp.compose.composer import Composer
 from gnexp.compose.hardware import load_hardware
 from gnexp.config.keys import conf_dir, group_options
 from gnexp.launch.jobs import plan as job
 from gnexp.launch.launch import Ended
+from tests.composing import COMPOSER
 from tests.experiments.runs import SMOKE
 from tests.runs.test_throughput import recorded
 
@@ -213,7 +213,7 @@ def test_a_measured_row_that_a_person_adds_is_marked(tmp_path, capfd):
 
 def test_other_networks_are_scaled_by_their_operations():
     hardware = load_hardware("h100x8")
-    run = Composer().run(["scale=paper", "model=resnet101", "batch=2"])
+    run = COMPOSER.run(["scale=paper", "model=resnet101", "batch=2"])
     assert hardware.speed(run, int(8.18e9)) == (
         pytest.approx(1300 / 2),
         "modelled",

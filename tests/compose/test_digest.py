@@ -5,10 +5,10 @@ import pytest
 from gnexp.cli import main as cli
 from gnexp.compose.composer import Composer
 from gnexp.config.kinds import classes_of
+from tests.composing import COMPOSER
 from tests.sweep.sweeps import in_a_folder
 
 __all__ = ["in_a_folder"]  # a fixture of every test here
-COMPOSER = Composer()
 
 
 def run_of(*words):

@@ -6,13 +6,11 @@ import pytest
 import yaml
 
 from gnexp.cli.main import main
-from gnexp.compose.composer import Composer
 from gnexp.compose.shown import as_text
 from gnexp.config.keys import conf_dir
 from gnexp.config.kinds import KIND_GROUPS, class_of, classes_of
 from gnexp.config.left_open import left_open
-
-COMPOSER = Composer()
+from tests.composing import COMPOSER
 
 
 def file_of_kind(group, kind):

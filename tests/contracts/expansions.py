@@ -4,11 +4,9 @@ import copy
 import functools
 from typing import Any
 
-from gnexp.compose.composer import Composer
 from gnexp.compose.exhibits import load_exhibits
 from gnexp.config.experiment import Expansion
-
-COMPOSER = Composer()
+from tests.composing import COMPOSER
 
 
 @functools.cache

@@ -22,7 +22,8 @@ from gnexp.models.build import build_detector
 from gnexp.models.detector import DetectorInputs
 from gnexp.nn.norms import conv_factory, norm_factory
 from gnexp.tasks.build import build_task
-from tests.contracts.expansions import COMPOSER, expand
+from tests.composing import COMPOSER
+from tests.contracts.expansions import expand
 from tests.data.annotations import write_coco
 from tests.data.archives import images_of, pack_cifar10, write_fashion_mnist
 from tests.data.eurosat import write_eurosat

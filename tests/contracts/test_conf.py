@@ -8,7 +8,8 @@ from gnexp.compose.composer import Composer
 from gnexp.compose.overrides import check
 from gnexp.config import RunConfig
 from gnexp.config.keys import GROUPS, conf_dir, group_options, known_keys
-from tests.contracts.expansions import COMPOSER, exhibits, expand
+from tests.composing import COMPOSER
+from tests.contracts.expansions import exhibits, expand
 
 SCALES = ("paper", "small", "demo", "smoke")
 RUN_GROUPS = [group for group in GROUPS if group not in ("scale", "experiment")]

@@ -4,7 +4,8 @@ import pytest
 
 from gnexp.system.exit_codes import EXIT_DONE, EXIT_USER_ERROR
 from scripts import golden_ids
-from tests.contracts.expansions import COMPOSER, expand
+from tests.composing import COMPOSER
+from tests.contracts.expansions import expand
 
 GOLDEN = golden_ids.read_golden()
 RENEW = "if that is meant, `make golden` renews tests/contracts/golden_ids.json"

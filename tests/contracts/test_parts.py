@@ -6,7 +6,8 @@ from omegaconf import OmegaConf
 from gnexp.compose.conf_files import to_plain
 from gnexp.compose.overrides import parse
 from gnexp.config.keys import GROUPS, group_options
-from tests.contracts.expansions import COMPOSER, expand
+from tests.composing import COMPOSER
+from tests.contracts.expansions import expand
 
 SCALES = ("paper", "small", "demo", "smoke")
 EXPERIMENTS = group_options("experiment")

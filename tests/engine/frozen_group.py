@@ -11,11 +11,11 @@ from typing import Any
 
 import torch
 
-from gnexp.compose.composer import Composer
 from gnexp.config import RunConfig
 from gnexp.engine.evaluate import evaluate
 from gnexp.engine.initial_weights import load_initial_weights
 from gnexp.engine.processes import Processes, joined
+from tests.composing import COMPOSER
 from tests.engine.group import CPU, build_as, first_steps
 
 STEPS = 2
@@ -23,7 +23,7 @@ WEIGHTS = "classifier.pt"
 
 
 def run_in(folder: Path) -> RunConfig:
-    composer = Composer()
+    composer = COMPOSER
     words = ["experiment=coco_fpn", "scale=smoke", "norm=bn", "model.freeze_at=2", "data.num_train=16"]
     places = ["data.num_val=6", f"data.root={folder}", f"init={folder / WEIGHTS}"]
     return composer.run(composer.flatten([*words, *places]))

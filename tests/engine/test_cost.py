@@ -3,10 +3,8 @@
 import pytest
 from torchvision.models import ResNet50_Weights, ResNet101_Weights, VGG16_BN_Weights, VGG16_Weights
 
-from gnexp.compose.composer import Composer
 from gnexp.engine.cost import count_cost
-
-COMPOSER = Composer()
+from tests.composing import COMPOSER
 
 
 @pytest.mark.parametrize(

@@ -6,14 +6,14 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from gnexp.compose.composer import Composer
 from gnexp.config import RunConfig, norm_config
 from gnexp.engine.device import choose_device, describe, memory_format, set_float32
+from tests.composing import COMPOSER
 
 CPU = torch.device("cpu")
 BN = norm_config(kind="bn", momentum=0.1)
 SYNC_BN = norm_config(kind="sync_bn", momentum=0.1)
-VIDEO_MODEL = Composer().run(["model=thin_i3d"]).model
+VIDEO_MODEL = COMPOSER.run(["model=thin_i3d"]).model
 
 
 def test_the_cpu_can_always_be_chosen() -> None:

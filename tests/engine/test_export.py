@@ -4,12 +4,11 @@ import pytest
 import torch
 import torchvision
 
-from gnexp.compose.composer import Composer
 from gnexp.config import RunConfig
 from gnexp.engine.export import export_weights, torchvision_constructor
 from gnexp.tasks.build import build_task
+from tests.composing import COMPOSER
 
-COMPOSER = Composer()
 NAMESPACE = {"torch": torch, "torchvision": torchvision}
 
 

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 import torch
 
-from gnexp.compose.composer import Composer
 from gnexp.engine.processes import ALONE
 from gnexp.tasks.build import build_task
+from tests.composing import COMPOSER
 from tests.engine import frozen_group
 from tests.engine.frozen_group import WEIGHTS, run_in, trained
 from tests.engine.test_processes import assert_close
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.dist
 def groups(tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict[str, Any]]:
     """What 1 and 2 processes found, from a classifier whose two workers have statistics of their own."""
     folder = tmp_path_factory.mktemp("frozen")
-    run = Composer().run(["norm=bn", "workers=2"])
+    run = COMPOSER.run(["norm=bn", "workers=2"])
     weights = build_task(run.task).build_model(run, torch.Generator().manual_seed(0)).state_dict()
     generator = torch.Generator().manual_seed(1)
     for name, value in weights.items():

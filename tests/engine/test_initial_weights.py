@@ -11,15 +11,14 @@ import torch
 import torchvision
 from safetensors.torch import save_file
 
-from gnexp.compose.composer import Composer
 from gnexp.config import RunConfig
 from gnexp.engine.initial_weights import load_initial_weights
 from gnexp.nn.frozen_bn import FrozenBatchNormAct
 from gnexp.tasks.build import build_task
+from tests.composing import COMPOSER
 from tests.models.detection_cases import detector
 
 CPU = torch.device("cpu")
-COMPOSER = Composer()
 
 
 def build(run: RunConfig, seed: int = 0) -> torch.nn.Module:

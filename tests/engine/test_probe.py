@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 
-from gnexp.compose.composer import Composer
 from gnexp.config import NormConfig, RecipeConfig, norm_config
 from gnexp.data.loader import val_batches
 from gnexp.engine import probe as probe_module
@@ -18,13 +17,14 @@ from gnexp.engine.state import State, build
 from gnexp.engine.train import DivergedError, EpochRecord, StepRecord, train
 from gnexp.nn.running_norm import RunningNormAct
 from gnexp.nn.statistics import batch_norms
+from tests.composing import COMPOSER
 
 CPU = torch.device("cpu")
 BN = norm_config(kind="bn", momentum=0.1)
 NONE = norm_config(kind="none")
 KEYS = ["probe/p1", "probe/p20", "probe/p80", "probe/p99"]
 START = [key.replace("/", "/start_") for key in KEYS]
-THIN = Composer().run(["scale=smoke", "model=thin_vgg", "data.num_train=64", "data.num_val=520"])
+THIN = COMPOSER.run(["scale=smoke", "model=thin_vgg", "data.num_train=64", "data.num_val=520"])
 RUN = dataclasses.replace(
     THIN,
     model=dataclasses.replace(THIN.model, blocks=(1, 1, 2), widths=(8, 8, 16), classifier_widths=(64, 64)),
@@ -84,7 +84,7 @@ def test_each_epochs_record_has_it_as_plain_numbers() -> None:
 
 @pytest.mark.parametrize("kind", ["none", "gn", "bn", "sync_bn", "brn"])
 def test_before_training_it_is_the_initial_networks_with_the_statistics_of_its_images(kind: str) -> None:
-    run = Composer().run(["scale=smoke", "model=thin_vgg", "data.num_val=60", f"norm={kind}"])
+    run = COMPOSER.run(["scale=smoke", "model=thin_vgg", "data.num_val=60", f"norm={kind}"])
     model = copy.deepcopy(build(run, CPU).model).double().eval()
     images = torch.cat([b.images for b in val_batches(build(run, CPU).dataset, size=60)]).double()
     for norm in batch_norms(model):
@@ -133,9 +133,7 @@ def test_it_leaves_the_model_alone_and_its_batches_do_not_count(monkeypatch: pyt
 
 
 def test_a_model_without_a_probed_layer_adds_nothing() -> None:
-    run = Composer().run(
-        ["scale=smoke", "data.num_train=64", "data.num_val=20", "recipe.epochs=1", "batch=4"]
-    )
+    run = COMPOSER.run(["scale=smoke", "data.num_train=64", "data.num_val=20", "recipe.epochs=1", "batch=4"])
     state = build(run, CPU)
     assert probe(state) == {}
     assert not any(key.startswith("probe") for key in records(state)[0])

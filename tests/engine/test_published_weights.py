@@ -12,13 +12,13 @@ from torch import nn
 from torchvision.models import resnet
 
 from gnexp.cli.weights import compose_for_file
-from gnexp.compose.composer import Composer
 from gnexp.config import RunConfig, to_dict
 from gnexp.config.layouts import LAYOUTS, layout_of
 from gnexp.engine.initial_weights import load_initial_weights
 from gnexp.launch.jobs import eval as eval_job
 from gnexp.launch.jobs.weights import identify
 from gnexp.tasks.build import build_task
+from tests.composing import COMPOSER
 
 CPU = torch.device("cpu")
 SMALL = ["model=resnet50", "model.blocks=[1,1,1,1]", "data=imagenet", "data.num_classes=3"]
@@ -119,7 +119,7 @@ def test_a_detectors_backbone_starts_from_the_same_file(tmp_path: Path) -> None:
     reference = theirs("gn")
     path, _ = save(reference, "detectron", tmp_path)
     words = ["scale=paper", "experiment=coco_fpn", "norm=gn", "model.blocks=[1,1,1,1]", f"init={path}"]
-    run = Composer().run(Composer().flatten(words))
+    run = COMPOSER.run(COMPOSER.flatten(words))
     assert run.init_layout == "detectron" and run.data.mean == LAYOUTS["detectron"].mean
     model = build_task(run.task).build_model(run, torch.Generator().manual_seed(0))
     notes = load_initial_weights(model, run, CPU)
@@ -187,7 +187,7 @@ def test_a_file_of_unknown_layout_is_told_in_three_lines(tmp_path: Path) -> None
 )
 def test_a_layout_without_a_file_is_refused(words: list[str], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        Composer().run(Composer().flatten(["scale=paper", *words]))
+        COMPOSER.run(COMPOSER.flatten(["scale=paper", *words]))
 
 
 def test_a_file_is_scored_on_val_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

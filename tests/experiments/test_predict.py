@@ -11,14 +11,13 @@ from faster_coco_eval import COCO
 from PIL import Image
 
 import gnexp
-from gnexp.compose.composer import Composer
 from gnexp.config import to_dict
 from gnexp.engine.checkpoint import save_tensors
 from gnexp.experiments.predict import find_images
 from gnexp.launch.jobs import predict as job
 from gnexp.tasks.build import build_task
+from tests.composing import COMPOSER
 
-COMPOSER = Composer()
 NAMES = {"class_names": [f"garment {i}" for i in range(10)], "category_ids": list(range(11, 21))}
 
 

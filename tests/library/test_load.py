@@ -7,7 +7,6 @@ import pytest
 import torch
 
 import gnexp
-from gnexp.compose.composer import Composer
 from gnexp.config import to_dict
 from gnexp.data.loader import val_batches
 from gnexp.engine.checkpoint import save_tensors
@@ -18,9 +17,8 @@ from gnexp.runs.directory import RunDirectory
 from gnexp.runs.result import load_result
 from gnexp.runs.spec import load_spec
 from gnexp.tasks.build import build_task
+from tests.composing import COMPOSER
 from tests.experiments.runs import write_spec
-
-COMPOSER = Composer()
 
 
 @pytest.fixture(scope="module")

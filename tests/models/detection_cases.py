@@ -8,17 +8,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from gnexp.compose.composer import Composer
 from gnexp.config import ModelConfig
 from gnexp.models.build import build_detector
 from gnexp.models.detector import DetectorInputs
 from gnexp.models.mask_rcnn import MaskRCNN
 from gnexp.nn.norms import conv_factory, norm_factory
 from gnexp.nn.step import Step, step_listeners
+from tests.composing import COMPOSER
 
 Scene = tuple[torch.Tensor, dict[str, torch.Tensor]]
 
-COMPOSER = Composer()
 THIN = ("thin_mask_rcnn", "thin_mask_rcnn_deep", "thin_mask_rcnn_c4")
 ALL_GN = ("fpn_norm=gn", "box_norm=gn", "mask_norm=gn")
 

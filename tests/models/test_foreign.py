@@ -15,7 +15,6 @@ import torch.nn.functional as F
 import torchvision
 from torch import nn
 
-from gnexp.compose.composer import Composer
 from gnexp.config import RunConfig, norm_config
 from gnexp.config.keys import group_options
 from gnexp.engine.cost import count_cost
@@ -35,9 +34,9 @@ from gnexp.nn.statistics import EVAL_STATS
 from gnexp.nn.step import Step, step_listeners
 from gnexp.nn.weight_standardization import StandardizedConv2d
 from gnexp.tasks.build import build_task
+from tests.composing import COMPOSER
 
 CPU = torch.device("cpu")
-COMPOSER = Composer()
 # Batch norms; with an activation of timm's; layer norms with channels first; with channels last as well, and
 # stochastic depth; a dropout.
 NETWORKS = {

@@ -6,15 +6,14 @@ import pytest
 import torch
 import torchvision
 
-from gnexp.compose.composer import Composer
 from gnexp.engine.cost import count_cost
 from gnexp.engine.state import build, check_shapes
 from gnexp.engine.train import train
 from gnexp.nn.norm_act import NormAct
 from gnexp.tasks.build import build_task
+from tests.composing import COMPOSER
 
 pytestmark = pytest.mark.slow
-COMPOSER = Composer()
 # Without a norm on maps, by their first word.
 NORMLESS = ("alexnet", "squeezenet1_0", "squeezenet1_1", "vgg11", "vgg13", "vgg16", "vgg19", "vit")
 TIMM = (

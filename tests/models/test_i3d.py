@@ -8,7 +8,6 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from gnexp.compose.composer import Composer
 from gnexp.models.build import build_model
 from gnexp.models.i3d import I3D, _pool_frames
 from gnexp.models.resnet import ResNet
@@ -16,8 +15,8 @@ from gnexp.nn.norm_act import NormAct
 from gnexp.nn.norms import norm_factory
 from gnexp.nn.statistics import batch_norms
 from gnexp.nn.step import Step, step_listeners
+from tests.composing import COMPOSER
 
-COMPOSER = Composer()
 NORMS = ("gn", "bn", "brn", "ln", "in", "frozen_bn", "none")
 
 

@@ -7,11 +7,11 @@ import pytest
 import torch
 import torchvision
 
-from gnexp.compose.composer import Composer
 from gnexp.config import ModelConfig, NormConfig, model_config, norm_config
 from gnexp.models.build import build_model
 from gnexp.nn.batch_norm import BatchNormAct
 from gnexp.nn.norms import norm_factory
+from tests.composing import COMPOSER
 
 RESNET50 = model_config(
     name="resnet50", block="bottleneck", blocks=(3, 4, 6, 3), widths=(64, 128, 256, 512), stem="conv7x7_pool"
@@ -97,7 +97,7 @@ def test_resnet101_is_torchvisions() -> None:
     ],
 )
 def test_the_yaml_is_the_network_tested_here(name: str, expected: ModelConfig) -> None:
-    found = Composer().run([f"model={name}"]).model
+    found = COMPOSER.run([f"model={name}"]).model
     assert dataclasses.replace(found, default_num_groups=8) == expected
 
 

@@ -4,18 +4,17 @@ import pytest
 import torch
 import torchvision
 
-from gnexp.compose.composer import Composer
 from gnexp.config import ModelConfig, NormConfig, norm_config
 from gnexp.engine.state import check_shapes
 from gnexp.models.build import build_model
 from gnexp.models.vgg import VGG
 from gnexp.nn.norms import norm_factory
 from gnexp.tasks.build import build_task
+from tests.composing import COMPOSER
 
 BN = norm_config(kind="bn", momentum=0.1)
 GN = norm_config(num_groups=8)
 NONE = norm_config(kind="none")
-COMPOSER = Composer()
 VGG16, THIN = (COMPOSER.run([f"model={name}"]).model for name in ("vgg16", "thin_vgg"))
 
 

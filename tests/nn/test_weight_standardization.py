@@ -14,7 +14,7 @@ from gnexp.nn.pointwise import StridedPointwise, StridedPointwise3d
 from gnexp.nn.weight_standardization import EPS, StandardizedConv2d, StandardizedConv3d
 from gnexp.ops import reference
 from gnexp.ops.weight_standardization import standardize
-from tests.contracts.expansions import COMPOSER
+from tests.composing import COMPOSER
 from tests.models.detection_cases import config_of, detector
 
 GN_WS = norm_config(kind="gn_ws", num_groups=2)

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from gnexp.compose.composer import Composer
 from gnexp.config.experiment import Expansion
 from gnexp.report.exhibits.cells import Findings, Measurements, measure
 from gnexp.report.exhibits.exhibit import Exhibit
@@ -14,10 +13,10 @@ from gnexp.report.kinds.ap_figure import AP_FIGURE
 from gnexp.report.parse import parse_exhibit
 from gnexp.report.render.plots import Plot
 from gnexp.runs.result import Result
+from tests.composing import COMPOSER
 from tests.report.report_detection import load
 from tests.report.report_runs import result_of
 
-COMPOSER = Composer()
 EXPANSIONS = {
     (name, scale): COMPOSER.expand(name, scale)
     for name in ("coco_fpn", "coco_scratch")

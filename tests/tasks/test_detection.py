@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import torch
 
-from gnexp.compose.composer import Composer
 from gnexp.config import RunConfig
 from gnexp.data.coco.dataset import Coco
 from gnexp.data.loader import num_steps, val_batches
@@ -24,10 +23,10 @@ from gnexp.runs.directory import RunDirectory
 from gnexp.runs.spec import load_spec
 from gnexp.tasks.detection import Detection, in_order
 from gnexp.tasks.task import NotFiniteError
+from tests.composing import COMPOSER
 
 CPU = torch.device("cpu")
 ROOT = Path(__file__).parents[2]
-COMPOSER = Composer()
 
 
 def smoke(root: Path, *overrides: str) -> RunConfig:

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from gnexp.compose.composer import Composer
 from gnexp.config import RunConfig
 from gnexp.data.dataset import Batch
 from gnexp.data.video.clips import Clips
@@ -17,8 +16,8 @@ from gnexp.engine.state import State, build, check_shapes
 from gnexp.engine.train import EpochRecord, train
 from gnexp.tasks.build import build_task
 from gnexp.tasks.video import Video
+from tests.composing import COMPOSER
 
-COMPOSER = Composer()
 CPU = torch.device("cpu")
 
 

@@ -12,11 +12,11 @@ import pytest
 import torch
 from PIL import Image
 
-from gnexp.compose.composer import Composer
 from gnexp.config import DataConfig, data_config
 from gnexp.data.build import build_dataset
 from gnexp.data.images.eurosat import halve, open_eurosat, split_photographs
 from gnexp.data.kinds.eurosat import EuroSatConfig
+from tests.composing import COMPOSER
 from tests.data.eurosat import COUNTS, decoded, offer_eurosat, pack_eurosat, write_eurosat
 from tests.data.server import serve
 
@@ -236,7 +236,7 @@ def test_settings_that_it_does_not_have_are_refused(
 @pytest.mark.parametrize("name", ["eurosat", "eurosat_search", "cifar10"])
 def test_the_whole_is_what_its_file_says(name: str) -> None:
     """Opening checks the sha256."""
-    dataset = build_dataset(Composer().run([f"data={name}", f"data.root={PHOTOS}"]).data, CPU)
+    dataset = build_dataset(COMPOSER.run([f"data={name}", f"data.root={PHOTOS}"]).data, CPU)
     num = dataset.num_train
     assert (num, dataset.num_val) == ((50_000, 10_000) if name == "cifar10" else (16_200, 5_400))
     (batch,) = dataset.train_batches(0, 0, [np.arange(num)])
