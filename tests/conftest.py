@@ -1,5 +1,6 @@
 """Shared by all tests."""
 
+import gc
 import os
 import random
 import signal
@@ -87,6 +88,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     ranks = {place: rank for rank, place in enumerate(_FIRST)}
     items.sort(key=lambda item: ranks.get(_place_of(item.nodeid), len(ranks)))
     _skip_without_gpu(items)
+
+
+def pytest_collection_finish() -> None:
+    """What has been imported and collected stays to the end: the garbage collector need not look through it again."""
+    gc.collect()
+    gc.freeze()
 
 
 def _skip_without_gpu(items: list[pytest.Item]) -> None:
