@@ -32,8 +32,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Of `-n auto`: the cores that a container grants, which are fewer than those that it shows."""
-    return num_cores()
+    """Of `-n auto`: one more than the cores that a container grants, since many tests wait for processes."""
+    return num_cores() + 1
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -48,7 +48,10 @@ def two_steps(run: RunConfig) -> None:
     assert names[0] in changed and names[-1] in changed
 
 
-@pytest.mark.parametrize("scale", ["paper", "small", "demo"])
+# Small networks also train below, at smoke scale.
+@pytest.mark.parametrize(
+    "scale", ["paper", *(pytest.param(s, marks=pytest.mark.slow) for s in ("small", "demo"))]
+)
 @pytest.mark.parametrize("experiment", group_options("experiment"))
 def test_every_cell_of_every_experiment_has_shapes_that_work(experiment: str, scale: str) -> None:
     """Cells of one network are checked once, with the fewest images: norms can lack values with few alone."""
