@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -103,10 +105,23 @@ class StopAt(Stopper):
         pass
 
 
+@contextlib.contextmanager
+def run_threads() -> Iterator[None]:
+    """As many threads as a trainer of TINY has, whatever the tests were started with: sums hang on their number."""
+    assert TINY.threads is not None
+    before = torch.get_num_threads()
+    torch.set_num_threads(TINY.threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def train_whole(spec: Path) -> int:
     """Trains to the end and returns how often the run looked whether it should stop."""
     stopper = StopAt(0)
-    train_run(load_spec(spec), stopper)
+    with run_threads():
+        train_run(load_spec(spec), stopper)
     return stopper.looks
 
 
@@ -114,7 +129,8 @@ def train_until(spec: Path, look: int) -> bool:
     """One segment that is asked to stop at a look; whether it came to stop before it was done."""
     loaded: Spec = load_spec(spec)
     try:
-        train_run(loaded, StopAt(look))
+        with run_threads():
+            train_run(loaded, StopAt(look))
     except StopRequest:
         return True
     return False
