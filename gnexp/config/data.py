@@ -12,9 +12,8 @@ from typing import Any, ClassVar, Self
 from gnexp.config.fields import check, hardware_field, require, require_name, science_field
 from gnexp.config.kinds import build_kind
 
-PAD_MULTIPLE = (
-    32  # pixels: a detector pads images until this divides their sides, as the strides of all maps do then
-)
+# A detector pads images until this many pixels divide their sides: then the strides of all maps divide them too.
+PAD_MULTIPLE = 32
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -42,9 +42,8 @@ def probe(state: State) -> dict[str, float]:
         `probe/p1`, `probe/p20`, `probe/p80` and `probe/p99`; nothing for a model without a probed layer. Not finite
         where the output is not.
     """
-    return _look(
-        state, "probe/p", lambda: with_eval_stats(state.model, "worker0")
-    )  # the first process holds worker 0
+    # The first process, which alone looks, holds worker 0.
+    return _look(state, "probe/p", lambda: with_eval_stats(state.model, "worker0"))
 
 
 def probe_start(state: State) -> dict[str, float]:

@@ -31,7 +31,8 @@ _DAMAGE = (
         struct.error,
     ),  # what a header's wrong numbers and names come to
 )
-_UNKNOWN = (NotImplementedError, RuntimeError)  # zipfile's of a way to compress, and of a password
+# What zipfile raises for a way to compress that it does not know, and for a member with a password.
+_UNKNOWN = (NotImplementedError, RuntimeError)
 
 
 class Member(NamedTuple):
