@@ -216,3 +216,24 @@ def test_weights_of_another_model_are_told_in_three_lines(
     code, _, (line,) = finish(start(spec))
     assert code == 2 and "1 of the file's are not in the model (the first is stem.weight)" in line
     assert "stem.weight" in str(read_message(RunDirectory(spec.parent)))
+
+
+@pytest.mark.parametrize(("rank", "expected"), [(None, -signal.SIGABRT), ("1", 75)])
+def test_a_process_of_a_group_ends_without_the_teardown_in_which_gloo_may_abort_it(
+    monkeypatch: pytest.MonkeyPatch, rank: str | None, expected: int
+) -> None:
+    """Here C's teardown aborts it always; a process alone, which needs no care, shows that it would."""
+    monkeypatch.delenv("RANK", raising=False)
+    if rank is not None:
+        monkeypatch.setenv("RANK", rank)
+    code = (
+        "import atexit, ctypes\n"
+        "from gnexp.launch.trainer import end\n"
+        "libc = ctypes.CDLL(None)\n"
+        "libc.__cxa_atexit(libc.abort, None, None)\n"
+        "atexit.register(print, 'Python ends')\n"
+        "print('said')\n"
+        "end(75)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (expected, "said\nPython ends\n")
