@@ -72,6 +72,7 @@ def test_fault_01_adamw_and_a_cosine_go_on_bit_for_bit(tmp_path: Path) -> None:
     assert {key for entry in saved.values() for key in entry} == {"step", "exp_avg", "exp_avg_sq"}
 
 
+@pytest.mark.slow
 def test_fault_01_a_network_of_torchvision_goes_on_bit_for_bit(tmp_path: Path) -> None:
     """Its dropout draws by keys, so that no generator's state is part of a checkpoint."""
     model = model_config(kind="torchvision", name="torchvision", arch="mobilenet_v3_small")
@@ -155,7 +156,7 @@ def test_fault_01_two_processes_stopped_and_killed(
     assert models[1].keys() == models[2].keys() and (one - two).norm() < 0.01 * (two - start).norm()
 
 
-@pytest.mark.parametrize("loader_workers", [0, 2])
+@pytest.mark.parametrize("loader_workers", [pytest.param(0, marks=pytest.mark.slow), 2])
 def test_fault_02_killed_three_times_in_a_row(tmp_path: Path, loader_workers: int) -> None:
     """SIGKILL between any two instructions, the next segment at once: the dead one's loaders keep nobody out."""
     data = dataclasses.replace(tiny.photographs(tmp_path / "photographs"), loader_workers=loader_workers)

@@ -28,7 +28,7 @@ def code_of(number: int) -> int:
     return 130 if number == signal.SIGINT else 75
 
 
-@pytest.mark.parametrize("to", ["process", "group"])
+@pytest.mark.parametrize("to", [pytest.param("process", marks=pytest.mark.slow), "group"])
 def test_fault_05_every_signal_in_turn(tmp_path: Path, to: str) -> None:
     """One run in seven segments. In a group its two loader processes are asked as well, and must not stop it."""
     photographs = tiny.photographs(tmp_path / "photographs")
@@ -53,7 +53,7 @@ def test_fault_05_every_signal_in_turn(tmp_path: Path, to: str) -> None:
     assert_equal(contents(spec.parent), contents(whole.parent))
 
 
-@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("times", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_fault_05_ctrl_c_while_a_checkpoint_is_written(tmp_path: Path, times: int) -> None:
     """Once: it is written to its end. Twice: it is dropped at once, and the one before is there."""
     spec = write_spec(tmp_path, checkpoint_minutes=0.0)
@@ -131,7 +131,7 @@ def waiting(tmp_path: Path) -> Iterator[Started]:
         yield process
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_fault_05_while_it_waits_for_another_that_never_comes(waiting: Started, number: int) -> None:
     waiting.send(number)
     assert waiting.wait(5) == (code_of(number), [LINE])

@@ -66,7 +66,9 @@ class Pipe:
         os.close(self._reader)
 
 
-@pytest.mark.parametrize("what", ["terminal", pytest.param("pipe", marks=pytest.mark.slow), "full"])
+@pytest.mark.parametrize(
+    "what", ["terminal", *(pytest.param(what, marks=pytest.mark.slow) for what in ("pipe", "full"))]
+)
 def test_fault_24_what_cannot_be_printed_is_dropped(what: str, tmp_path: Path, terminal: Terminal) -> None:
     """A disowned run whose terminal is closed, `| head -1`, `> /dev/full`: it trains on, and log.txt has all."""
     whole, spec = (write_spec(tmp_path / name, checkpoint_minutes=0.0) for name in ("whole", "unread"))
