@@ -11,7 +11,7 @@ from gnexp.config.fields import require
 from gnexp.config.keys import check_key
 from gnexp.report.exhibits.axes import Key, parse_value
 from gnexp.report.exhibits.exhibit import OUR_SCALES, OURS, VERIFIED, Contrast, Exhibit, InText
-from gnexp.report.exhibits.measures import STATS, TRAIN_ERROR, Score
+from gnexp.report.exhibits.measures import STATS, Score, score_named
 from gnexp.report.kinds import KINDS
 from gnexp.report.kinds.kind import Kind
 
@@ -47,7 +47,7 @@ def parse_exhibit(values: Mapping[str, Any]) -> Exhibit:
 def _parse(values: Mapping[str, Any]) -> Exhibit:
     kind = _check_keys(values)
     outline = kind.complete(_outline(values, kind))
-    axes, score = outline.axes, kind.score
+    axes, score = outline.axes, outline.score
     paper = dict(_paper_values(values.get("paper") or {}, axes, score))
     paper_only = _parse_keys(values, "paper_only", axes)
     unquoted = [key for key in paper_only if key not in paper]
@@ -126,7 +126,7 @@ def _outline(values: Mapping[str, Any], kind: Kind) -> Exhibit:
     axes: tuple[str, ...] = arguments.get("axes", Exhibit.axes)
     _check_axes(axes, arguments)
     reference = _parse_values(values.get("reference") or {}, axes)
-    return Exhibit(**arguments, reference=reference, score=kind.score)
+    return Exhibit(**arguments, reference=reference, score=score_named(kind.score))
 
 
 def _name_of(exhibit: str) -> str:
@@ -205,7 +205,7 @@ def _parse_in_text(values: Mapping[str, Any], axes: tuple[str, ...], score: Scor
         needed <= set(values) <= needed | other,
         f"in_text needs {', '.join(sorted(needed))}, may have {' and '.join(sorted(other))}, got {sorted(values)}",
     )
-    known = {measure.name: measure for measure in (*score.measures, TRAIN_ERROR)}
+    known = score.told
     metric = values.get("metric", score.measures[0].name)
     require(metric in known, f"in_text: metric must be one of {', '.join(known)}, got {metric}")
     difference = values.get("difference")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gnexp.report.exhibits.measures import ERRORS
+from gnexp.report.exhibits.measures import score_named
 from gnexp.report.exhibits.power import Seeds, chi_square_quantile, seeds_by_spread, seeds_for, upper_std
 from gnexp.report.exhibits.statistics import (
     LEAST_SEEDS,
@@ -213,7 +213,9 @@ def test_two_seeds_have_no_bar() -> None:
 
 def test_two_seeds_have_no_interval_in_any_words() -> None:
     told = (say_effect(TWO), say_interval(TWO), say_points(TWO))
-    told += (say_contrast(ERRORS.wording, {"of": "A", "minus": "B", "measure": "error"}, TWO, None),)
+    told += (
+        say_contrast(score_named("error").wording, {"of": "A", "minus": "B", "measure": "error"}, TWO, None),
+    )
     assert told == (
         "+0.3 (n=2)",
         "+0.30 (n=2)",

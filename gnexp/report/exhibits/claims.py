@@ -10,10 +10,10 @@ from typing import Any
 from gnexp.config.fields import require
 from gnexp.report.exhibits.axes import Key, parse_value
 from gnexp.report.exhibits.exhibit import OURS, VERIFIED, Exhibit
-from gnexp.report.exhibits.measures import STATS, TRAIN_ERROR, Measure
+from gnexp.report.exhibits.measures import STATS, Measure
 
 LESS, MORE, SAME = DIRECTIONS = ("less", "more", "no difference")
-_MARGIN = 1.0  # points: smaller differences are none, unless a claim reasons otherwise
+MARGIN = 1.0  # points: smaller differences are none, unless a claim reasons otherwise
 _ZERO = 1e-9  # the sum of decimal values that cancel is not quite 0
 
 _OF_FILE = {"exhibit", "data_sets", "experiments", "claims"}
@@ -29,7 +29,7 @@ class Claim:
     parts: tuple[tuple[int, Key], ...]  # sign and cell, named as the small scale spells it
     direction: str  # of DIRECTIONS
     data_sets: tuple[str, ...]  # on which it is asked
-    margin: float = _MARGIN  # points
+    margin: float = MARGIN  # points
     margin_reason: str = ""
     measure: Measure
     statistics: tuple[
@@ -136,11 +136,11 @@ def _parse_claim(
         len({key for _, key in parts}) == len(parts),
         "the cells of a contrast differ, and one stands in it twice",
     )
-    margin = values.get("margin", _MARGIN)
+    margin = values.get("margin", MARGIN)
     require(_is_number(margin) and margin > 0, f"margin must be a number of points above 0, got {margin!r}")
     require(
-        margin == _MARGIN or bool(values.get("margin_reason")),
-        f"a margin other than {_MARGIN:g} needs margin_reason, which says why",
+        margin == MARGIN or bool(values.get("margin_reason")),
+        f"a margin other than {MARGIN:g} needs margin_reason, which says why",
     )
     is_ours = values.get("source", exhibit.source) == OURS
     verified = values.get("verified", None if is_ours else exhibit.verified)
@@ -212,7 +212,7 @@ def _statistics(values: Mapping[str, Any], exhibit: Exhibit, measure: Measure) -
 
 
 def _measure(exhibit: Exhibit, metric: Any) -> Measure:
-    known = {measure.name: measure for measure in (*exhibit.score.measures, TRAIN_ERROR)}
+    known = exhibit.score.told
     name = exhibit.score.measures[0].name if metric is None else metric
     require(name in known, f"metric must be one of {', '.join(known)}, got {name}")
     return known[name]

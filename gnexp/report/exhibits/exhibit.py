@@ -3,19 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from gnexp.config.experiment import AxisValue
 from gnexp.report.exhibits.axes import Key, axis_title, cell_title, value_title
-from gnexp.report.exhibits.measures import ERRORS, Measure, Score
+from gnexp.report.exhibits.measures import Measure, Score
+from gnexp.report.exhibits.prose import Prose
 
-VERIFIED = {
-    "two": "read in two renderings of the paper",
-    "one": "read in one rendering of the paper",
-    "secondary": "from a secondary note that agrees with all that can be checked",
-}
 OUR_SCALES = ("small", "demo")  # beside the paper's
 OURS = "gnexp"  # source of an exhibit that the paper does not have
+
+
+@dataclass(frozen=True)
+class _Verified:
+    two: str
+    one: str
+    secondary: str
+
+
+@dataclass(frozen=True)
+class _Sentences:
+    verified: _Verified
+
+
+_PROSE = Prose("exhibit", _Sentences)
+VERIFIED = tuple(f.name for f in fields(_Verified))  # how sure we are of a value of the paper's
+
+
+def say_verified(word: str) -> str:
+    """One of VERIFIED in words."""
+    return str(getattr(_PROSE.text.verified, word))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +117,7 @@ class Exhibit:
     target_aside: str = ""  # where contrasts have targets, what the regime is: a regime selected to ..
     target_note: str = ""  # and what a target was, after "each of these differences was"
     trust: str = ""  # for the part on how far to trust the results, in sentences
-    score: Score = ERRORS  # what its numbers are; its kind says so, not its YAML
+    score: Score  # what its numbers are; its kind says so, not its YAML
 
     @property
     def metric(self) -> str:

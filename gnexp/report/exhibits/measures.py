@@ -1,15 +1,20 @@
-"""What an exhibit shows of a run: its metrics, what they are called, and how a difference of them is told."""
+"""What an exhibit shows of a run: its metrics, what they are called, and how a difference of them is told.
+
+The words, and which metrics a score has, stand in conf/prose.yaml.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Annotated
+
+from gnexp.config.fields import require
+from gnexp.report.exhibits.prose import FILE, Prose
 
 # Running statistics that evaluate the model -> what they add to a metric's key.
 STATS = {"worker0": "", "mean": "_mean", "precise": "_precise"}
-STATS_LEGEND = (
-    "Running statistics that evaluate the model: `worker0` those of the first worker (what users of "
-    "DistributedDataParallel get), `mean` averaged over workers, `precise` pooled over a pass of training images."
-)
+METRICS = {stats: f"val/top1_error{ending}" for stats, ending in STATS.items()}
 
 
 @dataclass(frozen=True)
@@ -28,13 +33,13 @@ class Measure:
 class Wording:
     """Sentences on a difference: `of` against `minus` of a `measure`, `size` without its sign."""
 
-    unmeasured: str
-    same: str  # no interval, so past tense and no claim
-    rose: str
-    fell: str
-    undecided: str  # the interval holds 0
-    rises: str
-    falls: str
+    unmeasured: Annotated[str, "of", "minus", "measure"]
+    same: Annotated[str, "of", "minus", "measure"]  # no interval, so past tense and no claim
+    rose: Annotated[str, "of", "minus", "measure", "size"]
+    fell: Annotated[str, "of", "minus", "measure", "size"]
+    undecided: Annotated[str, "of", "minus", "measure"]  # the interval holds 0
+    rises: Annotated[str, "of", "minus", "measure", "size"]
+    falls: Annotated[str, "of", "minus", "measure", "size"]
 
 
 @dataclass(frozen=True)
@@ -48,34 +53,34 @@ class Score:
     measures: tuple[Measure, ...]  # in the order of the paper's columns; the first one speaks for all
     compared: tuple[Measure, ...]  # that contrasts are told of
     wording: Wording
+    in_text: tuple[Measure, ...] = ()  # in no column; the paper's prose speaks of them
+
+    @property
+    def told(self) -> dict[str, Measure]:
+        """All that claims and the paper's prose may speak of, by name."""
+        return {measure.name: measure for measure in (*self.measures, *self.in_text)}
 
 
-ERROR = Measure("val/top1_error", "error")
-TRAIN_ERROR = Measure("train/top1_error", "training error")  # in no column; the paper's prose speaks of it
-METRICS = {stats: ERROR.under(stats) for stats in STATS}
-ERRORS = Score(
-    noun="error",
-    plural="errors",
-    title="Top-1 validation error",
-    units="Errors are top-1 validation errors in percent, differences in points.",
-    measures=(ERROR,),
-    compared=(ERROR,),
-    wording=Wording(
-        unmeasured="{of} against {minus} has not been measured",
-        same="{of} and {minus} erred the same",
-        rose="{of} erred {size} more than {minus}",
-        fell="{of} erred {size} less than {minus}",
-        undecided="{of} and {minus} are not told apart",
-        rises="{of} loses {size} against {minus}",
-        falls="{of} gains {size} against {minus}",
-    ),
-)
-HIGHER_IS_BETTER = Wording(
-    unmeasured="The {measure} of {of} against that of {minus} has not been measured",
-    same="The {measure} of {of} was the same as that of {minus}",
-    rose="The {measure} of {of} was {size} higher than that of {minus}",
-    fell="The {measure} of {of} was {size} lower than that of {minus}",
-    undecided="The {measure} of {of} and that of {minus} are not told apart",
-    rises="The {measure} of {of} is {size} higher than that of {minus}",
-    falls="The {measure} of {of} is {size} lower than that of {minus}",
-)
+@dataclass(frozen=True)
+class _Sentences:
+    running_statistics: str
+    scores: Mapping[str, Score]
+
+
+_PROSE = Prose("measures", _Sentences)
+
+
+def score_named(name: str) -> Score:
+    """A score of conf/prose.yaml.
+
+    Raises:
+        ValueError: there is none of that name.
+    """
+    scores = _PROSE.text.scores
+    require(name in scores, f"conf/{FILE}: measures.scores must be one of {', '.join(scores)}, got {name}")
+    return scores[name]
+
+
+def stats_legend() -> str:
+    """What the sets of running statistics are."""
+    return _PROSE.text.running_statistics

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated
 
 from gnexp.config.experiment import AxisValue
 from gnexp.report.exhibits.cells import Measurements
 from gnexp.report.exhibits.collect import count
 from gnexp.report.exhibits.exhibit import Exhibit
+from gnexp.report.exhibits.prose import Prose
 from gnexp.report.exhibits.words import join
 from gnexp.runs.result import Result
 
 _RUN, _THEN = "run", ", then "
 _Origins = dict[str, dict[str, int]]  # processor -> commit -> number of runs
+
+
+@dataclass(frozen=True)
+class _Sentences:
+    mixed: Annotated[str, "origins"]
+
+
+_PROSE = Prose("origins", _Sentences)
 
 
 def say_origins(exhibit: Exhibit, found: Measurements) -> str:
@@ -24,10 +35,7 @@ def say_origins(exhibit: Exhibit, found: Measurements) -> str:
         f"{processor} ({join([f'{count(n, _RUN)} at {commit}' for commit, n in sorted(commits.items())])})"
         for processor, commits in sorted(whole.items())
     ]
-    return (
-        f"Its cells are not all of one machine and one state of the code: {'; '.join(told)}. Differences between these "
-        "hold that change too."
-    )
+    return _PROSE.text.mixed.format(origins="; ".join(told))
 
 
 def _by_axis(exhibit: Exhibit, found: Measurements) -> list[str]:

@@ -15,7 +15,7 @@ from gnexp.report.exhibits.statistics import CONFIDENCE, LEAST_SEEDS, pooled_deg
 from gnexp.report.exhibits.student import t_quantile
 
 POWER = 0.8  # that a decision is asked for with
-_BOUND = 0.8  # one-sided confidence of the bound of a std
+BOUND = 0.8  # one-sided confidence of the bound of a std
 _MOST_SEEDS = 100_000  # above it no number of seeds is named
 
 
@@ -45,7 +45,7 @@ def seeds_by_spread(
     return Seeds(*(seeds_for(effect, value, num_cells, is_equivalence=is_equivalence) for value in stds))
 
 
-def upper_std(std: float, degrees: int, confidence: float = _BOUND) -> float:
+def upper_std(std: float, degrees: int, confidence: float = BOUND) -> float:
     """The upper bound of a std that was found with some degrees of freedom: one-sided, of normal values."""
     return std * math.sqrt(degrees / chi_square_quantile(degrees, 1 - confidence))
 

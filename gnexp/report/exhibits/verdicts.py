@@ -17,7 +17,7 @@ AGREES, CONTRADICTS, UNDECIDED, NOT_RUN, TARGET = (
     *("agrees", "contradicts", "undecided", "not run"),
     "target",  # of the search for a regime: its outcome is no test
 )
-_EQUIVALENCE = 0.9  # two one-sided tests at 5 % each
+EQUIVALENCE = 0.9  # two one-sided tests at 5 % each
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +80,7 @@ def _directional(claim: Claim, found: Estimate) -> str:
 
 
 def _equivalence(claim: Claim, found: Estimate) -> str:
-    inner, outer = found.half_width_at(_EQUIVALENCE) or 0.0, found.half_width or 0.0
+    inner, outer = found.half_width_at(EQUIVALENCE) or 0.0, found.half_width or 0.0
     if abs(found.mean) + inner < claim.margin:
         return AGREES
     return CONTRADICTS if abs(found.mean) - outer > claim.margin else UNDECIDED

@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated
 
 from gnexp.report.exhibits.cells import Measured, seeds_text
 from gnexp.report.exhibits.measures import Wording
-from gnexp.report.exhibits.statistics import LEAST_SEEDS, Estimate
+from gnexp.report.exhibits.prose import Prose
+from gnexp.report.exhibits.statistics import Estimate
 
 DASH = "–"
-INTERVALS = f"mean ± half the 95 % t interval over seeds, from {LEAST_SEEDS} seeds on"
-WELCH = "differences of cells have Welch's intervals, each cell with its own spread"
-DOTS = "Small dots: the seeds."
-BARS = f"Bars: 95 % t intervals over seeds, none below {LEAST_SEEDS} seeds."
+
+
+@dataclass(frozen=True)
+class _Sentences:
+    intervals: str
+    no_interval: Annotated[str, "seeds"]
+
+
+_PROSE = Prose("words", _Sentences)
+
+
+def say_intervals() -> str:
+    """What the intervals of a table are; the part of a sentence."""
+    return _PROSE.text.intervals
 
 
 def signed(value: float, digits: int = 1) -> str:
@@ -65,7 +78,7 @@ def say_points(found: Estimate, *, is_size: bool = False, digits: int = 1) -> st
 
 def no_interval(found: Estimate) -> str:
     """Why nothing is claimed of a difference that has no interval."""
-    return f"{seeds_text(found.counts)}, so no interval and no claim"
+    return _PROSE.text.no_interval.format(seeds=seeds_text(found.counts))
 
 
 def say_n(found: Estimate) -> str:

@@ -11,10 +11,9 @@ from gnexp.report.exhibits.axes import axis_values, short_title
 from gnexp.report.exhibits.cells import Findings, Measured, Measurements
 from gnexp.report.exhibits.differences import describe_regime
 from gnexp.report.exhibits.exhibit import Exhibit
-from gnexp.report.kinds.ap_table import APS
 from gnexp.report.kinds.epoch_figure import mean_curve
 from gnexp.report.kinds.kind import Kind
-from gnexp.report.render.plots import Line, Panel, Plot, widen
+from gnexp.report.render.plots import Line, Panel, Plot, legends, widen
 
 _LEAST_POINTS = 2  # of a curve; a run that was scored at its end alone has none
 
@@ -22,7 +21,7 @@ _LEAST_POINTS = 2  # of a curve; a run that was scored at its end alone has none
 def _plot(exhibit: Exhibit, found: Findings) -> Plot | None:
     """A panel for each value of the exhibit's panels at each scale that has a curve; None where none has."""
     metric = exhibit.metrics[0]
-    measure = next(measure for measure in APS.measures if measure.name == metric)
+    measure = exhibit.score.told[metric]
     panels: list[Panel] = []
     parts: list[Measurements] = []
     for part in (found.paper, found.ours):
@@ -51,7 +50,7 @@ def _plot(exhibit: Exhibit, found: Findings) -> Plot | None:
     missing = [f"{part.missing_text}." for part in parts if part.missing_text]
     caption = " ".join(
         [
-            f"Not in the paper. Mean over {seeds} under worker 0's statistics; the band is the range of the seeds.",
+            f"Not in the paper. {legends().worker0_band.format(seeds=seeds)}",
             *missing,
             *filter(None, [exhibit.beside]),
         ]
@@ -101,7 +100,7 @@ def _steps(cell: Measured) -> int:
 
 
 def _complete(exhibit: Exhibit) -> Exhibit:
-    known = [measure.name for measure in APS.measures]
+    known = [measure.name for measure in exhibit.score.measures]
     require(
         len(exhibit.metrics) == 1 and exhibit.metrics[0] in known,
         f"metrics must be one of {', '.join(known)}, got {', '.join(exhibit.metrics)}",
@@ -111,7 +110,7 @@ def _complete(exhibit: Exhibit) -> Exhibit:
 
 AP_FIGURE = Kind(
     needs=frozenset({"lines", "panels", "metrics"}),
-    score=APS,
+    score="ap",
     complete=_complete,
     plot=_plot,
     folder="figures",

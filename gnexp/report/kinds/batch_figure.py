@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Annotated
+
 from gnexp.config.fields import require
 from gnexp.report.exhibits.axes import axis_values, norm_title
 from gnexp.report.exhibits.cells import Findings, Measurements
 from gnexp.report.exhibits.differences import describe_regime, say_changed
 from gnexp.report.exhibits.exhibit import Exhibit
-from gnexp.report.exhibits.words import BARS, DOTS, signed
+from gnexp.report.exhibits.prose import Prose
+from gnexp.report.exhibits.words import signed
 from gnexp.report.kinds.kind import Kind
-from gnexp.report.render.plots import Line, Panel, Plot, cut_bars, line_of, span_of, widen
+from gnexp.report.render.plots import Line, Panel, Plot, cut_bars, legends, line_of, span_of, widen
+
+
+@dataclass(frozen=True)
+class _Sentences:
+    aligned: Annotated[str, "reference"]
+
+
+_PROSE = Prose("batch_figure", _Sentences)
 
 
 def _plot(exhibit: Exhibit, found: Findings) -> Plot:
@@ -129,12 +141,11 @@ def _batch_caption(exhibit: Exhibit, found: Findings, drawn: list[tuple[str, str
     words = [f"The paper's values: {exhibit.source}."]
     if found.ours.has_any:
         words.append(
-            "All panels span the same number of points and are aligned on "
-            f"{exhibit.reference_title} (dotted), so effects can be compared across them and errors cannot. "
-            f"{BARS} {DOTS} At the end of each line: its change from the first point to the last."
+            f"{_PROSE.text.aligned.format(reference=exhibit.reference_title)} {legends().bars} {legends().seeds} "
+            f"{legends().change}"
         )
         if any(line.gaps for _, _, lines in drawn for line in lines):
-            words.append("Dashed: cells between the two ends are missing.")
+            words.append(legends().gaps_of_ends)
         words += filter(None, [exhibit.regime and f"{exhibit.regime}.", say_changed(found.ours.runs)])
     else:
         words.append(f"The {found.ours.scale} scale has not been run yet.")

@@ -13,7 +13,7 @@ from gnexp.report.exhibits.cells import Findings, Measured, Measurements
 from gnexp.report.exhibits.differences import describe_regime, say_changed
 from gnexp.report.exhibits.exhibit import Exhibit
 from gnexp.report.kinds.kind import Kind
-from gnexp.report.render.plots import Line, Panel, Plot, widen
+from gnexp.report.render.plots import Line, Panel, Plot, legends, widen
 
 _MARGIN = 1.05  # factor of a logarithmic axis around what it shows
 _FAINTEST = 0.35  # strength of the first of several lines of one norm
@@ -41,7 +41,7 @@ def _plot(exhibit: Exhibit, found: Findings) -> Plot | None:
     missing = [part.missing_text for part in parts if part.missing_text]
     caption = " ".join(
         [
-            f"Mean over {seeds}; the band is the range of the seeds. {axis}",
+            f"{legends().band.format(seeds=seeds)} {axis}",
             *([f"{'; '.join(missing)}."] if missing else []),
             "The paper gives no numbers for its curves.",
             *filter(None, [exhibit.beside, say_changed(found.ours.runs) if found.ours.has_any else ""]),

@@ -6,12 +6,12 @@ from gnexp.report.exhibits.axes import axis_title
 from gnexp.report.exhibits.cells import Findings, Measurements
 from gnexp.report.exhibits.differences import describe_regime, say_changed
 from gnexp.report.exhibits.exhibit import Exhibit
-from gnexp.report.exhibits.measures import METRICS, STATS_LEGEND
+from gnexp.report.exhibits.measures import METRICS, stats_legend
 from gnexp.report.exhibits.statistics import estimate
-from gnexp.report.exhibits.words import BARS, signed
+from gnexp.report.exhibits.words import signed
 from gnexp.report.kinds.eval_stats_table import EvalSets, require_whole_reference, split_sentence
 from gnexp.report.kinds.kind import Kind
-from gnexp.report.render.plots import Line, Panel, Plot, cut_bars, line_of, span_of, widen
+from gnexp.report.render.plots import Line, Panel, Plot, cut_bars, legends, line_of, span_of, widen
 
 
 def _plot(exhibit: Exhibit, found: Findings) -> Plot | None:
@@ -40,12 +40,12 @@ def _plot(exhibit: Exhibit, found: Findings) -> Plot | None:
         return None
     cut = filter(None, (cut_bars(panel.lines, panel.y_limits) for panel in panels))
     caption = [
-        f"Losses against {reference} under the same set. {BARS.replace('Bars: ', 'Bars: Welch’s ')}",
-        "Small dots: the seeds, minus the mean at the reference.",
+        f"Losses against {reference} under the same set. {legends().bars_of_differences}",
+        legends().seeds_from_reference,
         next(cut, ""),
         *(split_sentence(exhibit, part) for part in (found.paper, found.ours) if part.has_any),
         say_changed(found.ours.runs) if found.ours.has_any else "",
-        STATS_LEGEND,
+        stats_legend(),
     ]
     return Plot(
         exhibit.id,

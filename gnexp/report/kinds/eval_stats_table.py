@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Annotated
+
 from gnexp.config.experiment import AxisValue
 from gnexp.config.fields import require
 from gnexp.report.exhibits.axes import Key, axis_title, cell_spelling
 from gnexp.report.exhibits.cells import Findings, Measured, Measurements, within_runs
 from gnexp.report.exhibits.differences import describe_regime, say_changed
 from gnexp.report.exhibits.exhibit import Exhibit
-from gnexp.report.exhibits.measures import METRICS, STATS_LEGEND
+from gnexp.report.exhibits.measures import METRICS, stats_legend
 from gnexp.report.exhibits.origins import say_origins
+from gnexp.report.exhibits.prose import Prose
 from gnexp.report.exhibits.statistics import Estimate, difference, estimate
 from gnexp.report.exhibits.tidy import Derived
 from gnexp.report.exhibits.words import (
-    INTERVALS,
-    WELCH,
     no_interval,
     say_effect,
+    say_intervals,
     say_mean,
     say_points,
     signed,
@@ -26,6 +29,20 @@ from gnexp.report.render.blocks import Block, Heading, Table, Text
 from gnexp.report.render.tables import fill_commands
 
 _WORKER0, _PRECISE = METRICS["worker0"], METRICS["precise"]
+
+
+@dataclass(frozen=True)
+class _Sentences:
+    paired: str
+    losses: Annotated[str, "minus"]
+    unmeasured: Annotated[str, "of", "minus"]
+    no_loss: Annotated[str, "of", "minus", "whole"]
+    erred: Annotated[str, "of", "minus", "whole", "training", "evaluation", "why_no_claim"]  # no interval
+    split: Annotated[str, "of", "minus", "whole", "training", "evaluation"]
+    split_undecided: Annotated[str, "of", "minus", "whole", "training", "evaluation"]
+
+
+_PROSE = Prose("eval_stats_table", _Sentences)
 
 
 class EvalSets:
@@ -72,26 +89,31 @@ class EvalSets:
 
 def split_sentence(exhibit: Exhibit, found: Measurements) -> str:
     """What of the loss at the smallest batch is training's and what evaluation's, as far as the intervals allow."""
-    sets = EvalSets(exhibit, found)
+    sets, words = EvalSets(exhibit, found), _PROSE.text
     last = sets.columns[-1]
     of, minus = exhibit.title_of(sets.key(last)), exhibit.title_of(sets.reference)
     whole, training, part = sets.loss(last, _WORKER0), sets.loss(last, _PRECISE), sets.evaluations_part(last)
     if whole is None or training is None or part is None:
-        return f"{of} against {minus} has not been measured."
+        return words.unmeasured.format(of=of, minus=minus)
     if whole.half_width is not None and not (whole.excludes_zero and whole.mean > 0):
-        return f"{of} loses nothing that can be told from 0 against {minus} under `worker0`: {say_points(whole)}."
+        return words.no_loss.format(of=of, minus=minus, whole=say_points(whole))
     if whole.half_width is None:
-        return (
-            f"{of} erred {signed(whole.mean)} points against {minus} under `worker0` and {signed(training.mean)} under "
-            f"`precise`; {signed(part.mean)} are evaluation's ({no_interval(whole)})."
+        return words.erred.format(
+            of=of,
+            minus=minus,
+            whole=signed(whole.mean),
+            training=signed(training.mean),
+            evaluation=signed(part.mean),
+            why_no_claim=no_interval(whole),
         )
     # Two digits, so that the parts are seen to sum to the whole.
-    words = (
-        f"Of the {say_points(whole, is_size=True, digits=2)} that {of} loses against {minus} under `worker0`, "
-        f"{say_points(training, is_size=training.mean > 0, digits=2)} remain under `precise`: training's part. "
-        f"The difference, {say_points(part, digits=2)}, is evaluation's"
+    return (words.split if part.excludes_zero else words.split_undecided).format(
+        of=of,
+        minus=minus,
+        whole=say_points(whole, is_size=True, digits=2),
+        training=say_points(training, is_size=training.mean > 0, digits=2),
+        evaluation=say_points(part, digits=2),
     )
-    return words + ("." if part.excludes_zero else ", and cannot be told from 0.")
 
 
 def _document(exhibit: Exhibit, found: Findings, kept: Kept) -> list[Block]:
@@ -111,7 +133,7 @@ def _document(exhibit: Exhibit, found: Findings, kept: Kept) -> list[Block]:
             *fill_commands(found.ours),
             *blocks,
         ]
-    return [*blocks, Text(STATS_LEGEND), *([Text(exhibit.beside)] if exhibit.beside else [])]
+    return [*blocks, Text(stats_legend()), *([Text(exhibit.beside)] if exhibit.beside else [])]
 
 
 def _derive(exhibit: Exhibit, found: Findings) -> list[Derived]:
@@ -148,15 +170,14 @@ def _measured_blocks(exhibit: Exhibit, part: Measurements) -> list[Block]:
     losses.append(("evaluation's part", *(say_effect(sets.evaluations_part(c)) for c in others)))
     return [
         Text(
-            f"{describe_regime(part.runs)}; {part.seeds_text()} per cell; {INTERVALS}; "
-            f"{WELCH}; `worker0` minus `precise` is taken within each run. {say_changed(part.runs)} "
-            f"{say_origins(exhibit, part)}".rstrip()
+            f"{describe_regime(part.runs)}; {part.seeds_text()} per cell; {say_intervals()}; {_PROSE.text.paired} "
+            f"{say_changed(part.runs)} {say_origins(exhibit, part)}".rstrip()
         ),
         Table(
             "Error under each set of running statistics, %", (corner, *map(str, sets.columns)), tuple(errors)
         ),
         Table(
-            f"Loss in points: error minus error of {exhibit.title_of(sets.reference)} under the same set",
+            _PROSE.text.losses.format(minus=exhibit.title_of(sets.reference)),
             (corner, *map(str, others)),
             tuple(losses),
         ),

@@ -8,10 +8,10 @@ from gnexp.report.exhibits.axes import axis_title, norm_title
 from gnexp.report.exhibits.cells import Findings
 from gnexp.report.exhibits.exhibit import Exhibit
 from gnexp.report.exhibits.origins import say_origins
-from gnexp.report.exhibits.words import BARS, signed
+from gnexp.report.exhibits.words import signed
 from gnexp.report.kinds.gap_table import Gaps, gap_sentences, model_of, require_gap_axes
 from gnexp.report.kinds.kind import Kind
-from gnexp.report.render.plots import Line, Panel, Plot, cut_bars, line_of, span_of, widen
+from gnexp.report.render.plots import Line, Panel, Plot, cut_bars, legends, line_of, span_of, widen
 
 _CLIP = 8.0  # points; the bars say what may be claimed, so only those of few seeds that disagree are cut
 
@@ -33,10 +33,11 @@ def _plot(exhibit: Exhibit, found: Findings) -> Plot | None:
         0.0,
     )
     caption = [
-        f"Gap: {gaps.title}. {BARS} Small dots: the seeds at {gaps.small}, minus the mean at {gaps.large}.",
-        "At the end of each line: its change from the first point to the last.",
+        f"Gap: {gaps.title}. {legends().bars}",
+        legends().seeds_from.format(of=gaps.small, minus=gaps.large),
+        legends().change,
         cut_bars(lines, panel.y_limits),
-        *(["Dashed: cells between two points are missing."] if any(line.gaps for line in lines) else []),
+        *([legends().gaps_of_cells] if any(line.gaps for line in lines) else []),
         *gap_sentences(exhibit, found.ours),
         exhibit.columns_note,
         say_origins(exhibit, found.ours),

@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Annotated
+
 from gnexp.config.experiment import AxisValue
 from gnexp.report.exhibits.axes import Key, axis_title, norm_title
 from gnexp.report.exhibits.cells import Findings, Measured, Measurements
 from gnexp.report.exhibits.exhibit import Exhibit
 from gnexp.report.exhibits.origins import say_origins
+from gnexp.report.exhibits.prose import Prose
 from gnexp.report.exhibits.statistics import Estimate, contrast, difference
 from gnexp.report.exhibits.tidy import Derived
-from gnexp.report.exhibits.words import INTERVALS, WELCH, join, say_effect, say_interval, say_mean, say_points
+from gnexp.report.exhibits.words import join, say_effect, say_interval, say_intervals, say_mean, say_points
 from gnexp.report.kinds.kind import Kept, Kind, require_spanned
 from gnexp.report.render.blocks import Block, Heading, Items, Table, Text
 from gnexp.report.render.tables import fill_commands
+
+
+@dataclass(frozen=True)
+class _Sentences:
+    gap: Annotated[str, "small", "large"]
+    unmeasured: Annotated[str, "norm", "axis"]
+    told: Annotated[str, "axis", "first", "last", "norm", "changes"]
+    told_with_start: Annotated[str, "axis", "first", "last", "norm", "changes", "start"]
+    differs: Annotated[str, "size"]  # no interval
+    undecided: Annotated[str, "size"]
+    grows: Annotated[str, "size"]
+    shrinks: Annotated[str, "size"]
+
+
+_PROSE = Prose("gap_table", _Sentences)
 
 
 class Gaps:
@@ -32,7 +51,7 @@ class Gaps:
     @property
     def title(self) -> str:
         """What a gap is: error at 2 minus error at 32."""
-        return f"error at {self.small} minus error at {self.large} images per worker"
+        return _PROSE.text.gap.format(small=self.small, large=self.large)
 
     def cell(self, norm: str, x: float, batch: int) -> Measured | None:
         """The cell of a norm, a property and a batch."""
@@ -77,12 +96,14 @@ def gap_sentences(exhibit: Exhibit, found: Measurements) -> list[str]:
         growth, start = gaps.growth(norm), gaps.estimate(norm, first)
         name = norm_title(norm)
         if growth is None:
-            told.append(f"Whether the gap of {name} grows with the {words} has not been measured.")
+            told.append(_PROSE.text.unmeasured.format(norm=name, axis=words))
             continue
-        told.append(
-            f"As the {words} goes from {first:g} to {last:g}, the gap of {name} {_grows(growth)}"
-            + ("." if start is None else f"; at {first:g} it is {say_points(start)}.")
-        )
+        named = {"axis": words, "first": f"{first:g}", "last": f"{last:g}", "norm": name}
+        if start is None:
+            told.append(_PROSE.text.told.format(**named, changes=_grows(growth)))
+        else:
+            with_start = _PROSE.text.told_with_start
+            told.append(with_start.format(**named, changes=_grows(growth), start=say_points(start)))
     return told
 
 
@@ -112,7 +133,7 @@ def _document(exhibit: Exhibit, found: Findings, kept: Kept) -> list[Block]:
         for norm in gaps.norms
         for batch in (gaps.large, gaps.small)
     ]
-    regime = f"{model_of(small)}, {small.scale} scale; {small.seeds_text()} per cell; {INTERVALS}; {WELCH}."
+    regime = f"{model_of(small)}, {small.scale} scale; {small.seeds_text()} per cell; {say_intervals()}."
     return [
         *blocks,
         Text(" ".join(filter(None, (regime, exhibit.columns_note, say_origins(exhibit, small))))),
@@ -145,10 +166,11 @@ def _derive(exhibit: Exhibit, found: Findings) -> list[Derived]:
 
 def _grows(growth: Estimate) -> str:
     if growth.half_width is None:
-        return f"differs by {say_points(growth)}"
+        return _PROSE.text.differs.format(size=say_points(growth))
     if not growth.excludes_zero:
-        return f"is not seen to change: {say_points(growth)}"
-    return f"{'grows' if growth.mean > 0 else 'shrinks'} by {say_points(growth, is_size=True)}"
+        return _PROSE.text.undecided.format(size=say_points(growth))
+    words = _PROSE.text.grows if growth.mean > 0 else _PROSE.text.shrinks
+    return words.format(size=say_points(growth, is_size=True))
 
 
 def require_gap_axes(exhibit: Exhibit) -> Exhibit:

@@ -9,7 +9,6 @@ from pathlib import Path
 from gnexp.config.fields import require
 from gnexp.report.exhibits.cells import Findings, Measurements
 from gnexp.report.exhibits.exhibit import Exhibit
-from gnexp.report.exhibits.measures import ERRORS, Score
 from gnexp.report.exhibits.tidy import Derived
 from gnexp.report.render.blocks import Block
 from gnexp.report.render.plots import Plot
@@ -53,7 +52,7 @@ class Kind:
     """One kind of exhibit. What it has no function for is not written."""
 
     needs: frozenset[str]  # keys that its YAML must have beside those that all kinds share
-    score: Score = ERRORS  # what its numbers are
+    score: str = "error"  # what its numbers are, by its name in conf/prose.yaml
     has_values: bool = False  # what it shows of the paper is its values
     # Raises ValueError where the keys do not go together; returns the exhibit with what follows from them.
     complete: Callable[[Exhibit], Exhibit] = _as_it_is

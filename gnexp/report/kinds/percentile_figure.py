@@ -4,19 +4,32 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
 
 from gnexp.report.exhibits.axes import norm_title
 from gnexp.report.exhibits.cells import Findings, Measured, Measurements
 from gnexp.report.exhibits.differences import describe_regime, say_changed
 from gnexp.report.exhibits.exhibit import Exhibit
+from gnexp.report.exhibits.prose import Prose
 from gnexp.report.exhibits.words import join
 from gnexp.report.kinds.epoch_figure import mean_curve
 from gnexp.report.kinds.kind import Kind, require_spanned
-from gnexp.report.render.plots import Line, Panel, Plot, widen
+from gnexp.report.render.plots import Line, Panel, Plot, legends, widen
 
 _START = "/start_"
 _FAR = 3.0  # a panel that spans more than this many times the narrowest has a y axis of its own
 _ORDINALS = {"p1": "1st", "p20": "20th", "p80": "80th", "p99": "99th"}
+
+
+@dataclass(frozen=True)
+class _Sentences:
+    start: str
+    without_start: Annotated[str, "norms"]
+    own_axis: Annotated[str, "norms"]
+
+
+_PROSE = Prose("percentile_figure", _Sentences)
 
 
 def _plot(exhibit: Exhibit, found: Findings) -> Plot | None:
@@ -33,9 +46,9 @@ def _plot(exhibit: Exhibit, found: Findings) -> Plot | None:
     seeds = " and ".join(f"{part.seeds_text()} at {part.scale} scale" for part in parts)
     caption = [
         *filter(None, [exhibit.caption]),
-        f"Mean over {seeds}; the band is the range of the seeds.",
+        legends().band.format(seeds=seeds),
         _say_start(drawn),
-        *([f"A y axis of its own, since its values spread far wider: {join(own)}."] if own else []),
+        *([_PROSE.text.own_axis.format(norms=join(own))] if own else []),
         *(f"{part.missing_text}." for part in parts if part.missing_text),
         "The paper gives no numbers for it.",
         *filter(None, [say_changed(found.ours.runs)] if found.ours.has_any else []),
@@ -92,11 +105,9 @@ def _say_start(panels: Sequence[Panel]) -> str:
     without = list(dict.fromkeys(p.title for p in panels if any(line.x[0] != 0 for line in p.lines)))
     told = []
     if any(line.x[0] == 0 for panel in panels for line in panel.lines):
-        told.append(
-            "Epoch 0 is before training: BN, which has no running statistics yet, has those of these images there."
-        )
+        told.append(_PROSE.text.start)
     if without:
-        told.append(f"No point before training: runs of {join(without)} are older than it.")
+        told.append(_PROSE.text.without_start.format(norms=join(without)))
     return " ".join(told)
 
 

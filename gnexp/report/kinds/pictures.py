@@ -9,19 +9,30 @@ from __future__ import annotations
 import hashlib
 import shlex
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from gnexp.config import RunConfig
 from gnexp.report.exhibits.cells import Findings, Measured, Measurements
 from gnexp.report.exhibits.collect import count, run_directories
 from gnexp.report.exhibits.exhibit import Exhibit
+from gnexp.report.exhibits.prose import Prose
 from gnexp.report.exhibits.words import DASH, join
-from gnexp.report.kinds.ap_table import APS
 from gnexp.report.kinds.kind import Keeper, Kept, Kind, Shown
 from gnexp.report.render.blocks import Block, Commands, Gallery, Items, Picture, Text
 from gnexp.runs.pictures import load_pictures
 from gnexp.runs.result import DIVERGED
 from gnexp.system.files import write_bytes
+
+
+@dataclass(frozen=True)
+class _Sentences:
+    chosen: Annotated[str, "number", "names", "score"]
+    alt: Annotated[str, "number", "cell"]
+
+
+_PROSE = Prose("pictures", _Sentences)
 
 
 def _shown_runs(exhibit: Exhibit, small: Measurements) -> list[RunConfig]:
@@ -110,9 +121,9 @@ def _document(exhibit: Exhibit, found: Findings, kept: Kept) -> list[Block]:
         blocks += [
             Gallery("image", tuple(cells), rows),
             Text(
-                f"The first {exhibit.num_images} images of val ({join(list(numbers.values()))}), chosen by nothing but "
-                f"their place. Of each pair left what is annotated, right what is found with a score of at least "
-                f"{score:g}."
+                _PROSE.text.chosen.format(
+                    number=exhibit.num_images, names=join(list(numbers.values())), score=f"{score:g}"
+                )
             ),
         ]
     blocks.append(
@@ -164,7 +175,7 @@ def _read(exhibit: Exhibit, run_id: str, about: Path, results_dir: Path, prefix:
 def _picture(exhibit: Exhibit, shown: Shown | None, name: str, title: str) -> Picture | None:
     if shown is None or name not in shown.contents:
         return None
-    alt = f"Image {int(Path(name).stem)}: left what is annotated, right what {title} finds"
+    alt = _PROSE.text.alt.format(number=int(Path(name).stem), cell=title)
     return Picture(alt, f"{exhibit.id}/{shown.about.run_id}-{name}", shown.contents[name])
 
 
@@ -221,7 +232,7 @@ def _commands(exhibit: Exhibit, small: Measurements, kept: Kept) -> list[str]:
 
 PICTURES = Kind(
     needs=frozenset({"cells", "num_images"}),
-    score=APS,
+    score="ap",
     document=_document,
     folder="figures",
     links=(("pictures", ".md"),),

@@ -7,7 +7,6 @@ import dataclasses
 from gnexp.config.fields import require
 from gnexp.report.exhibits.cells import Findings
 from gnexp.report.exhibits.exhibit import Exhibit
-from gnexp.report.exhibits.measures import Score
 from gnexp.report.kinds.kind import Kept, Kind, derive_nothing
 from gnexp.report.render.blocks import Aside, Block, Items
 from gnexp.report.render.tables import paper_blocks, small_blocks, tell_differences
@@ -39,7 +38,7 @@ def _row_a_cell(exhibit: Exhibit) -> Exhibit:
     return dataclasses.replace(exhibit, rows=exhibit.axes)
 
 
-def by_measure(score: Score) -> Kind:
+def by_measure(score: str) -> Kind:
     """A kind of table with a row a cell and a column a measure."""
     return Kind(
         needs=frozenset(),

@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import dataclass
+from typing import Annotated
 
 from gnexp.report.exhibits.cells import Measurements
 from gnexp.report.exhibits.exhibit import Contrast, Exhibit
 from gnexp.report.exhibits.measures import Measure
-from gnexp.report.exhibits.statistics import LEAST_SEEDS, Estimate
+from gnexp.report.exhibits.prose import Prose
+from gnexp.report.exhibits.statistics import Estimate
 from gnexp.report.exhibits.words import DASH, say_contrast, say_interval, signed
 from gnexp.report.render.blocks import Table
+
+
+@dataclass(frozen=True)
+class _Sentences:
+    differences: str
+    targets: Annotated[str, "title"]
+    in_text: str
+
+
+_PROSE = Prose("contrasts", _Sentences)
 
 
 def contrast_sentences(exhibit: Exhibit, found: Measurements) -> list[str]:
@@ -45,8 +58,8 @@ def contrast_table(exhibit: Exhibit, small: Measurements, control: Measurements 
         if has_target:
             row.append(_say_target(contrast, ours) if measure is compared[0] else DASH)
         rows.append(tuple(row))
-    note = "; the targets were set before these seeds were run" if has_target else ""
-    title = f"Differences in points, with Welch's 95 % t intervals from {LEAST_SEEDS} seeds per cell on{note}"
+    title = _PROSE.text.differences
+    title = _PROSE.text.targets.format(title=title) if has_target else title
     return Table(title, ("difference", *columns), tuple(rows))
 
 
@@ -61,9 +74,8 @@ def text_table(exhibit: Exhibit, small: Measurements) -> list[Table]:
         )
         for told in exhibit.in_text
     ]
-    title = "Differences in points that the paper's prose alone gives, approximate, read in one rendering"
     header = ("difference", "where", "the paper's text", "ours")
-    return [Table(title, header, tuple(rows), 2)] if rows else []
+    return [Table(_PROSE.text.in_text, header, tuple(rows), 2)] if rows else []
 
 
 def _paper_difference(exhibit: Exhibit, contrast: Contrast, measure: Measure) -> float | None:

@@ -8,12 +8,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gnexp.report.exhibits.prose import Prose
 from gnexp.report.exhibits.words import DASH
 from gnexp.report.render.blocks import Block, Heading, Items, Table, Text
 
 GPU_TABLE = "tables/gpu.md"
 _FOLDER, _SUMMARY, _FORMAT = "bench/gpu", "summary.json", 1
-_NONE = "No GPU has been measured yet: `make gpu` measures one in eight minutes."
+
+
+@dataclass(frozen=True)
+class _Sentences:
+    unmeasured: str
+    spread: str
+
+
+_PROSE = Prose("gpu", _Sentences)
 
 
 @dataclass(frozen=True)
@@ -69,7 +78,7 @@ def load_gpu(results_dir: Path) -> tuple[tuple[Measured, ...], list[str]]:
 def gpu_sentence(measured: Sequence[Measured]) -> str:
     """What may be said of GPUs in one sentence."""
     if not measured:
-        return _NONE
+        return _PROSE.text.unmeasured
     names = ", ".join(f"{one.name} (commit `{one.commit[:12]}`)" for one in measured)
     return f"Measured on {names}: see {GPU_TABLE}."
 
@@ -86,7 +95,7 @@ def gpu_blocks(measured: Sequence[Measured]) -> list[Block]:
             Heading(one.name, 3),
             Text(
                 f"{', '.join(versions)}; commit `{one.commit[:12]}`{changes}; started {one.started}, "
-                f"{one.budget:g} s at most. Spread: the quartiles of n, unless the note says of what."
+                f"{one.budget:g} s at most. {_PROSE.text.spread}"
             ),
             Items(one.parts),
             Table(

@@ -7,11 +7,37 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
+from gnexp.report.exhibits.prose import Prose
 from gnexp.report.exhibits.statistics import Estimate
 
 _CLIP = 3.0  # points of an interval that may stretch an axis unless said; longer bars run out of the panel
+
+
+@dataclass(frozen=True)
+class Legends:
+    """What marks in a figure stand for, a sentence each."""
+
+    bars: str
+    bars_of_differences: str
+    seeds: str
+    seeds_from_reference: str
+    seeds_from: Annotated[str, "of", "minus"]
+    change: str
+    band: Annotated[str, "seeds"]
+    worker0_band: Annotated[str, "seeds"]
+    gaps_of_cells: str
+    gaps_of_ends: str
+    cut: str
+
+
+_PROSE = Prose("plots", Legends)
+
+
+def legends() -> Legends:
+    """The legends of conf/prose.yaml."""
+    return _PROSE.text
 
 
 @dataclass(frozen=True)
@@ -126,7 +152,7 @@ def cut_bars(lines: Iterable[Line], limits: tuple[float, float]) -> str:
     """A sentence where a bar is longer than its panel shows; empty where none is."""
     ends = [end for line in lines for end in (*line.low, *line.high) if end is not None]
     is_cut = any(end < limits[0] or end > limits[1] for end in ends)
-    return "A bar that reaches the edge of its panel goes on beyond it." if is_cut else ""
+    return legends().cut if is_cut else ""
 
 
 def widen(low: float, high: float) -> tuple[float, float]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+from gnexp.report.exhibits.prose import Prose
 from gnexp.report.exhibits.scoreboard import Scoreboard
 from gnexp.report.render.blocks import Block, Heading, Items, Table, Text, to_markdown
 from gnexp.report.render.grids import effect_grids
@@ -11,6 +13,15 @@ from gnexp.report.render.scoreboard import NUMBERS, TABLE, scoreboard_blocks
 from gnexp.report.render.section import Section, seeds_and_planned
 from gnexp.report.render.summary import answer, questions, run_blocks
 from gnexp.report.render.trust import trust_blocks
+
+
+@dataclass(frozen=True)
+class _Sentences:
+    about: str
+    runs: str
+
+
+_PROSE = Prose("readme", _Sentences)
 
 
 def make_readme(
@@ -25,10 +36,7 @@ def make_readme(
     told = answer(sections, board)
     blocks: list[Block] = [
         Heading("Results", 1),
-        Text(
-            "Written by `gnexp report`; do not edit. The same as one page with every table, for a browser and for "
-            "paper: [report.html](report.html)."
-        ),
+        Text(_PROSE.text.about),
         Heading("The answer"),
         Items(tuple(told)) if board is not None else Text(" ".join(told)),
     ]
@@ -56,7 +64,7 @@ def make_readme(
     blocks += [
         Heading("Exhibits"),
         Table("Runs found of runs planned", ("exhibit", "shows", "runs", "files"), tuple(rows), 4),
-        Text("Every run behind them is in [runs/](runs), one JSON per run, named by its id."),
+        Text(_PROSE.text.runs),
         Heading("On a GPU"),
         *gpu,
         Heading("How to run it"),

@@ -5,14 +5,18 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Annotated
 
-from gnexp.report.exhibits.claims import Claim
-from gnexp.report.exhibits.exhibit import OURS, VERIFIED
+from gnexp.report.exhibits.claims import MARGIN, Claim
+from gnexp.report.exhibits.exhibit import OURS, VERIFIED, say_verified
+from gnexp.report.exhibits.power import BOUND, POWER
+from gnexp.report.exhibits.prose import Prose, percent
 from gnexp.report.exhibits.scoreboard import Scoreboard
-from gnexp.report.exhibits.statistics import LEAST_SEEDS
 from gnexp.report.exhibits.verdicts import (
     AGREES,
     CONTRADICTS,
+    EQUIVALENCE,
     NOT_RUN,
     TARGET,
     UNDECIDED,
@@ -23,15 +27,6 @@ from gnexp.report.exhibits.words import DASH, join, say_effect, say_points, sign
 from gnexp.report.render.blocks import Block, Commands, Heading, Items, Table, Text
 
 TABLE, NUMBERS = "tables/scoreboard.md", "tables/scoreboard.csv"
-RULES = (
-    f"A verdict is by Welch's interval, from {LEAST_SEEDS} seeds per cell on. A claim with a direction agrees or "
-    "contradicts where the 95 % interval leaves out 0 on its side or on the other. “As much” and “the same” agree "
-    "where the 90 % interval lies within the margin (1 point, 1 AP), and contradict where the 95 % interval lies "
-    "wholly outside it. Else it is undecided: beside it the n per cell that would see an effect of the paper's size, "
-    "or decide at the margin, with 80 % power, by the spread within its cells and by that spread's upper 80 % bound; "
-    "where ours is no less, such an effect would most likely have been seen. "
-    "A target of the search for a regime has no verdict."
-)
 _COLUMNS = (
     *("claim", "sentence", "exhibit", "source", "verified", "direction", "margin", "metric", "paper"),
     *(
@@ -51,9 +46,26 @@ _COLUMNS = (
 )
 
 
+@dataclass(frozen=True)
+class _Sentences:
+    title: str
+    rules: Annotated[str, "equivalence", "margin", "power", "bound"]
+    counts: Annotated[str, "claims", "data_sets", "tested", "verdicts", "by_chance"]
+    untested: Annotated[str, "claims"]
+    uncontradicted: Annotated[str, "tested"]
+    ours: str
+    more: Annotated[str, "claims", "place"]
+    fills: str
+    no_cell: str
+    all_cells: str
+
+
+_PROSE = Prose("scoreboard", _Sentences)
+
+
 def scoreboard_blocks(board: Scoreboard) -> list[Block]:
     """For the pages: the table of all claims, the count, the rules."""
-    return [_table(board, board.claims), Text(f"{say_counts(board)}. {RULES}")]
+    return [_table(board, board.claims), Text(f"{say_counts(board)}. {_say_rules()}")]
 
 
 def front_blocks(board: Scoreboard, place: str) -> list[Block]:
@@ -64,7 +76,7 @@ def front_blocks(board: Scoreboard, place: str) -> list[Block]:
     return [
         Items(tuple(answer_sentences(board))),
         _table(board, [chosen[name] for name in board.choices.front_page]),
-        Text(f"{more}, the rules and the commands for what is not run: [the scoreboard]({place}/{TABLE})."),
+        Text(_PROSE.text.more.format(claims=more, place=f"{place}/{TABLE}")),
     ]
 
 
@@ -150,17 +162,26 @@ class _Told:
         return self._ours or "a number that is not measured yet"
 
 
+def _say_rules() -> str:
+    """How a verdict is made."""
+    return _PROSE.text.rules.format(
+        equivalence=percent(EQUIVALENCE), margin=f"{MARGIN:g}", power=percent(POWER), bound=percent(BOUND)
+    )
+
+
 def say_counts(board: Scoreboard) -> str:
     """How many were tested and how they came out, and how many of so many would come out by chance."""
     count = board.count()
     if not count.num_tested:
-        return f"None of the {len(board.claims)} claims has been tested yet"
+        return _PROSE.text.untested.format(claims=len(board.claims))
     undecided = count.num_tested - count.of(AGREES) - count.of(CONTRADICTS)
     words = [f"agree {count.of(AGREES)}", f"contradict {count.of(CONTRADICTS)}", f"are undecided {undecided}"]
-    return (
-        f"Of {len(board.claims)} claims, each asked on up to {len(board.data_sets)} data sets, {count.num_tested} were "
-        f"tested (n of at least {LEAST_SEEDS} in each cell), of which {join(words)}; were there no effect at all, "
-        f"about {0.05 * count.num_tested:.1f} of {count.num_tested} would be told apart by chance"
+    return _PROSE.text.counts.format(
+        claims=len(board.claims),
+        data_sets=len(board.data_sets),
+        tested=count.num_tested,
+        verdicts=join(words),
+        by_chance=f"{0.05 * count.num_tested:.1f}",
     )
 
 
@@ -182,7 +203,7 @@ def _say_contradicted(board: Scoreboard) -> str:
     tested = [(c, d, v) for c, d, v in board.rows() if v.is_tested and not c.is_ours]
     found = [(c, d, v) for c, d, v in tested if v.word == CONTRADICTS]
     if not found:
-        return f"None of {len(tested)} tests of the paper's claims contradicts it"
+        return _PROSE.text.uncontradicted.format(tested=len(tested))
     told = [f"“{c.sentence}” ({d.title}: {say_effect(v.found)})" for c, d, v in found]
     verb = "contradicts" if len(found) == 1 else "contradict"
     return f"{len(found)} of {len(tested)} tests of the paper's claims {verb} it: {join(told)}"
@@ -199,8 +220,7 @@ def _table(board: Scoreboard, claims: Sequence[Claim]) -> Table:
         )
         for claim in claims
     )
-    title = "Claims, effects in points with 95 % intervals, and verdicts"
-    return Table(title, header, rows, 2)
+    return Table(_PROSE.text.title, header, rows, 2)
 
 
 def _say_paper(claim: Claim) -> str:
@@ -235,7 +255,7 @@ def _say_verified(claims: Iterable[Claim]) -> list[str]:
     for claim in claims:
         level = OURS if claim.is_ours else str(claim.verified)
         found.setdefault(level, []).append(f"`{claim.id}`")
-    told = {**VERIFIED, OURS: "a claim of ours; the paper does not make it"}
+    told = {**{word: say_verified(word) for word in VERIFIED}, OURS: _PROSE.text.ours}
     return [f"{told[level]}: {join(found[level])}." for level in told if level in found]
 
 
@@ -247,10 +267,8 @@ def _missing(board: Scoreboard) -> list[Block]:
             unknown.setdefault(data_set.title, []).append(f"`{claim.id}`")
     blocks: list[Block] = []
     if commands:
-        blocks.append(
-            Commands("What fills the cells (finished runs are kept), and then gnexp report:", tuple(commands))
-        )
+        blocks.append(Commands(_PROSE.text.fills, tuple(commands)))
     if unknown:
         items = tuple(f"{title}: {join(ids)}." for title, ids in unknown.items())
-        blocks += [Text("No experiment has a cell of these claims yet:"), Items(items)]
-    return blocks or [Text("Every claim has cells on every data set on which it is asked.")]
+        blocks += [Text(_PROSE.text.no_cell), Items(items)]
+    return blocks or [Text(_PROSE.text.all_cells)]

@@ -5,17 +5,35 @@ from __future__ import annotations
 import dataclasses
 import shlex
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from gnexp.report.exhibits.axes import NORM_NAMES, Key, cell_title
 from gnexp.report.exhibits.collect import count
 from gnexp.report.exhibits.differences import describe_regime, say_changed
 from gnexp.report.exhibits.exhibit import Exhibit
+from gnexp.report.exhibits.prose import Prose
 from gnexp.report.exhibits.scoreboard import Scoreboard
 from gnexp.report.exhibits.words import join
 from gnexp.report.render.blocks import Block, Commands
 from gnexp.report.render.contrasts import contrast_sentences
 from gnexp.report.render.scoreboard import answer_sentences
 from gnexp.report.render.section import Section
+
+
+@dataclass(frozen=True)
+class _Scales:
+    small: str
+    demo: str
+
+
+@dataclass(frozen=True)
+class _Sentences:
+    scales: _Scales
+    no_contrasts: str
+    unmeasured: str
+
+
+_PROSE = Prose("summary", _Sentences)
 
 
 def questions(sections: Sequence[Section]) -> tuple[str, ...]:
@@ -29,9 +47,9 @@ def answer(sections: Sequence[Section], board: Scoreboard | None = None) -> list
         return answer_sentences(board)
     section = _first(sections)
     if section is None and any(one.found.ours.has_any or one.found.paper.has_any for one in sections):
-        return ["These exhibits compare nothing; what was measured stands in their files."]
+        return [_PROSE.text.no_contrasts]
     if section is None or not (section.found.ours.has_any or section.found.paper.has_any):
-        return ["No run of these exhibits has been measured yet."]
+        return [_PROSE.text.unmeasured]
     exhibit, found = section.exhibit, section.found
     told = []
     # The paper has no control, so nothing of it stands beside the control's sentences.
@@ -76,10 +94,7 @@ def run_blocks(sections: Sequence[Section]) -> list[Block]:
                 report = shlex.join(("gnexp", "report", *part.places))
                 if part.scale == "paper":
                     data.update(dict.fromkeys(r.data.title for r in part.runs))
-    titles = {
-        "small": "Small scale, on photographs that are downloaded once, detection and video on generated sets",
-        "demo": "Demo scale, a generated regime on garments that come with gnexp",
-    }
+    titles = {"small": _PROSE.text.scales.small, "demo": _PROSE.text.scales.demo}
     blocks: list[Block] = [
         Commands(f"{titles[scale]} (finished runs are skipped):", (*commands, report))
         for scale, commands in ours.items()

@@ -3,21 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import zip_longest
+from typing import Annotated
 
 from gnexp.config import RunConfig
 from gnexp.report.exhibits.axes import NORM_LEGENDS, norm_title
 from gnexp.report.exhibits.cells import Findings, Measurements
 from gnexp.report.exhibits.differences import describe_regime, list_differences, say_changed
-from gnexp.report.exhibits.exhibit import VERIFIED, Exhibit
-from gnexp.report.exhibits.measures import STATS, STATS_LEGEND
+from gnexp.report.exhibits.exhibit import Exhibit, say_verified
+from gnexp.report.exhibits.measures import STATS, stats_legend
 from gnexp.report.exhibits.origins import say_origins
-from gnexp.report.exhibits.words import INTERVALS, WELCH, join, say_interval, say_mean
+from gnexp.report.exhibits.prose import Prose
+from gnexp.report.exhibits.words import join, say_interval, say_intervals, say_mean
 from gnexp.report.render.blocks import Block, Commands, Heading, Items, Table, Text
 from gnexp.report.render.contrasts import contrast_sentences, contrast_table, text_table
 from gnexp.report.render.grids import effect_grids, paper_grid, value_grid
 
 _FEW = 3  # missing runs up to which single commands are shown rather than the sweep
+
+
+@dataclass(frozen=True)
+class _Sentences:
+    ours: str
+    source: Annotated[str, "source", "verified"]
+    one_regime: str
+    effects_alone: Annotated[str, "plural"]
+    statistics: Annotated[str, "statistics"]
+
+
+_PROSE = Prose("tables", _Sentences)
 
 
 def exhibit_document(exhibit: Exhibit, body: Sequence[Block], notes: Sequence[str]) -> list[Block]:
@@ -36,11 +51,9 @@ def source_text(exhibit: Exhibit) -> str:
     """Where the paper's values stand and how sure we are of them."""
     units = " ".join((exhibit.score.units, *_legends(exhibit)))
     if exhibit.verified is None:
-        return f"A question of this project's; the paper does not ask it. {units}"
-    return (
-        f"Source: {exhibit.source} of Wu & He 2018 (arXiv 1803.08494v3); values {VERIFIED[exhibit.verified]}. "
-        f"{units}"
-    )
+        return f"{_PROSE.text.ours} {units}"
+    verified = say_verified(exhibit.verified)
+    return f"{_PROSE.text.source.format(source=exhibit.source, verified=verified)} {units}"
 
 
 def small_blocks(exhibit: Exhibit, found: Findings) -> list[Block]:
@@ -65,9 +78,7 @@ def small_blocks(exhibit: Exhibit, found: Findings) -> list[Block]:
     if exhibit.eval_stats_cells:
         blocks.append(_eval_stats_table(exhibit, small))
         blocks.append(
-            Text(
-                f"{STATS_LEGEND} The paper does not say which it used; the tables above use `{exhibit.eval_stats}`."
-            )
+            Text(f"{stats_legend()} {_PROSE.text.statistics.format(statistics=exhibit.eval_stats)}")
         )
     blocks.extend(fill_commands(small))
     if found.control is not None:
@@ -79,12 +90,12 @@ def small_caption(exhibit: Exhibit, found: Findings) -> str:
     """What our scale is, and what it must not be taken for."""
     regime = describe_regime(found.ours.runs)
     limit = (
-        "it says nothing of other regimes."
+        _PROSE.text.one_regime
         if exhibit.is_ours
-        else f"only effects are compared with the paper's, never {exhibit.score.plural}."
+        else _PROSE.text.effects_alone.format(plural=exhibit.score.plural)
     )
     words = [
-        f"{regime}; {found.ours.seeds_text() or 'no seed'} per cell; {INTERVALS}; {WELCH}.",
+        f"{regime}; {found.ours.seeds_text() or 'no seed'} per cell; {say_intervals()}.",
         say_changed(found.ours.runs),
         f"{exhibit.regime}, so {limit}" if exhibit.regime else f"{limit[0].upper()}{limit[1:]}",
         say_origins(exhibit, found.ours),

@@ -5,15 +5,31 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
 
 from gnexp.report.exhibits.collect import count
 from gnexp.report.exhibits.differences import describe_regime, say_changed
-from gnexp.report.exhibits.statistics import LEAST_SEEDS, Estimate
+from gnexp.report.exhibits.prose import Prose
+from gnexp.report.exhibits.statistics import Estimate
 from gnexp.report.exhibits.words import join
 from gnexp.report.render.blocks import Block, Heading, Items
 from gnexp.report.render.section import Section, unique_results
 from gnexp.report.render.tables import tell_differences
 from gnexp.runs.result import Result
+
+
+@dataclass(frozen=True)
+class _Sentences:
+    control: Annotated[str, "experiment", "regime"]
+    intervals: str
+    claimed: str
+    skipped: Annotated[str, "runs"]
+    spread: Annotated[str, "n", "median", "most"]
+    no_spread: Annotated[str, "n"]
+
+
+_PROSE = Prose("trust", _Sentences)
 
 
 def trust_blocks(sections: Sequence[Section], notes: Sequence[str]) -> list[Block]:
@@ -25,24 +41,12 @@ def trust_blocks(sections: Sequence[Section], notes: Sequence[str]) -> list[Bloc
     small = next((section for section in sections if section.exhibit.control), None)
     if small is not None and small.found.control is not None:
         control = small.found.control
-        items.append(
-            f"Its control is {control.experiments[0]} ({describe_regime(control.runs)}): the same recipe where less of "
-            "the effect is expected."
-        )
-    items += [
-        (
-            f"Intervals are 95 % t intervals over seeds, given from {LEAST_SEEDS} seeds on: two that happen to agree "
-            "would look like evidence. Those of differences are Welch's: each cell has its own spread, and seeds are "
-            "not paired. They hold the noise of training, not that of having one validation set."
-        ),
-        "A difference is claimed only where its interval excludes 0.",
-    ]
+        regime = describe_regime(control.runs)
+        items.append(_PROSE.text.control.format(experiment=control.experiments[0], regime=regime))
+    items += [_PROSE.text.intervals, _PROSE.text.claimed]
     if skipped := [result for result in results if result.num_skipped]:
         named = join([f"`{result.run_id}` ({result.num_skipped})" for result in skipped])
-        items.append(
-            "Files that could not be read were skipped and odd entries of annotations mended or left out; what is left "
-            f"out of val is not in the scores: {named}, with the number of them behind each."
-        )
+        items.append(_PROSE.text.skipped.format(runs=named))
     if results:
         items += _spread(sections)
         items += describe_env(results)
@@ -108,12 +112,9 @@ def _say_spread(found: list[Estimate]) -> str:
     numbers = sorted({value.n for value in found})
     n = f"n = {numbers[0]}" if len(numbers) == 1 else f"n = {numbers[0]} to {numbers[-1]}"
     if not halves:
-        return f"{n} seed{'' if numbers[-1] == 1 else 's'} per cell: no interval, so nothing is claimed."
+        return _PROSE.text.no_spread.format(n=f"{n} seed{'' if numbers[-1] == 1 else 's'}")
     middle = sorted(halves)[len(halves) // 2]
-    return (
-        f"{n} seeds per cell; the half-width of a cell's interval is {middle:.1f} points at the median and "
-        f"{max(halves):.1f} at most."
-    )
+    return _PROSE.text.spread.format(n=n, median=f"{middle:.1f}", most=f"{max(halves):.1f}")
 
 
 def _versions(entry: dict[str, object]) -> str:
