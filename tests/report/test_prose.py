@@ -1,5 +1,6 @@
 """What the report says in whole sentences stands in conf/prose.yaml, whose schema refuses what it does not know."""
 
+import ast
 import importlib
 import pkgutil
 from collections.abc import Iterator
@@ -16,7 +17,9 @@ from gnexp.report.exhibits.measures import score_named
 from gnexp.report.exhibits.prose import FILE, Prose
 from gnexp.report.kinds import KINDS
 
+MOST_WORDS = 10  # of a text in code between two values that are filled in
 MODULES = [report.__name__, *(m.name for m in pkgutil.walk_packages(report.__path__, f"{report.__name__}."))]
+NOTES = {"notes", "problems"}  # lists of what is told to who runs the command
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,25 @@ def proses() -> Iterator[tuple[str, Prose[object]]]:
         for value in vars(importlib.import_module(name)).values():
             if isinstance(value, Prose):
                 yield name.rpartition(".")[2], value
+
+
+def long_texts(code: str) -> list[str]:
+    """Texts of more than MOST_WORDS words, outside docstrings, errors and notes."""
+    tree = ast.parse(code)
+    spared: set[ast.AST] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            of = node.func
+            is_note = (
+                isinstance(of, ast.Attribute) and isinstance(of.value, ast.Name) and of.value.id in NOTES
+            )
+            is_spared = is_note or (isinstance(of, ast.Name) and of.id == "require")
+        else:
+            is_docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+            is_spared = is_docstring or isinstance(node, ast.Raise)
+        spared |= {*ast.walk(node)} if is_spared else set()
+    texts = (node for node in ast.walk(tree) if isinstance(node, ast.Constant) and node not in spared)
+    return [t.value for t in texts if isinstance(t.value, str) and len(t.value.split()) > MOST_WORDS]
 
 
 def write(folder: Path, text: str) -> Path:
@@ -99,3 +121,22 @@ def test_a_mistake_in_the_file_is_one_line(tmp_path: Path, text: str, message: s
 def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="cannot read .*prose.yaml"):
         Prose("outer", Outer).read(tmp_path / FILE)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_no_prose_stands_in_code(name: str) -> None:
+    """A longer text belongs into conf/prose.yaml, or into conf/exhibit where it is of one exhibit."""
+    path = importlib.import_module(name).__file__
+    assert path is not None
+    assert long_texts(Path(path).read_text(encoding="utf-8")) == []
+
+
+def test_prose_in_code_is_found() -> None:
+    short = " ".join(["word"] * MOST_WORDS)
+    long = f"{short} more"
+    assert long_texts(f"def f(n):\n    return f'{{n}} {long} {{n}}'") == [f" {long} "]
+    assert long_texts(f"TEXT = (\n    '{short} '\n    'more'\n)") == [long]
+    assert long_texts(f"told.append('{long}')") == [long]
+    assert long_texts(f"TEXT = '{short}'") == []
+    spared = (f"raise ValueError('{long}')", f"require(n, f'{long} {{n}}')", f"notes.append('{long}')")
+    assert long_texts("\n".join([f"'''{long}'''", *spared])) == []
