@@ -92,7 +92,7 @@ def test_the_answer_is_five_sentences_with_their_numbers(folder: Path) -> None:
     )
     assert found == (
         "- BN loses +5.9 points (95 % interval +5.2 to +6.7, 3 seeds) on Garments (the paper: +11.1), GN 0.0 points "
-        "(95 % interval −0.9 to +1.0, 3 seeds) on Garments."
+        "(95 % interval −0.9 to +1.0, 3 seeds) on Garments, where the search looked for it."
     )
     assert contradicted == "- None of 2 tests of the paper's claims contradicts it."
     assert counts == (

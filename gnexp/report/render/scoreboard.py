@@ -54,6 +54,7 @@ class _Sentences:
     untested: Annotated[str, "claims"]
     uncontradicted: Annotated[str, "tested"]
     ours: str
+    target: str
     more: Annotated[str, "claims", "place"]
     fills: str
     no_cell: str
@@ -153,13 +154,18 @@ class _Told:
 
     def __init__(self, board: Scoreboard, claim: Claim) -> None:
         self.paper = _say_paper(claim)
-        found = [(d, v.found) for c, d, v in board.rows() if c is claim and v.found is not None]
-        self._ours = (
-            join([f"{say_points(value)} on {d.title}" for d, value in found if value]) if found else ""
-        )
+        found = [(d, v) for c, d, v in board.rows() if c is claim and v.found is not None]
+        self._ours = join([_say_found(d, v) for d, v in found if v.found]) if found else ""
 
     def __format__(self, spec: str) -> str:
         return self._ours or "a number that is not measured yet"
+
+
+def _say_found(data_set: DataSet, verdict: Verdict) -> str:
+    """An effect as a sentence has it: what a search looked for is called so in the same breath."""
+    assert verdict.found is not None, "told is what has been measured"
+    aside = f", {_PROSE.text.target}" if verdict.word == TARGET else ""
+    return f"{say_points(verdict.found)} on {data_set.title}{aside}"
 
 
 def _say_rules() -> str:
