@@ -78,7 +78,7 @@ def test_images_of_a_folder_get_classes_and_probabilities(
     found = {entry["name"]: entry["probability"] for entry in entries[0]["classes"]}
     assert list(found.values()) == sorted(found.values(), reverse=True)
     for label, name in enumerate(NAMES["class_names"]):
-        assert found[str(name)] == pytest.approx(float(expected[label]), abs=1e-5)
+        assert found[str(name)] == pytest.approx(float(expected[label]), abs=5e-5)  # 4 digits are shown
     best = entries[0]["classes"][0]
     assert f"{photos / 'a.png'}: {best['name']} {best['probability']:.4f}, " in said.out
 

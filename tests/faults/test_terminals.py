@@ -88,6 +88,25 @@ def test_fault_24_what_cannot_be_printed_is_dropped(what: str, tmp_path: Path, t
     assert read_status(RunDirectory(spec.parent)) == "done"
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("where", ["2>&1 | head -1", "> /dev/full 2>&1"])
+def test_fault_24_the_real_command_trains_on_when_nobody_reads(where: str, tmp_path: Path) -> None:
+    words = f"{sys.executable} -m gnexp train scale=smoke norm=gn batch=4 threads=1 device=cpu"
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {words} {where}"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0 and done.stderr == ""
+    assert done.stdout.count("\n") == (1 if "head" in where else 0)
+    (directory,) = (tmp_path / "runs").iterdir()
+    assert read_status(RunDirectory(directory)) == "done"
+    assert "result: " in (directory / "log.txt").read_text(encoding="utf-8")
+
+
 @contextlib.contextmanager
 def command_on(terminal: Terminal, words: list[str], folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A command on a terminal that controls it; at the end all that works in `folder` is killed."""

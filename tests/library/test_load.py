@@ -67,8 +67,9 @@ def test_raw_images_give_what_evaluation_found(runs: Path) -> None:
             for batch in val_batches(state.dataset, size=16):
                 floats = batch.images * data.std[0] + data.mean[0]
                 pixels = (floats * 255).round().to(torch.uint8)
-                torch.testing.assert_close(predictor(pixels), evaluated(batch.images))
-                torch.testing.assert_close(predictor(floats), evaluated(batch.images))
+                # In float32, whose rounding a network enlarges: by less than a pixel's 256th part does to its input.
+                for raw in (pixels, floats):
+                    torch.testing.assert_close(predictor(raw), evaluated(batch.images), rtol=1e-4, atol=1e-3)
                 wrong += int((predictor(pixels).argmax(1) != batch.labels).sum())
                 count += len(batch.labels)
         series = load_result(done(runs) / "result.json").series[-1]

@@ -50,7 +50,14 @@ def mend(root: Path, split: str, change: Change) -> Path:
 
 
 def annotation(number: int, **changes: Any) -> Change:
-    return lambda content: content["annotations"][number].update(changes)
+    """A change of an annotation's entries; `...` takes one out."""
+
+    def change(content: dict[str, Any]) -> None:
+        entry = content["annotations"][number]
+        entry.update(changes)
+        content["annotations"][number] = {key: value for key, value in entry.items() if value is not ...}
+
+    return change
 
 
 def image(number: int, **changes: Any) -> Change:
@@ -81,6 +88,11 @@ MENDED: dict[str, tuple[dict[str, Any], list[float], str]] = {
     ),
     "no area": (
         {"area": None, "segmentation": [[1, 1, 9, 1, 9, 9, 1, 9]]},
+        [1.5, 2.25, 11.5, 14.75],
+        "mended: area is None, computed as 64",
+    ),
+    "no entry of area": (
+        {"area": ..., "segmentation": [[1, 1, 9, 1, 9, 9, 1, 9]]},
         [1.5, 2.25, 11.5, 14.75],
         "mended: area is None, computed as 64",
     ),

@@ -1,5 +1,6 @@
 """Reading, crops and evaluation's resize, against Pillow and torchvision."""
 
+import io
 import os
 import struct
 import zlib
@@ -260,6 +261,23 @@ def test_what_decoders_remark_has_the_files_name(tmp_path, capfd):
     with pytest.raises(UnreadableImageError, match=rf"{tiff}: decoder error -2"):
         read_image(str(tiff))
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_large_image_and_a_malformed_mpo_are_remarked_on_by_name(tmp_path, monkeypatch):
+    large = tmp_path / "large.png"
+    Image.new("RGB", (9, 9)).save(large)
+    with monkeypatch.context() as patch:
+        patch.setattr(Image, "MAX_IMAGE_PIXELS", 80)
+        with pytest.warns(FileWarning, match=rf"^{large}: .*decompression bomb"):
+            read_image(str(large))
+    content = io.BytesIO()
+    Image.new("RGB", (9, 9)).save(content, "jpeg")
+    index = b"MPF\0no index"
+    segment = b"\xff\xe2" + struct.pack(">H", len(index) + 2) + index
+    mpo = tmp_path / "two.jpg"
+    mpo.write_bytes(content.getvalue()[:2] + segment + content.getvalue()[2:])
+    with pytest.warns(FileWarning, match=rf"^{mpo}: .*malformed MPO"):
+        read_image(str(mpo))
 
 
 def test_c_is_heard_with_the_files_name(tmp_path, capfd):
