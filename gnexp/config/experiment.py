@@ -54,8 +54,10 @@ class Parent:
     overrides: tuple[str, ...]  # what `gnexp train` needs to make it
 
     def command(self, *places: str) -> str:
-        """What a person types to make it."""
-        return shlex.join(("gnexp", "train", *self.overrides, *places))
+        """What a person types to make it; it names its scale, like every command that is printed."""
+        has_scale = any(override.startswith("scale=") for override in self.overrides)
+        scale = () if has_scale else (f"scale={self.run.scale}",)
+        return shlex.join(("gnexp", "train", *scale, *self.overrides, *places))
 
 
 @dataclass(frozen=True, kw_only=True)

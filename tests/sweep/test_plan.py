@@ -115,6 +115,9 @@ def test_train_names_the_run_that_is_missing(capfd):
         "starts from fashion_scenes-thin_resnet-bn-batch4-seed0, which has no final weights in runs; "
         "first gnexp train scale=smoke norm=bn batch=4, or let gnexp sweep do both" in capfd.readouterr().err
     )
+    # A scale that nobody has chosen is named as well: the command means the same wherever the default moves.
+    assert cli.main([word for word in words if word != "scale=smoke"]) == 2
+    assert "first gnexp train scale=demo norm=bn batch=4, or let" in capfd.readouterr().err
     assert cli.main([*words, "runs_dir='my runs (2)'"]) == 2
     command = capfd.readouterr().err.split("first ")[1].split(", or let")[0]
     overrides.parse(shlex.split(command)[2:])  # as it is pasted
