@@ -179,6 +179,14 @@ def takes_none(hint: Any) -> bool:
     return types.NoneType in typing.get_args(hint)
 
 
+def core_of(hint: Any) -> Any:
+    """A field's type without None."""
+    if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
+        kept = [kind for kind in typing.get_args(hint) if kind is not types.NoneType]
+        return kept[0] if len(kept) == 1 else hint
+    return hint
+
+
 def value_of(config: Any, name: str) -> Any:
     """A field of a config; None where its kind has no such field."""
     return getattr(config, name, None)

@@ -10,13 +10,12 @@ from __future__ import annotations
 import dataclasses
 import re
 import sys
-import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from gnexp.config.fields import hints_of, require, takes_none
+from gnexp.config.fields import core_of, hints_of, require, takes_none
 
 if typing.TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -172,10 +171,10 @@ def _check_fields(cls: Any, others: Mapping[str, Any]) -> None:
     known: dict[str, tuple[Any, str]] = {}
     for other in others.values():
         for f in dataclasses.fields(other):
-            known.setdefault(f.name, (_core(hints_of(other)[f.name]), f.metadata["part"]))
+            known.setdefault(f.name, (core_of(hints_of(other)[f.name]), f.metadata["part"]))
     for f in dataclasses.fields(cls):
         where = f"{cls.__name__}.{f.name}"
-        hint = _core(hints_of(cls)[f.name])
+        hint = core_of(hints_of(cls)[f.name])
         require("part" in f.metadata, f"{where} must be a science_field or a hardware_field")
         require(_is_plain(hint), f"{where} must hold bool, int, float, str or a tuple of one, got {hint}")
         part = f.metadata["part"]
@@ -192,14 +191,6 @@ def _check_fields(cls: Any, others: Mapping[str, Any]) -> None:
         )
     if all(f.default is not dataclasses.MISSING for f in dataclasses.fields(cls)):
         cls()  # whose checks refuse defaults that are out of their own bounds
-
-
-def _core(hint: Any) -> Any:
-    """A field's type without None."""
-    if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
-        kept = [kind for kind in typing.get_args(hint) if kind is not types.NoneType]
-        return kept[0] if len(kept) == 1 else hint
-    return hint
 
 
 def _is_plain(hint: Any) -> bool:

@@ -111,12 +111,19 @@ def load(
         eval_stats: the running statistics that batch norm evaluates with: worker0 or mean (over workers).
 
     Raises:
-        ValueError: no such run, one that has not finished or has diverged, or other statistics.
+        ValueError: no such run, one that has not finished or has diverged, other statistics, or no such device.
     """
     require(
         eval_stats in _STATS,
         f"eval_stats must be {' or '.join(_STATS)}, got {eval_stats}; gnexp export writes precise ones into a file",
     )
+    is_place = isinstance(run, str | os.PathLike)
+    require(
+        isinstance(run, Result) or (is_place and str(run) != ""),
+        f"run must be a run's id, the start of it, its directory or its result, got {run!r}",
+    )
+    require(isinstance(runs_dir, str | os.PathLike), f"runs_dir must be a folder's path, got {runs_dir!r}")
+    place = _device(device)
     name = run.run_id if isinstance(run, Result) else os.fspath(run)
     directory = named_run_dir(name, Path(runs_dir))
     spec = load_spec(directory.spec)
@@ -125,7 +132,15 @@ def load(
     network.load_state_dict(weights)
     names = read_classes(directory).get("class_names")
     predictor = _predictor(network, spec.run, eval_stats, None if names is None else tuple(names))
-    return predictor.to(device)
+    return predictor.to(place)
+
+
+def _device(given: torch.device | str) -> torch.device:
+    """Raises ValueError, before anything is read, where torch knows no such device."""
+    try:
+        return torch.device(given)
+    except (RuntimeError, TypeError):
+        raise ValueError(f"device must be one of torch's, such as cpu or cuda, got {given!r}") from None
 
 
 def load_file(run: RunConfig) -> tuple[Predictor, list[str]]:

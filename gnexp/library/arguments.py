@@ -1,19 +1,36 @@
-"""Torch's arguments that every norm takes."""
+"""The arguments that the norms and gnexp.convert take."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
 import torch
 
-from gnexp.config.fields import require
+from gnexp.config.arguments import check_count, check_eps, check_flag, check_range
 from gnexp.nn.norm_act import NormAct
 
 Device = torch.device | str | int | None
 
 
-def check_workers(workers: int) -> None:
-    """Raises ValueError where that is no number of virtual workers."""
-    is_number = isinstance(workers, int) and not isinstance(workers, bool) and workers >= 1
-    require(is_number, f"workers must be a whole number, at least 1, got {workers}")
+# Infinite r_max and d_max bound nothing.
+_CHECKS: dict[str, Callable[[str, Any], None]] = {
+    **dict.fromkeys(("affine", "bias", "relu", "strict"), check_flag),
+    **dict.fromkeys(
+        ("num_groups", "channels_per_group", "num_channels", "num_features", "workers"), check_count
+    ),
+    "eps": check_eps,
+    "momentum": partial(check_range, low=0, high=1),
+    "r_max": partial(check_range, low=1),
+    "d_max": partial(check_range, low=0),
+}
+
+
+def check_arguments(**given: Any) -> None:
+    """Raises ValueError where one of these, by its name, is nothing that a norm can take."""
+    for key, value in given.items():
+        _CHECKS[key](key, value)
 
 
 def settle(norm: NormAct, affine: bool, device: Device, dtype: torch.dtype | None) -> None:

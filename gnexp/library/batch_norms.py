@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from gnexp.library.arguments import Device, check_workers, settle
+from gnexp.library.arguments import Device, check_arguments, settle
 from gnexp.nn.batch_norm import BatchNormAct, WorkerNormAct
 from gnexp.nn.batch_renorm import BatchRenormAct
 
@@ -39,7 +39,9 @@ class GhostBatchNorm(BatchNormAct):
         workers: int = 1,
         relu: bool = False,
     ) -> None:
-        check_workers(workers)
+        check_arguments(
+            num_features=num_features, eps=eps, momentum=momentum, affine=affine, workers=workers, relu=relu
+        )
         super().__init__(num_features, workers=workers, eps=eps, momentum=momentum, relu=relu)
         self.num_features = num_features
         settle(self, affine, device, dtype)
@@ -79,7 +81,10 @@ class BatchRenorm(BatchRenormAct):
         workers: int = 1,
         relu: bool = False,
     ) -> None:
-        check_workers(workers)
+        check_arguments(
+            num_features=num_features, eps=eps, momentum=momentum, affine=affine, workers=workers, relu=relu
+        )
+        check_arguments(r_max=r_max, d_max=d_max)
         super().__init__(
             num_features,
             workers=workers,

@@ -9,9 +9,11 @@ from typing import Any
 
 from torch import nn
 
+from gnexp.config.arguments import check_type
 from gnexp.config.fields import check_bounds, hints_of, require
 from gnexp.config.kinds import import_text
 from gnexp.config.norm import NormConfig, norm_config
+from gnexp.library.arguments import check_arguments
 from gnexp.library.grouping import Grouping
 from gnexp.library.sample_norms import GroupNorm
 from gnexp.nn.norm_act import ConvFactory, NormAct, plain_conv
@@ -47,9 +49,10 @@ def make_of(config: type[NormConfig], grouping: Grouping | None, options: dict[s
     for key, value in options.items():
         words = ", ".join(possible) or "no options"
         require(key in possible, f"norm={kind} takes no {key}, got {value}; it takes {words}")
-        if module is not None:
-            is_number = isinstance(value, int | float) and not isinstance(value, bool)
-            require(is_number, f"{key} must be a number, got {value!r}")
+        if module is None:
+            check_type(key, value, takes[key])
+        else:
+            check_arguments(**{key: value})
         if key in (fields := {f.name: f for f in dataclasses.fields(cls)}):
             check_bounds(fields[key], key, value)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from gnexp.config.fields import hints_of, require
 from gnexp.config.norm import NormConfig
+from gnexp.library.arguments import check_arguments
 from gnexp.nn.kinds.grouping import fitting_channels, fitting_groups
 from gnexp.nn.replacing import in_words
 
@@ -67,16 +68,15 @@ def grouping_of(
         strict: likewise.
 
     Raises:
-        ValueError: both numbers, one below 1, or one for a norm that does not take it.
+        ValueError: both numbers, one below 1, one for a norm that does not take it, or a strict that is no bool.
     """
+    check_arguments(strict=strict)
     cls: type = config
     has_groups = "num_groups" in hints_of(cls)
     for key, number in (("num_groups", num_groups), ("channels_per_group", channels_per_group)):
         if number is not None:
             require(has_groups and meant == (None, None), f"norm={norm} takes no {key}, got {number}")
-            is_whole = isinstance(number, int) and not isinstance(number, bool)
-            require(is_whole, f"{key} must be a whole number, got {number}")
-            require(number >= 1, f"{key} must be at least 1, got {number}")
+            check_arguments(**{key: number})
     require(
         num_groups is None or channels_per_group is None,
         f"give num_groups or channels_per_group, not both: got {num_groups} and {channels_per_group}",

@@ -8,7 +8,7 @@ import torch
 import torch.fx
 from torch import nn
 
-from gnexp.library.arguments import Device, settle
+from gnexp.library.arguments import Device, check_arguments, settle
 from gnexp.nn.channel_layer_norm import ChannelLayerNormAct
 from gnexp.nn.evonorm import EvoNormS0Act
 from gnexp.nn.rms_norm import FilterResponseNormAct, GroupRMSNormAct
@@ -46,6 +46,9 @@ class GroupNorm(nn.GroupNorm):
         bias: bool = True,
         relu: bool = False,
     ) -> None:
+        check_arguments(
+            num_groups=num_groups, num_channels=num_channels, eps=eps, affine=affine, bias=bias, relu=relu
+        )
         super().__init__(num_groups, num_channels, eps, affine, device, dtype)
         if not bias:  # not every torch has this argument
             self.register_parameter("bias", None)
@@ -110,6 +113,7 @@ class GroupRMSNorm(GroupRMSNormAct):
         *,
         relu: bool = False,
     ) -> None:
+        check_arguments(num_groups=num_groups, num_channels=num_channels, eps=eps, affine=affine, relu=relu)
         super().__init__(num_channels, num_groups=num_groups, channels_per_group=None, eps=eps, relu=relu)
         settle(self, affine, device, dtype)
         self.check()
@@ -137,6 +141,7 @@ class LayerNorm2d(ChannelLayerNormAct):
         *,
         relu: bool = False,
     ) -> None:
+        check_arguments(num_channels=num_channels, eps=eps, affine=affine, relu=relu)
         super().__init__(num_channels, eps=eps, relu=relu)
         settle(self, affine, device, dtype)
         self.check()
@@ -164,6 +169,7 @@ class FilterResponseNorm(FilterResponseNormAct):
         *,
         relu: bool = True,
     ) -> None:
+        check_arguments(num_channels=num_channels, eps=eps, affine=affine, relu=relu)
         super().__init__(num_channels, eps=eps, relu=relu)
         settle(self, affine, device, dtype)
 
@@ -192,6 +198,7 @@ class EvoNormS0(EvoNormS0Act):
         *,
         relu: bool = True,
     ) -> None:
+        check_arguments(num_groups=num_groups, num_channels=num_channels, eps=eps, affine=affine, relu=relu)
         super().__init__(num_channels, num_groups=num_groups, channels_per_group=None, eps=eps, relu=relu)
         settle(self, affine, device, dtype)
         self.check()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
+from gnexp.config.arguments import check_count, check_eps, check_flag
 from gnexp.ops import composed, fused
 
 
@@ -69,8 +70,15 @@ def group_norm(
         impl: auto, fused or composed.
 
     Raises:
-        ValueError: shapes, dtypes or devices that do not go together, or an implementation that is unsupported.
+        ValueError: shapes, dtypes or devices that do not go together, an argument that is no such thing, or an
+            implementation that is unsupported.
     """
+    for name, tensor in (("x", x), ("weight", weight), ("bias", bias), ("residual", residual)):
+        if not isinstance(tensor, torch.Tensor) and (tensor is not None or name == "x"):
+            raise ValueError(f"{name} must be a torch.Tensor, got a {type(tensor).__name__}")
+    check_count("num_groups", num_groups)
+    check_eps("eps", eps)
+    check_flag("relu", relu)
     if weight is None:
         weight = _constant(x, 1.0)
     if bias is None:
@@ -103,7 +111,7 @@ def _check(
             f"x must be (N, C, *) of floating point with 2 to 5 axes, got {tuple(x.shape)} of {x.dtype}"
         )
     channels = x.shape[1]
-    if num_groups < 1 or channels % num_groups:
+    if channels % num_groups:
         raise ValueError(f"num_groups must divide the channels evenly, got C={channels} and G={num_groups}")
     for name, parameter in (("weight", weight), ("bias", bias)):
         if parameter.shape != (channels,):

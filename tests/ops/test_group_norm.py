@@ -49,7 +49,7 @@ def test_what_cannot_be_had_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     ("changes", "line"),
     [
         ({"num_groups": 4}, "num_groups must divide the channels evenly, got C=6 and G=4"),
-        ({"num_groups": 0}, "got C=6 and G=0"),
+        ({"num_groups": 0}, "num_groups must be a whole number, at least 1, got 0"),
         ({"x": torch.ones(6)}, r"x must be \(N, C, \*\) of floating point with 2 to 5 axes, got \(6,\)"),
         ({"x": torch.ones(2, 6, dtype=torch.long)}, "of floating point .* of torch.int64"),
         ({"weight": torch.ones(5)}, r"weight must be \(6,\) like x's channels, got \(5,\)"),
