@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from gnexp.cli.settings import settings_of
 from gnexp.cli.verb import FILE, FOLDER, Verb
 from gnexp.cli.verbs import VERBS
+from gnexp.compose.exhibits import exhibit_names
 from gnexp.config.keys import (
     ALL_EXPERIMENTS,
     GROUPS,
@@ -83,10 +84,11 @@ def _values() -> Iterator[str]:
                 yield f'        "{verb.name} {setting.key}") echo "{" ".join(setting.choices)}" ;;'
             elif setting.path:
                 paths[setting.key] = setting.path
-    for group in (*GROUPS, "exhibit"):
+    for group in GROUPS:
         options = " ".join(group_options(group))
         every = f" $([[ $verb == train ]] || echo {ALL_EXPERIMENTS})" if group == "experiment" else ""
         yield f'        *" {group}") echo "{options}{every}" ;;'
+    yield f'        *" exhibit") echo "{" ".join(exhibit_names())}" ;;'
     for key, choices in {**choices_of_fields(), "hydra/launcher": ("joblib", "basic")}.items():
         yield f'        *" {key}") echo "{" ".join(choices)}" ;;'
     if found := " ".join(_arches()):

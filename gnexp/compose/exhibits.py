@@ -19,10 +19,28 @@ _DEMO = (
 def load_exhibits(names: Sequence[str] | None = None) -> list[dict[str, Any]]:
     """The exhibits of conf/exhibit as plain dicts, in the order of their files; all of them unless some are named.
 
-    A file with a block `demo` is two exhibits: table2 and, on generated garments, table2_demo, which stands behind it.
-
     Raises:
         ValueError: a name that is none, or a file that is no mapping.
+    """
+    found = _read_exhibits()
+    for name in names or ():
+        check_choice("exhibit", name, list(found))
+    return list(found.values()) if names is None else [found[name] for name in names]
+
+
+def exhibit_names() -> list[str]:
+    """Every exhibit that there is.
+
+    Raises:
+        ValueError: a file that is no mapping.
+    """
+    return list(_read_exhibits())
+
+
+def _read_exhibits() -> dict[str, dict[str, Any]]:
+    """Each exhibit by its name.
+
+    A file with a block `demo` is two: table2 and, on generated garments, table2_demo, which stands behind it.
     """
     found: dict[str, dict[str, Any]] = {}
     for path in sorted((conf_dir() / "exhibit").glob("*.yaml")):
@@ -34,9 +52,7 @@ def load_exhibits(names: Sequence[str] | None = None) -> list[dict[str, Any]]:
         if has_demo:
             name = f"{path.stem}_{_DEMO}"
             found[name] = {**values, "scale": _DEMO, **over, "id": name}
-    for name in names or ():
-        check_choice("exhibit", name, list(found))
-    return list(found.values()) if names is None else [found[name] for name in names]
+    return found
 
 
 def load_claims() -> dict[str, Any]:

@@ -24,6 +24,7 @@ from gnexp.cli.completion import script
 from gnexp.cli.help import help_of
 from gnexp.cli.run_keys import FOUND
 from gnexp.cli.verbs import VERBS
+from gnexp.compose.exhibits import load_exhibits
 from gnexp.config import RunConfig
 from gnexp.config.keys import GROUPS, benchmark_names, group_options
 from gnexp.launch import launch
@@ -367,7 +368,8 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
         ("gnexp train --cfg ", ["job", "hydra", "all"]),
         ("gnexp train --conf", ["--config-dir"]),
         ("gnexp report --c", ["--check"]),
-        ("gnexp report exhibit=table3", ["table3_channels", "table3_groups"]),
+        ("gnexp report exhibit=table2", ["table2", "table2_demo"]),
+        ("gnexp report exhibit=figure1,table2_", ["figure1,table2_demo"]),
         ("gnexp eval eval_stats=p", ["precise"]),
         ("gnexp train model=torchvision model.arch=mobilenet_v3_s", ["mobilenet_v3_small"]),
         ("gnexp train model=timm model.arch=convnext_f", ["convnext_femto", "convnext_femto_ols"]),
@@ -400,6 +402,9 @@ def test_bash_is_offered_every_option_and_loads_the_script(tmp_path):
         assert complete(f"gnexp train {group}=") == group_options(group)
         every = ["all"] if group == "experiment" else []
         assert complete(f"gnexp sweep {group}=") == group_options(group) + every
+    exhibits = complete("gnexp report exhibit=")
+    assert exhibits == [values["id"] for values in load_exhibits()]
+    assert load_exhibits(exhibits) == load_exhibits()  # each is one that a report takes
     done = gnexp_process("completion", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (0, script())
     loaded = subprocess.run(
