@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -70,37 +71,59 @@ def test_it_is_where_gnexps_own_norms_are(site: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+# Invented results of L1 at 2 images per worker, of as many seeds as its argument says.
+RUNS = """
+import sys
+from pathlib import Path
+from gnexp.compose.composer import expand
+from gnexp.config import science
+from gnexp.runs.result import Result
+env = {"commit": "0123456789abcdef", "dirty": False, "python": "3.11", "torch": "2.9", "processor": "invented"}
+cell = expand("modern", "demo", ["norm=l1", "batch=2"]).cells[0]
+for run in cell.runs[: int(sys.argv[1])]:
+    path = Path("runs") / f"{run.run_id}-{run.label}" / "result.json"
+    path.parent.mkdir(parents=True)
+    Result(
+        run_id=run.run_id, label=run.label, scale="demo", status="finished", science=science(run),
+        metrics={"val/top1_error": 17.0 + run.seed}, series=[], num_parameters=1, data_fingerprint="0",
+        env=[env], seconds=1.0,
+    ).save(path)
+"""
+
+
+def write_runs(folder: Path, site: Path, *, seeds: int) -> None:
+    made = python("-c", RUNS, str(seeds), cwd=folder, path=site)
+    assert made.returncode == 0, made.stderr
+
+
 def test_its_runs_have_a_row_in_the_exhibits_of_experiments_that_compare_norms(
     site: Path, tmp_path: Path
 ) -> None:
-    code = """if True:
-        from pathlib import Path
-        from gnexp.compose.composer import expand
-        from gnexp.config import science
-        from gnexp.runs.result import Result
-        env = {"commit": "0123456789abcdef", "dirty": False, "python": "3.11", "torch": "2.9", "processor": "invented"}
-        cell = expand("modern", "demo", ["norm=l1", "batch=2"]).cells[0]
-        for run in cell.runs:
-            path = Path("runs") / f"{run.run_id}-{run.label}" / "result.json"
-            path.parent.mkdir(parents=True)
-            Result(
-                run_id=run.run_id, label=run.label, scale="demo", status="finished", science=science(run),
-                metrics={"val/top1_error": 17.0 + run.seed}, series=[], num_parameters=1, data_fingerprint="0",
-                env=[env], seconds=1.0,
-            ).save(path)
-    """
-    made = python("-c", code, cwd=tmp_path, path=site)
-    assert made.returncode == 0, made.stderr
+    write_runs(tmp_path, site, seeds=3)
     words = ["report", "exhibit=modern_demo,modern", "results_dir=mine"]
     assert "3 new result(s)" in python("-m", "gnexp", *words, cwd=tmp_path, path=site).stdout
     table = (tmp_path / "mine/tables/modern_demo.md").read_text(encoding="utf-8")
     (row,) = (line for line in table.splitlines() if line.startswith("| L1, ours") and "n=3" in line)
     assert "18.0" in row
+    assert "gnexp sweep experiment=modern scale=demo" in table and "norm=l1" not in table  # it lacks no run
     assert "L1" not in (tmp_path / "mine/tables/modern.md").read_text(
         encoding="utf-8"
     )  # of which none has run
     python("-m", "gnexp", *words, cwd=tmp_path)
     assert "L1" not in (tmp_path / "mine/tables/modern_demo.md").read_text(encoding="utf-8")
+
+
+def test_the_command_for_its_missing_runs_names_it(site: Path, tmp_path: Path) -> None:
+    write_runs(tmp_path, site, seeds=1)
+    python("-m", "gnexp", "report", "exhibit=modern_demo", "results_dir=mine", cwd=tmp_path, path=site)
+    table = (tmp_path / "mine/tables/modern_demo.md").read_text(encoding="utf-8")
+    missing = table.partition("Missing: ")[2].split("\n\n")[1]
+    commands = [shlex.split(line) for line in missing.splitlines()]
+    own = ["gnexp", "sweep", "experiment=modern", "scale=demo", "results_dir=mine"]
+    assert commands == [own, [*own[:-1], "norm=l1", own[-1]]]
+    planned = python("-m", *commands[1], "dry_run=true", cwd=tmp_path, path=site).stdout
+    lines = [line.split()[:2] for line in planned.splitlines() if " l1 batch=2 " in line]
+    assert sorted(lines) == [["done", "l1"], ["to", "do"], ["to", "do"]]
 
 
 def test_it_trains_and_its_result_names_the_package(site: Path, tmp_path: Path) -> None:

@@ -21,8 +21,10 @@ def expand_with_installed(experiment: str, scale: str) -> Expansion:
         return own
     cells = list(own.cells)
     for kind in offers().classes:
+        words = (f"{_NORM}={kind}",)
         try:
-            cells += expand(experiment, scale, [f"{_NORM}={kind}"]).cells
+            added = expand(experiment, scale, words).cells
         except ValueError:  # which the sweep itself would tell
             continue
+        cells += [dataclasses.replace(cell, added_by=words) for cell in added]
     return dataclasses.replace(own, cells=tuple(cells))

@@ -68,6 +68,7 @@ class Cell:
     overrides: tuple[str, ...]  # what `gnexp train` needs to make this cell, the seed left out
     runs: tuple[RunConfig, ...]  # one per seed, in the order of the seeds
     parents: tuple[Parent, ...] = ()  # one per run, where runs start from another cell's
+    added_by: tuple[str, ...] = ()  # what a sweep of its experiment needs to have it, where the grid does not
 
     def command(self, seed: int, *places: str) -> str:
         """What a person types to make one of its runs; places are such as runs_dir=demo/runs."""

@@ -18,6 +18,7 @@ class Measured:
     """One cell: its runs by seed, with the results that exist."""
 
     cell: Cell
+    experiment: str
     scale: str
     results: dict[int, Result]  # seed -> result
 
@@ -50,6 +51,11 @@ class Measured:
     def estimate(self, metric: str) -> Estimate | None:
         """Mean and interval over the seeds that finished."""
         return estimate(list(self.values(metric).values()))
+
+    @property
+    def sweep(self) -> tuple[str, ...]:
+        """The experiment whose sweep runs it, and what that sweep needs beside the scale."""
+        return (self.experiment, *self.cell.added_by)
 
     def commands(self, places: Sequence[str]) -> list[str]:
         """One command per missing seed."""
@@ -106,12 +112,20 @@ class Measurements:
         """A cell's values in the order of its seeds; empty where it is missing."""
         return list(self.cells[key].values(metric).values()) if key in self.cells else []
 
-    def sweep_commands(self) -> list[str]:
-        """The command of the whole sweep, one per experiment."""
+    def sweep_commands(self, cells: Iterable[Measured] | None = None) -> list[str]:
+        """The command of the whole sweep, one per experiment, and one more for each norm that a package adds to it.
+
+        Args:
+            cells: those that are to be run; None = all.
+        """
+        own = [(name,) for name in self.experiments] if cells is None else []
+        wanted = self.cells.values() if cells is None else cells
         root = next((_root(measured.cell, self.scale) for measured in self.cells.values()), [])
         return [
-            shlex.join(["gnexp", "sweep", f"experiment={name}", f"scale={self.scale}", *root, *self.places])
-            for name in self.experiments
+            shlex.join(
+                ["gnexp", "sweep", f"experiment={name}", f"scale={self.scale}", *words, *root, *self.places]
+            )
+            for name, *words in dict.fromkeys([*own, *(cell.sweep for cell in wanted)])
         ]
 
     def train_commands(self) -> list[str]:
@@ -181,6 +195,7 @@ def measure(
                 key,
                 Measured(
                     cell,
+                    expansion.experiment,
                     expansion.scale,
                     {run.seed: results[run.run_id] for run in cell.runs if run.run_id in results},
                 ),

@@ -138,7 +138,8 @@ def _values(claim: Claim, cell: Measured) -> list[float]:
 
 def _commands(cells: Iterable[tuple[Measurements, Measured]]) -> tuple[str, ...]:
     """The sweeps that run some cells, which skip what is done."""
-    return tuple(dict.fromkeys(itertools.chain.from_iterable(part.sweep_commands() for part, _ in cells)))
+    commands = (part.sweep_commands([cell]) for part, cell in cells)
+    return tuple(dict.fromkeys(itertools.chain.from_iterable(commands)))
 
 
 @dataclass(frozen=True)

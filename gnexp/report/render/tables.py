@@ -143,7 +143,7 @@ def fill_commands(found: Measurements) -> list[Block]:
     blocks: list[Block] = [
         Commands(
             f"Missing: {missing}, {found.scale} scale. To fill in (finished runs are kept):",
-            tuple(found.sweep_commands()),
+            tuple(found.sweep_commands(cell for cell in found.cells.values() if cell.missing)),
         )
     ]
     if found.scale == "paper":
