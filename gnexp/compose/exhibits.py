@@ -40,7 +40,7 @@ def exhibit_names() -> list[str]:
 def _read_exhibits() -> dict[str, dict[str, Any]]:
     """Each exhibit by its name.
 
-    A file with a block `demo` is two: table2 and, on generated garments, table2_demo, which stands behind it.
+    A file with a block `demo` is two: table2 and, on generated garments, its twin table2_demo, which stands behind it.
     """
     found: dict[str, dict[str, Any]] = {}
     for path in sorted((conf_dir() / "exhibit").glob("*.yaml")):
@@ -51,7 +51,8 @@ def _read_exhibits() -> dict[str, dict[str, Any]]:
         found[path.stem] = typing.cast(dict[str, Any], values)
         if has_demo:
             name = f"{path.stem}_{_DEMO}"
-            found[name] = {**values, "scale": _DEMO, **over, "id": name}
+            found[name] = {**values, "scale": _DEMO, **over, "id": name, "twin": path.stem}
+            found[path.stem]["twin"] = name
     return found
 
 

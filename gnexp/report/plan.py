@@ -49,6 +49,7 @@ class Collected:
     struck: Sequence[Struck]  # what is left out of them
     kept: Mapping[str, Kept]  # by exhibit
     gpus: tuple[Measured, ...]  # what `make gpu` has brought
+    twins: Mapping[str, str]  # exhibit -> its file, of twins that this report leaves as they are
 
 
 class Plan:
@@ -109,11 +110,15 @@ class Plan:
             kept[exhibit.id], told = keeper.load(exhibit, small, results_dir)
             notes += told
         gpus, told = load_gpu(results_dir)
-        return Collected(*strike(results, self._stale), kept=kept, gpus=gpus), [*notes, *told]
+        twins = self._find_twins(results_dir)
+        return Collected(*strike(results, self._stale), kept=kept, gpus=gpus, twins=twins), [*notes, *told]
 
     def sections(self, collected: Collected) -> list[Section]:
         """The exhibits with what was measured for each."""
-        return [self._section(exhibit, collected) for exhibit in self.exhibits]
+        found = [self._section(exhibit, collected) for exhibit in self.exhibits]
+        rendered = {section.exhibit.id: section.links[0][1] for section in found if section.links}
+        twins = {**collected.twins, **rendered}
+        return [dataclasses.replace(one, twin=twins.get(one.exhibit.twin, "")) for one in found]
 
     def score(self, collected: Collected) -> Scoreboard | None:
         """Every claim with its verdicts; None where there is no claim."""
@@ -179,6 +184,16 @@ class Plan:
             ]
         return left
 
+    def _find_twins(self, results_dir: Path) -> dict[str, str]:
+        """The files that another report has rendered for the twins of these exhibits."""
+        asked = {exhibit.id for exhibit in self.exhibits}
+        paths = {
+            exhibit.twin: f"{KINDS[exhibit.kind].folder}/{exhibit.twin}{KINDS[exhibit.kind].links[0][1]}"
+            for exhibit in self.exhibits
+            if exhibit.twin and exhibit.twin not in asked
+        }
+        return {twin: path for twin, path in paths.items() if (results_dir / path).exists()}
+
     def _keepers(self) -> list[tuple[Exhibit, Keeper]]:
         found = ((exhibit, KINDS[exhibit.kind].keeper) for exhibit in self.exhibits)
         return [(exhibit, keeper) for exhibit, keeper in found if keeper is not None]
@@ -231,7 +246,7 @@ def _files(section: Section, kind: Kind, notes: Sequence[str], struck: Sequence[
         # A CSV has every set of statistics; without one its own scores alone are shown.
         shown = () if kind.derive is not None else tuple(map(exhibit.key_of, exhibit.score.measures))
         told = [*notes, *say_struck(struck, section.run_ids, shown)]
-        contents[f"{path}.md"] = to_markdown(exhibit_document(exhibit, section.body, told)).encode()
+        contents[f"{path}.md"] = to_markdown(exhibit_document(section, told)).encode()
     if kind.derive is not None:
         contents[f"{path}.csv"] = table_csv(
             exhibit, section.found, kind.derive(exhibit, section.found)

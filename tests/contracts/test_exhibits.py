@@ -1,5 +1,6 @@
 """Every exhibit under conf/exhibit: it parses, its experiments exist, its cells are runs, its facts agree."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from gnexp.report.parse import parse_exhibit
 from tests.contracts import expansions
 from tests.contracts.expansions import expand
 
+ROOT = Path(__file__).parents[2]
 FILES = sorted((conf_dir() / "exhibit").glob("*.yaml"))
 NAMES = list(expansions.exhibits())  # those at demo scale included
 load = expansions.exhibit
@@ -134,11 +136,35 @@ def test_each_has_its_own_place() -> None:
     assert len(set(orders)) == len(orders) and min(orders) == 1
 
 
+def test_a_twin_asks_the_same_at_the_other_scale(exhibit: Exhibit) -> None:
+    if not exhibit.twin:
+        assert f"{exhibit.id}_demo" not in NAMES
+        return
+    twin = parse_exhibit(load(exhibit.twin))
+    assert twin.twin == exhibit.id and {twin.scale, exhibit.scale} == {"small", "demo"}
+    assert (twin.kind, twin.experiments, twin.axes) == (exhibit.kind, exhibit.experiments, exhibit.axes)
+
+
+# The log's numbers are those of its days, so it leads to what they came from.
+PAGES = [ROOT / "README.md", *(page for page in sorted((ROOT / "docs").glob("*.md")) if page.stem != "log")]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_an_exhibit_s_name_leads_to_its_twin_only_where_it_has_no_file_itself(page: Path) -> None:
+    """Once [Figure 5] is drawn of photographs, the link of that name leads there."""
+    link = re.compile(r"(?<!!)\[([^]]*)\]\((\S*results/\w+)/(\w+)(\.\w+)\)")
+    for words, folder, name, ending in link.findall(page.read_text(encoding="utf-8")):
+        twin = load(name).get("twin") if name in NAMES else None
+        if name.endswith("_demo") and "demo" not in words:
+            assert not (page.parent / folder / f"{twin}{ending}").exists(), words
+
+
 def test_an_exhibit_with_a_block_for_the_demo_is_two() -> None:
     """The same question at two scales, each naming its own, in the order of reading."""
     small, demo = (parse_exhibit(load(name)) for name in ("table2", "table2_demo"))
     assert (small.scale, small.name, small.control) == ("small", "Table 2", None)
     assert (demo.scale, demo.name, demo.control) == ("demo", "Table 2 at demo scale", "batch_size_control")
     assert small.paper == demo.paper and small.order == demo.order and small.regime != demo.regime
+    assert (small.twin, demo.twin) == (demo.id, small.id)
     with pytest.raises(ValueError, match="exhibit table2: scale must be small or demo, got smoke"):
         parse_exhibit({**load("table2"), "scale": "smoke"})

@@ -81,6 +81,7 @@ class Exhibit:
     source: str  # where it stands in the paper, or gnexp
     experiments: tuple[str, ...]
     scale: str = "small"  # ours, beside the paper's: small, of photographs, or demo, of generated garments
+    twin: str = ""  # the exhibit of the same file at our other scale, if it has one
     name: str = ""  # what the report calls it; from its id unless given: table2 -> Table 2
     verified: str | None = None  # how sure we are of the paper's values; None where it is not the paper's
     axes: tuple[str, ...] = ("norm", "batch")  # Hydra keys that tell its cells apart

@@ -32,6 +32,7 @@ def make_readme(
     for section in sections:
         exhibit = section.exhibit
         files = [f"[{word}]({path})" for word, path in section.links] or ["nothing to draw yet"]
+        files += [f"[its twin]({section.twin})"] if section.twin and not section.links else []
         rows.append((exhibit.name, exhibit.title, seeds_and_planned(section), ", ".join(files)))
     told = answer(sections, board)
     blocks: list[Block] = [
@@ -42,9 +43,10 @@ def make_readme(
     ]
     first = next((section for section in sections if section.plot), None)
     if first is not None and first.plot is not None:
+        twin = f" [{first.twin_words}]({first.twin})." if first.twin else ""
         blocks += [
             Text(f"![{_markdown_alt(first.plot.alt)}](figures/{first.exhibit.id}.svg)"),
-            Text(f"**{first.exhibit.name}.** {first.exhibit.title}. {first.plot.caption}"),
+            Text(f"**{first.exhibit.name}.** {first.exhibit.title}. {first.plot.caption}{twin}"),
         ]
     if board is not None:
         links = f"[Notes, targets and what is not run]({TABLE}), [numbers]({NUMBERS})."

@@ -7,9 +7,18 @@ from dataclasses import dataclass
 
 from gnexp.report.exhibits.cells import Findings
 from gnexp.report.exhibits.exhibit import Exhibit
+from gnexp.report.exhibits.prose import Prose
 from gnexp.report.render.blocks import Block
 from gnexp.report.render.plots import Plot
 from gnexp.runs.result import Result
+
+
+@dataclass(frozen=True)
+class _Sentences:
+    twins: dict[str, str]  # by the scale of the exhibit that leads to its twin
+
+
+_PROSE = Prose("section", _Sentences)
 
 
 @dataclass(frozen=True)
@@ -22,6 +31,12 @@ class Section:
     body: tuple[Block, ...] = ()  # of a document
     commands: tuple[str, ...] = ()  # what makes the files it lacks, where a sweep does not
     links: tuple[tuple[str, str], ...] = ()  # its files below results/: a word and a path
+    twin: str = ""  # the first file of its exhibit's twin below results/, where that has been rendered
+
+    @property
+    def twin_words(self) -> str:
+        """What its twin is, as the words of a link."""
+        return _PROSE.text.twins[self.exhibit.scale]
 
     @property
     def run_ids(self) -> set[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
+from pathlib import PurePosixPath
 from typing import Annotated
 
 from gnexp.config import RunConfig
@@ -19,6 +20,7 @@ from gnexp.report.exhibits.words import join, say_interval, say_intervals, say_m
 from gnexp.report.render.blocks import Block, Commands, Heading, Items, Table, Text
 from gnexp.report.render.contrasts import contrast_sentences, contrast_table, text_table
 from gnexp.report.render.grids import effect_grids, paper_grid, value_grid
+from gnexp.report.render.section import Section
 
 _FEW = 3  # missing runs up to which single commands are shown rather than the sweep
 
@@ -35,12 +37,14 @@ class _Sentences:
 _PROSE = Prose("tables", _Sentences)
 
 
-def exhibit_document(exhibit: Exhibit, body: Sequence[Block], notes: Sequence[str]) -> list[Block]:
-    """The whole of an exhibit's document, such as tables/<id>.md. body: the blocks of its kind."""
+def exhibit_document(section: Section, notes: Sequence[str]) -> list[Block]:
+    """The whole of an exhibit's document, such as tables/<id>.md."""
+    exhibit = section.exhibit
+    twin = f"[{section.twin_words}]({PurePosixPath(section.twin).name})." if section.twin else ""
     blocks: list[Block] = [
         Heading(f"{exhibit.name}. {exhibit.title}", 1),
-        Text(source_text(exhibit)),
-        *body,
+        Text(f"{source_text(exhibit)} {twin}".rstrip()),
+        *section.body,
     ]
     if notes:
         blocks += [Heading("Notes"), Items(tuple(notes))]
