@@ -77,3 +77,14 @@ def test_a_twin_that_was_never_rendered_is_not_led_to(tmp_path: Path) -> None:
     render(SMALL, expand, runs_dir=tmp_path / "runs", results_dir=tmp_path / "results", is_whole=False)
     text = read(tmp_path / "results", "tables/table2.md")
     assert "Nothing has been run yet" in text and "The same question" not in text
+
+
+def test_a_twin_rendered_later_makes_no_file_of_the_first_wrong(tmp_path: Path) -> None:
+    places = {"results_dir": tmp_path / "results"}
+    for exhibits in (SMALL, DEMO):
+        render(exhibits, expand, runs_dir=tmp_path / "runs", is_whole=False, **places)
+    assert "The same question" not in read(tmp_path / "results", "tables/table2.md")
+    assert check(SMALL, expand, is_whole=False, **places) == []
+    (tmp_path / "results/tables/table2.md").unlink()
+    (problem, *_) = check(DEMO, expand, is_whole=False, **places)  # its link leads nowhere now
+    assert "table2_demo.md is not what the runs say" in problem
