@@ -186,14 +186,15 @@ def find_run_dir(runs_dir: Path, run: RunConfig) -> RunDirectory:
 
 
 def named_run_dir(name: str, runs_dir: Path) -> RunDirectory:
-    """The run's directory that a person named by its path, its id, or the start of its id.
+    """The run's directory that a person named by its path or a file in it, its id, or the start of its id.
 
     Raises:
         ValueError: there is none, or more than one.
     """
-    given = RunDirectory(Path(name))
-    if given.spec.is_file():
-        return given
+    for path in (Path(name), Path(name).parent):  # `gnexp train` ends with the path of the result
+        given = RunDirectory(path)
+        if given.spec.is_file() and Path(name).exists():
+            return given
     begun = [directory for directory in run_dirs(runs_dir) if directory.spec.is_file()]
     found = [directory for directory in begun if directory.name.startswith(name)]
     if len(found) == 1:

@@ -27,6 +27,9 @@ def test_runs_are_named_by_path_id_or_its_start(tmp_path):
         for run in (RunConfig(), RunConfig(seed=1))
     ]
     assert named_run_dir(str(dirs[0]), Path("nowhere")) == dirs[0]
+    assert named_run_dir(str(dirs[0].spec), Path("nowhere")) == dirs[0]
+    with pytest.raises(ValueError, match="no run "):
+        named_run_dir(str(dirs[0].result), tmp_path)  # it has written none yet
     assert named_run_dir(dirs[1].name[:12], tmp_path) == dirs[1]
     assert named_run_dir(dirs[1].name[:5], tmp_path) == dirs[1]
     with pytest.raises(ValueError, match="is the start of 2 runs"):
