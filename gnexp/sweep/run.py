@@ -37,14 +37,12 @@ def run_plan(
         The exit code.
 
     Raises:
-        ValueError: runs_dir cannot be written, or the package of a network is missing.
+        ValueError: runs_dir cannot be written.
     """
     todo = [item for item in plan if item.done_in is None]
     print(summary(plan), flush=True)
     if not todo:
         return EXIT_DONE
-    for item in todo:
-        item.run.model.check_installed()
     check_writable(runs_dir)
     for item in todo:
         # An old failure must not show up as this sweep's.

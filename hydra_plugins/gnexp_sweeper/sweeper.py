@@ -72,12 +72,16 @@ class GnexpSweeper(Sweeper):
             print(f"note: {note}", file=sys.stderr)
         runs_dir = Path(self.config.runs_dir)
         plan = make_plan(expansions, runs_dir, Path(self.config.results_dir))
+        # Before a dry run as well, which must not promise what the sweep would refuse.
+        budget = self.config.budget
+        end = None if budget is None else end_of(budget, time.time())
+        for item in plan:
+            if item.done_in is None:
+                item.run.model.check_installed()
         if self.config.dry_run:
             print(describe(plan, expansions))
             require_printed()
             raise SystemExit(EXIT_DONE)
-        budget = self.config.budget
-        end = None if budget is None else end_of(budget, time.time())
         todo = [item for item in plan if item.state == PENDING]
         side_by_side, threads = self._share([item.run for item in todo])
         jobs = {}

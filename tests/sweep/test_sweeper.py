@@ -42,6 +42,19 @@ def test_a_sweep_runs_everything_seed_major_and_again_nothing(capfd):
     assert len(order_of_runs()) == 4
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("model=timm", "model.arch=nonsense"), "timm has no classifier model.arch=nonsense"),
+        (("budget=banana",), "budget must be a time such as 24h"),
+    ],
+)
+def test_a_dry_run_refuses_what_the_sweep_would(capfd, words, message):
+    assert run_sweep("batch=2", "experiment=null", "norm=gn", *words, "dry_run=true") == 2
+    shown = capfd.readouterr()
+    assert shown.out == "" and message in shown.err
+
+
 def test_dry_run_prints_the_plan_and_does_nothing(capsys):
     assert run_sweep("dry_run=true", "batch=2") == 0
     lines = capsys.readouterr().out.splitlines()
