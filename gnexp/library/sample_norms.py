@@ -19,7 +19,6 @@ class GroupNorm(nn.GroupNorm):
     """Group normalization (Wu & He 2018, Eq. 7) in the place of torch.nn.GroupNorm: its arguments and its state_dict.
 
     It adds a residual and ReLU in the same call (`gnexp.group_norm`), and stays right where the mean is far from zero.
-    A second gradient is not promised.
 
     Args:
         num_groups: G.

@@ -7,7 +7,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch.autograd.function import once_differentiable
 
 from gnexp.nn.kinds.sync_batch_norm import SyncBatchNormConfig
 from gnexp.nn.norm_act import NormAct, NormFactory
@@ -136,8 +135,12 @@ class _NormalizeTogether(torch.autograd.Function):
         return F.batch_norm(x, mean, variance, weight, bias, False, 0.0, eps)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        if torch.is_grad_enabled():
+            raise RuntimeError(
+                "synchronized batch normalization over several processes has no second gradient "
+                "(create_graph=True); use one process, or another norm="
+            )
         # Of Ioffe & Szegedy (2015), Section 3, with every sum over all processes' values.
         x, weight, mean, inverse_std, count = ctx.saved_tensors
         axes, per_channel = [0, *range(2, x.dim())], (1, -1, *[1] * (x.dim() - 2))

@@ -11,12 +11,14 @@ Fewer passes than these do not pay in torch's operations: what was tried stands 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch.autograd.function import once_differentiable
 
+from gnexp.ops import reference
+from gnexp.ops.differentiable import gradients
 from gnexp.ops.layout import layout_of
 
 HALF = (torch.bfloat16, torch.float16)
@@ -27,6 +29,8 @@ LARGE_MAP = 1024
 # Values per channel at which the native backward takes several times as long as it should.
 SLOW_MAPS = range(2, 8)
 MANY_ROWS = 4096  # N * C from which that costs more than the centered backward's additional calls
+
+Gradients = tuple[torch.Tensor | None, torch.Tensor | None, torch.Tensor | None]
 
 
 def group_norm(
@@ -40,7 +44,7 @@ def group_norm(
 ) -> torch.Tensor:
     """relu(GN(x) * weight + bias + residual), in x's dtype and, of contiguous and channels_last, in x's format.
 
-    Statistics of bfloat16 and float16 are taken in float32. Once differentiable where the mean is far from zero.
+    Statistics of bfloat16 and float16 are taken in float32.
 
     Args:
         x: (N, C, *), with at least one value per channel.
@@ -83,7 +87,7 @@ def _normalize(
     if not y.requires_grad or _is_near(x, mean, rstd):
         return y
     centered: torch.Tensor = _CenteredBackward.apply(
-        y.detach(), x, weight, bias, mean.detach(), rstd.detach()
+        y.detach(), x, weight, bias, mean.detach(), rstd.detach(), eps
     )
     return centered
 
@@ -124,15 +128,30 @@ class _CenteredBackward(torch.autograd.Function):
         bias: torch.Tensor,
         mean: torch.Tensor,
         rstd: torch.Tensor,
+        eps: float,
     ) -> torch.Tensor:
         ctx.mark_dirty(y)
+        ctx.eps = eps
         ctx.save_for_backward(x, weight, mean, rstd)
         return y
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, dy: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        return None, *_centered_backward(dy, *ctx.saved_tensors), None, None
+        return None, *_backward(ctx, dy, _centered_backward), None, None, None
+
+
+def _backward(ctx: Any, dy: torch.Tensor, call: Callable[..., Gradients]) -> Gradients:
+    """dx, dweight and dbias by `call`, or where they are to be differentiated again (create_graph=True) by autograd."""
+    x, weight, mean, rstd = ctx.saved_tensors
+    if not torch.is_grad_enabled():
+        return call(dy, x, weight, mean, rstd)
+
+    def equations(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+        return reference.group_norm(x.to(weight.dtype), mean.shape[1], weight, bias, ctx.eps).to(dy.dtype)
+
+    # No gradient depends on the bias, so none is saved.
+    dx, dweight, dbias = gradients(equations, (x, weight, torch.zeros_like(weight, requires_grad=True)), dy)
+    return dx, dweight, dbias
 
 
 def _centered_backward(
@@ -212,14 +231,13 @@ def _(
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[torch.Tensor, ...]) -> None:
-    x, weight, _, _, _ = inputs
+    x, weight, _, _, ctx.eps = inputs
     _, mean, rstd = output
     ctx.save_for_backward(x, weight, mean, rstd)
 
 
 def _differentiate(ctx: Any, dy: torch.Tensor, *_: Any) -> tuple[torch.Tensor | None, ...]:
-    dx, dweight, dbias = normalize_backward(dy, *ctx.saved_tensors)
-    return dx, dweight, dbias, None, None
+    return *_backward(ctx, dy, normalize_backward), None, None
 
 
 normalize.register_autograd(_differentiate, setup_context=_save)

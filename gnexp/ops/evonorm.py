@@ -6,9 +6,9 @@ import math
 from typing import Any
 
 import torch
-from torch.autograd.function import once_differentiable
 
 from gnexp.ops import reference
+from gnexp.ops.differentiable import gradients
 from gnexp.ops.layout import layout_of
 
 _HALF = (torch.bfloat16, torch.float16)
@@ -19,7 +19,7 @@ def evonorm_s0(
 ) -> torch.Tensor:
     """X sigmoid(v x) / std(x) * weight + bias, a new tensor of x's dtype; equal to `reference.evonorm_s0`.
 
-    Statistics are taken in float32 at least. Once differentiable.
+    Statistics are taken in float32 at least.
 
     Args:
         x: (N, C, *), with at least one value per channel.
@@ -69,15 +69,24 @@ class _EvoNormS0(torch.autograd.Function):
         )  # returned itself: autograd forbids in-place changes of a view from in here
         y = torch.mul(x.view(rows), gate, out=result.view(rows))
         y.mul_((rstd * weight.view(num_groups, -1)).view(num_images, channels, 1)).add_(bias.view(1, -1, 1))
+        ctx.eps = eps
         ctx.save_for_backward(x, v, weight, mean, rstd, gate)
         return result
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, dy: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         x, v, weight, mean, rstd, gate = ctx.saved_tensors
         num_images, channels = x.shape[:2]
         num_groups = rstd.shape[1]
+        if torch.is_grad_enabled():  # with create_graph=True
+            bias = torch.zeros_like(weight, requires_grad=True)  # no gradient depends on it, so none is saved
+
+            def equations(
+                x: torch.Tensor, v: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor
+            ) -> torch.Tensor:
+                return reference.evonorm_s0(x, num_groups, v, weight, bias, ctx.eps)
+
+            return *gradients(equations, (x, v, weight, bias), dy), None, None
         rows = gate.shape
         size = channels // num_groups * rows[2]
         values, dy = x.view(rows), dy.reshape(rows)

@@ -1,7 +1,7 @@
 """Group normalization with residual sum and ReLU as one operator of torch's: Triton kernels, forward and backward.
 
 Autocast has no rule for it: half-precision x with float32 weight and bias goes in as it is and comes out in x's dtype,
-where torch's own group norm is cast to float32 and back. The gradient has no gradient.
+where torch's own group norm is cast to float32 and back. The gradient's gradient is autograd's, of the reference.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from typing import Any
 
 import torch
 
+from gnexp.ops import reference
+from gnexp.ops.differentiable import gradients
 from gnexp.ops.layout import layout_of
 from gnexp.ops.plan import LOOPED, SPLIT, WHOLE, group_slab, make_plan
 
@@ -225,7 +227,7 @@ def _acc_dtype(x: torch.Tensor) -> torch.dtype:
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[torch.Tensor, ...]) -> None:
-    x, residual, weight, bias, _, _, relu = inputs
+    x, residual, weight, bias, _, ctx.eps, relu = inputs
     y, mean, rstd = output
     ctx.set_materialize_grads(False)  # else zeros are made for mean and rstd, which nobody differentiates
     ctx.relu, ctx.has_residual = relu, residual is not None
@@ -235,6 +237,8 @@ def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[torch.Tensor, ...]) -
 def _gradients(ctx: Any, dy: torch.Tensor | None, *_: Any) -> tuple[torch.Tensor | None, ...]:
     if dy is None:  # of mean and rstd alone
         return (None,) * 7
+    if torch.is_grad_enabled():  # with create_graph=True
+        return _plain_gradients(ctx, dy)
     dx, dresidual, dweight, dbias = torch.ops.gnexp.group_norm_backward(dy, *ctx.saved_tensors, ctx.relu)
     if not ctx.has_residual:
         dresidual = None
@@ -243,9 +247,26 @@ def _gradients(ctx: Any, dy: torch.Tensor | None, *_: Any) -> tuple[torch.Tensor
     return dx, dresidual, dweight, dbias, None, None, None
 
 
+def _plain_gradients(ctx: Any, dy: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+    """The gradients by operations that autograd knows."""
+    x, y, weight, bias, mean, _ = ctx.saved_tensors
+    if y is not None:
+        dy = dy.masked_fill(y.detach() <= 0, 0)
+    has_relu = ctx.relu and y is None
+
+    def equations(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+        wide = (value.to(_acc_dtype(x)) for value in (x, weight, bias))
+        values, weight, bias = wide
+        normalized = reference.group_norm(values, mean.shape[1], weight, bias, ctx.eps, None, has_relu)
+        return normalized.to(x.dtype)
+
+    dx, dweight, dbias = gradients(equations, (x, weight, bias), dy)
+    return dx, dy if ctx.has_residual else None, dweight, dbias, None, None, None
+
+
 def _no_second_gradient(ctx: Any, *_: Any) -> None:
     raise RuntimeError(
-        "group_norm has a gradient and no second one; compute it with gnexp.ops.reference.group_norm"
+        "gnexp::group_norm_backward has no gradient of its own; differentiate gnexp.group_norm with create_graph=True"
     )
 
 

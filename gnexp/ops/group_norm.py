@@ -57,7 +57,7 @@ def group_norm(
     """relu(GN(x) * weight + bias + residual) (Wu & He 2018, Eq. 1 to 3 and 7), a new tensor of x's dtype.
 
     Statistics are taken in float32, in float64 for float64; weight and bias may be float32 while x is half precision.
-    Autocast changes nothing. A second gradient is not promised: fused and a part of composed refuse it.
+    Autocast changes nothing. Under create_graph=True the gradients are autograd's, which can be differentiated again.
 
     Args:
         x: (N, C, *) with up to three trailing axes; N may be 0.

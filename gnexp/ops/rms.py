@@ -10,9 +10,9 @@ import math
 from typing import Any
 
 import torch
-from torch.autograd.function import once_differentiable
 
 from gnexp.ops import reference
+from gnexp.ops.differentiable import gradients
 from gnexp.ops.layout import layout_of
 
 _HALF = (torch.bfloat16, torch.float16)
@@ -30,8 +30,7 @@ def rms_norm(
 ) -> torch.Tensor:
     """max(x / rms(x) * weight + bias + residual, threshold), a new tensor of x's dtype; equal to `reference.rms_norm`.
 
-    Mean squares are taken in float32 at least. At a tie with the threshold the gradient is the threshold's. Once
-    differentiable.
+    Mean squares are taken in float32 at least. At a tie with the threshold the gradient is the threshold's.
 
     Args:
         x: (N, C, *), with at least one value per channel.
@@ -89,12 +88,14 @@ class _RMSNorm(torch.autograd.Function):
             torch.maximum(y, threshold.view(1, -1, 1), out=y)
         elif relu:
             y.relu_()
+        ctx.eps = eps
         ctx.save_for_backward(x, weight, rstd, threshold, result if relu or threshold is not None else None)
         return result
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, dy: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        if torch.is_grad_enabled():  # with create_graph=True
+            return _plain_backward(ctx, dy)
         x, weight, rstd, threshold, y = ctx.saved_tensors
         num_images, channels = x.shape[:2]
         num_groups = rstd.shape[1]
@@ -121,3 +122,24 @@ class _RMSNorm(torch.autograd.Function):
         dx.addcmul_(values, pull.expand(num_images, num_groups, channels // num_groups).reshape(scale.shape))
         dresidual = dy.view(x.shape) if ctx.needs_input_grad[3] else None
         return dx.view(x.shape), dweight, dbias, dresidual, dthreshold, None, None, None
+
+
+def _plain_backward(ctx: Any, dy: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+    """The gradients by operations that autograd knows."""
+    x, weight, rstd, threshold, y = ctx.saved_tensors
+    dthreshold = None
+    if threshold is not None:
+        per_channel = (1, -1, *[1] * (x.dim() - 2))
+        is_stopped = y.detach() <= threshold.detach().view(per_channel)
+        dthreshold = dy.masked_fill(~is_stopped, 0).transpose(0, 1).flatten(1).sum(1)
+        dy = dy.masked_fill(is_stopped, 0)
+    elif y is not None:
+        dy = dy.masked_fill(y.detach() <= 0, 0)
+
+    def equations(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+        return reference.rms_norm(x, rstd.shape[1], weight, bias, ctx.eps)
+
+    # No gradient depends on the bias, so none is saved.
+    found = gradients(equations, (x, weight, torch.zeros_like(weight, requires_grad=True)), dy)
+    dresidual = dy if ctx.needs_input_grad[3] else None
+    return *found, dresidual, dthreshold, None, None, None

@@ -148,3 +148,11 @@ def test_half_precision_over_processes_keeps_its_statistics_wide() -> None:
     y.sum().backward()
     assert x.grad is not None and x.grad.dtype == torch.bfloat16
     torch.testing.assert_close(ours.running_var, theirs.running_var, rtol=1e-5, atol=0)
+
+
+def test_a_second_gradient_over_processes_is_refused() -> None:
+    norm = make()
+    norm.peers = Peers(world_size=2)  # of which the other holds nothing
+    y = norm(randn(4, CHANNELS, 3, 3, seed=1).requires_grad_())
+    with pytest.raises(RuntimeError, match="over several processes has no second gradient"):
+        torch.autograd.grad(y.square().sum(), norm.weight, create_graph=True)

@@ -228,9 +228,13 @@ def test_opcheck(is_channels_last: bool, has_residual: bool, relu: bool) -> None
     torch.library.opcheck(torch.ops.gnexp.group_norm_backward.default, (dy, *saved, relu), test_utils=tests)
 
 
-def test_a_second_gradient_is_refused() -> None:
-    inputs = Case((2, 4, 3, 2), 2).inputs()
-    y = fused.group_norm(inputs["x"], 2, inputs["weight"], inputs["bias"], 1e-5)
-    (gradient,) = torch.autograd.grad(y.square().sum(), inputs["x"], create_graph=True)
-    with pytest.raises(RuntimeError, match="group_norm has a gradient and no second one"):
-        torch.autograd.grad(gradient.sum(), inputs["x"])
+@pytest.mark.parametrize(
+    ("is_channels_last", "has_residual", "relu"), [(False, *flags) for flags in FLAGS] + [(True, True, True)]
+)
+def test_second_gradients(is_channels_last: bool, has_residual: bool, relu: bool) -> None:
+    case = Case((2, 4, 3, 2), 2, is_channels_last, has_residual, relu)
+
+    def call(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, *rest: torch.Tensor) -> torch.Tensor:
+        return fused.group_norm(x, 2, weight, bias, 1e-5, *(rest or [None]), relu)
+
+    assert torch.autograd.gradgradcheck(call, list(case.inputs().values()), fast_mode=True)

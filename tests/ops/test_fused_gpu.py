@@ -78,3 +78,13 @@ def test_the_same_bits_again_and_right(
 def test_a_compiled_module_agrees() -> None:
     case = Case(COMPILED, GROUPS, True, True, True, torch.bfloat16, torch.float32, device=DEVICE)
     check(torch.compile(fused.group_norm, fullgraph=True, backend=COMPILER), case)
+
+
+def test_second_gradients() -> None:
+    inputs = Case((2, 4, 3, 2), 2, has_residual=True, relu=True, device=DEVICE).inputs()
+
+    def call(*values: torch.Tensor) -> torch.Tensor:
+        x, weight, bias, residual = values
+        return fused.group_norm(x, 2, weight, bias, 1e-5, residual, relu=True)
+
+    assert torch.autograd.gradgradcheck(call, list(inputs.values()), fast_mode=True)
