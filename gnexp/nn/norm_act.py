@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from gnexp.config import NormConfig
+from gnexp.ops.differentiable import is_transformed
 
 
 class NormAct(nn.Module, abc.ABC):
@@ -54,7 +55,9 @@ class NormAct(nn.Module, abc.ABC):
         # y is new, and no norm's backward reads its own output. In y's own shape: autograd would clone whole gradients
         # to undo a change that was made in place through a view.
         if residual is not None:
-            y = y.add_(residual.reshape(y.shape))
+            residual = residual.reshape(y.shape)
+            # A transform may have mapped the residual alone, which then has no room in y.
+            y = y + residual if is_transformed() else y.add_(residual)
         if self.relu:
             y = y.relu_()
         return y.view(shape)

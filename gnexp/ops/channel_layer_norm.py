@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from gnexp.ops import reference
+from gnexp.ops.differentiable import is_transformed
 
 _HALF = (torch.bfloat16, torch.float16)
 _FEW_POSITIONS = (
@@ -31,7 +32,8 @@ def channel_layer_norm(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor
     """
     wide = torch.float32 if x.dtype in _HALF else x.dtype
     values, weight, bias = (value.to(wide) for value in (x, weight, bias))
-    if torch.compiler.is_compiling():  # the compiler fuses the equations by itself
+    # The compiler fuses the equations by itself, and torch.func looks into nothing else.
+    if torch.compiler.is_compiling() or is_transformed():
         return reference.channel_layer_norm(values, weight, bias, eps).to(x.dtype)
     if (
         values.device.type == "cpu"

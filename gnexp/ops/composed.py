@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 
 from gnexp.ops import reference
-from gnexp.ops.differentiable import gradients
+from gnexp.ops.differentiable import gradients, is_transformed
 from gnexp.ops.layout import layout_of
 
 HALF = (torch.bfloat16, torch.float16)
@@ -60,6 +60,8 @@ def group_norm(
         weight.dtype != wide or bias.dtype != wide
     ):  # a call costs a small map's normalization a tenth of its time
         weight, bias = weight.to(wide), bias.to(wide)
+    if is_transformed():
+        return _of_a_transform(x.to(wide), num_groups, weight, bias, eps, residual, relu).to(x.dtype)
     if x.device.type != "cpu":
         y = F.group_norm(x.to(wide).contiguous(), num_groups, weight, bias, eps)
     elif torch.compiler.is_compiling():
@@ -75,6 +77,24 @@ def group_norm(
     if y.dtype != x.dtype:
         y = y.to(x.dtype)
     return y if x.is_contiguous() else y.contiguous(memory_format=layout_of(x))
+
+
+def _of_a_transform(
+    x: torch.Tensor,
+    num_groups: int,
+    weight: torch.Tensor,
+    bias: torch.Tensor,
+    eps: float,
+    residual: torch.Tensor | None,
+    relu: bool,
+) -> torch.Tensor:
+    """What torch.func can look into: nothing in place, nothing that asks for values, gradients that are autograd's."""
+    if not _is_plain(x):
+        return reference.group_norm(x, num_groups, weight, bias, eps, residual, relu)
+    y = torch.group_norm(x.contiguous(), num_groups, weight, bias, eps)
+    if residual is not None:
+        y = y + residual
+    return y.relu() if relu else y
 
 
 def _normalize(

@@ -10,10 +10,13 @@ from collections.abc import Callable, Sequence
 
 import torch
 
+# torch.autograd.Function asks this itself; it is nobody's promise, so a torch without it is one without transforms.
+_has_transform: Callable[[], bool] = getattr(torch._C, "_are_functorch_transforms_active", lambda: False)
+
 
 def is_transformed() -> bool:
     """Whether a transform of torch.func is at work: vmap, grad, jvp, ... The compiler sees to its own."""
-    return not torch.compiler.is_compiling() and torch._C._are_functorch_transforms_active()
+    return not torch.compiler.is_compiling() and _has_transform()
 
 
 def gradients(

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from gnexp.ops import reference
-from gnexp.ops.differentiable import gradients
+from gnexp.ops.differentiable import gradients, is_transformed
 from gnexp.ops.layout import layout_of
 
 _HALF = (torch.bfloat16, torch.float16)
@@ -31,7 +31,8 @@ def evonorm_s0(
     """
     wide = torch.float32 if x.dtype in _HALF else x.dtype
     values, v, weight, bias = (value.to(wide) for value in (x, v, weight, bias))
-    if torch.compiler.is_compiling():  # the compiler fuses the equations by itself
+    # The compiler fuses the equations by itself, and torch.func looks into nothing else.
+    if torch.compiler.is_compiling() or is_transformed():
         y = reference.evonorm_s0(values, num_groups, v, weight, bias, eps)
     else:
         y = _EvoNormS0.apply(values.contiguous(), v, weight, bias, num_groups, eps)

@@ -8,6 +8,7 @@ import torch
 
 from gnexp.config.arguments import check_count, check_eps, check_flag
 from gnexp.ops import composed, fused
+from gnexp.ops.differentiable import is_transformed
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,8 @@ def group_norm(
     """relu(GN(x) * weight + bias + residual) (Wu & He 2018, Eq. 1 to 3 and 7), a new tensor of x's dtype.
 
     Statistics are taken in float32, in float64 for float64; weight and bias may be float32 while x is half precision.
-    Autocast changes nothing. Under create_graph=True the gradients are autograd's, which can be differentiated again.
+    Autocast changes nothing. Under create_graph=True, and in a transform of torch.func (vmap,
+    grad, ...), the gradients are autograd's, which can be differentiated again.
 
     Args:
         x: (N, C, *) with up to three trailing axes; N may be 0.
@@ -96,7 +98,9 @@ def _constant(x: torch.Tensor, value: float) -> torch.Tensor:
 
 def _is_fused(wanted: str, device_type: str) -> bool:
     # On shapes alone (the meta device) each gives the same, and nothing has to be installed.
-    return device_type != "meta" and wanted != "composed" and choose_impl(wanted, device_type).name == "fused"
+    if device_type == "meta" or wanted == "composed":
+        return False
+    return choose_impl(wanted, device_type).name == "fused" and not is_transformed()
 
 
 def _check(

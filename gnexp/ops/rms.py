@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from gnexp.ops import reference
-from gnexp.ops.differentiable import gradients
+from gnexp.ops.differentiable import gradients, is_transformed
 from gnexp.ops.layout import layout_of
 
 _HALF = (torch.bfloat16, torch.float16)
@@ -46,7 +46,8 @@ def rms_norm(
     given = (None if value is None else value.to(wide) for value in (x, weight, bias, residual, threshold))
     values, weight, bias, residual, threshold = given  # type: ignore[assignment]
     assert values is not None
-    if torch.compiler.is_compiling():  # the compiler fuses the equations by itself
+    # The compiler fuses the equations by itself, and torch.func looks into nothing else.
+    if torch.compiler.is_compiling() or is_transformed():
         y = reference.rms_norm(values, num_groups, weight, bias, eps, residual, relu, threshold)
     else:
         layout = layout_of(x)
