@@ -34,10 +34,8 @@ def check_arguments(**given: Any) -> None:
 
 
 def settle(norm: NormAct, affine: bool, device: Device, dtype: torch.dtype | None) -> None:
-    """Puts a new norm where it belongs; without an affine map it has the constants 1 and 0, which no file holds."""
+    """Puts a new norm where it belongs; without an affine map its weight and bias are None, as torch's are."""
     if not affine:
         for key in ("weight", "bias"):
-            value = getattr(norm, key).detach()
-            delattr(norm, key)
-            norm.register_buffer(key, value, persistent=False)
+            norm.register_parameter(key, None)
     norm.to(device=device, dtype=dtype)

@@ -53,6 +53,12 @@ class GroupNorm(nn.GroupNorm):
             self.register_parameter("bias", None)
         self.relu = relu
 
+    def reset_parameters(self) -> None:
+        """Weight 1 and bias 0, of those that there are; not every torch's asks for that."""
+        for parameter, start in ((self.weight, nn.init.ones_), (self.bias, nn.init.zeros_)):
+            if parameter is not None:
+                start(parameter)
+
     def forward(self, input: torch.Tensor, residual: torch.Tensor | None = None) -> torch.Tensor:
         """Input and residual (N, C, *) -> (N, C, *).
 

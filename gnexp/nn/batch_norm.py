@@ -98,17 +98,17 @@ class BatchNormAct(WorkerNormAct):
 
     def normalize_by_running_stats(self, x: torch.Tensor) -> torch.Tensor:
         mean, var = self.running_mean[0], self.running_var[0]
-        return F.batch_norm(x, mean, var, self.weight, self.bias, False, 0.0, self.eps)
+        return F.batch_norm(x, mean, var, *self.affine(mean), False, 0.0, self.eps)
 
     def normalize_folded(self, x: torch.Tensor) -> torch.Tensor:
-        weight, bias = self.per_worker(self.weight), self.per_worker(self.bias)
+        weight, bias = (self.per_worker(parameter) for parameter in self.affine(self.running_mean))
         mean, var = self.running_mean[self.active].view(-1), self.running_var[self.active].view(-1)
         return F.batch_norm(self.fold(x), mean, var, weight, bias, True, self.momentum, self.eps)
 
     def normalize_plainly(self, x: torch.Tensor) -> torch.Tensor:
         wide = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x  # as the native call has it
         y, batch_mean, batch_var = reference.batch_norm(
-            wide, self.num_active, self.weight, self.bias, self.eps
+            wide, self.num_active, *self.affine(self.running_mean), self.eps
         )
         num_values = x.numel() // batch_var.numel()  # per channel and worker
         with torch.no_grad():

@@ -73,7 +73,7 @@ class BatchRenormAct(WorkerNormAct):
     def normalize_by_running_stats(self, x: torch.Tensor) -> torch.Tensor:
         mean, variance = self.running_mean[0], self.running_std[0].square()
         eps = 0.0  # it is in the running std
-        return F.batch_norm(x, mean, variance, self.weight, self.bias, False, 0.0, eps)
+        return F.batch_norm(x, mean, variance, *self.affine(mean), False, 0.0, eps)
 
     def normalize_folded(self, x: torch.Tensor) -> torch.Tensor:
         folded = self.fold(x)
@@ -85,14 +85,15 @@ class BatchRenormAct(WorkerNormAct):
             r, d = reference.renorm_correction(batch_mean, batch_std, *running, *self.bounds)
             self._track(batch_mean, batch_std)
         # gamma (x_hat r + d) + beta = x_hat (gamma r) + (gamma d + beta): the native call with other parameters.
-        weight = (self.weight * r).view(-1)
-        bias = torch.addcmul(self.bias, self.weight, d).view(-1)
+        gamma, beta = self.affine(self.running_mean)
+        weight = (gamma * r).view(-1)
+        bias = torch.addcmul(beta, gamma, d).view(-1)
         return F.batch_norm(folded, None, None, weight, bias, True, 0.0, self.eps)
 
     def normalize_plainly(self, x: torch.Tensor) -> torch.Tensor:
         wide = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x  # as the native call has it
         y, batch_mean, batch_std = reference.batch_renorm(
-            wide, self.num_active, self.weight, self.bias, self.eps, *self._running(), *self.bounds
+            wide, self.num_active, *self.affine(self.running_mean), self.eps, *self._running(), *self.bounds
         )
         self._track(batch_mean.detach(), batch_std.detach())
         return y.to(x.dtype)

@@ -37,7 +37,7 @@ class ChannelLayerNormAct(NormAct):
             )
 
     def forward(self, x: torch.Tensor, residual: torch.Tensor | None = None) -> torch.Tensor:
-        y = channel_layer_norm(x, self.weight, self.bias, self.eps)
+        y = channel_layer_norm(x, *self.affine(x), self.eps)
         return self.add_and_relu(y, residual, x.shape)
 
     def extra_repr(self) -> str:

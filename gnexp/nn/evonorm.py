@@ -46,13 +46,14 @@ class EvoNormS0Act(GroupedNormAct):
         return self
 
     def forward(self, x: torch.Tensor, residual: torch.Tensor | None = None) -> torch.Tensor:
+        weight, bias = self.affine(x)
         if self.v is None or residual is not None:
             # Of torch's ways to a fixed map per channel this has the fastest gradients: a batch norm in evaluation.
-            mean, variance = torch.zeros_like(self.weight), torch.ones_like(self.weight)
-            y = F.batch_norm(x, mean, variance, self.weight, self.bias, False, 0.0, 0.0)
+            mean, variance = torch.zeros_like(weight), torch.ones_like(weight)
+            y = F.batch_norm(x, mean, variance, weight, bias, False, 0.0, 0.0)
             return self.add_and_relu(y, residual, x.shape)
         self.check_values(x)
-        return evonorm_s0(x, self.num_groups, self.v, self.weight, self.bias, self.eps)
+        return evonorm_s0(x, self.num_groups, self.v, weight, bias, self.eps)
 
 
 def build_evonorm_s0(config: EvoNormS0Config, workers: int) -> NormFactory:

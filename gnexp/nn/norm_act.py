@@ -7,13 +7,20 @@ weights travel.
 from __future__ import annotations
 
 import abc
-from typing import Protocol
+from itertools import chain
+from typing import Any, Protocol
 
 import torch
 from torch import nn
 
 from gnexp.config import NormConfig
 from gnexp.ops.differentiable import is_transformed
+
+# What parameters and buffers of the norms here start with, by name.
+_START = {
+    **dict.fromkeys(("weight", "v", "running_var", "running_std"), 1),
+    **dict.fromkeys(("bias", "tau", "running_mean", "num_batches_tracked", "done_epochs"), 0),
+}
 
 
 class NormAct(nn.Module, abc.ABC):
@@ -36,6 +43,28 @@ class NormAct(nn.Module, abc.ABC):
     @abc.abstractmethod
     def forward(self, x: torch.Tensor, residual: torch.Tensor | None = None) -> torch.Tensor:
         """X and residual (N, C, *) -> (N, C, *), a new tensor."""
+
+    def affine(self, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Gamma and beta; of a norm that has none 1 and 0, of like's dtype and on its device."""
+        weight: Any = self.weight
+        bias: Any = self.bias
+        if weight is None:
+            weight, bias = like.new_ones(self.channels), like.new_zeros(self.channels)
+        return weight, bias
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Makes parameters and statistics what they are in a new norm: after to_empty, as torch's norms do.
+
+        Raises:
+            ValueError: a package's norm with a tensor that gnexp does not know; it has to say itself how it starts.
+        """
+        for name, tensor in chain(self.named_parameters(recurse=False), self.named_buffers(recurse=False)):
+            if name not in _START:
+                raise ValueError(
+                    f"{self.where}{type(self).__name__} has no reset_parameters that knows its {name}"
+                )
+            tensor.fill_(_START[name])
 
     def before_sum(self) -> NormAct:
         """Told by a model, once, that every call will bring a residual; gives itself back."""

@@ -84,8 +84,9 @@ def replace_norms(
         ValueError: a norm that is no plain batch norm, by name and class; or what make raises.
     """
     replaced = []
+    tensors_of_all = [*model.parameters(), *model.buffers()]
     for old, (channels, names) in find_norms(model, channels_of_other).items():
-        new = _build(make, names[0], channels, old)
+        new = _build(make, names[0], channels, old, tensors_of_all)
         _let_follow(new, old, keeps_act=keeps_act)
         was_frozen = has_affine(old) and "weight" in old._buffers
         replaced.append(Replaced(tuple(names), channels, type(old).__name__, new, was_frozen))
@@ -204,9 +205,11 @@ def _channels(norm: nn.Module) -> int:
 
 
 @torch.no_grad()
-def _build(make: Make, name: str, channels: int, old: nn.Module) -> nn.Module:
-    """The new norm, with what the old one was."""
-    tensors = [*old.parameters(recurse=False), *old.buffers(recurse=False)]
+def _build(
+    make: Make, name: str, channels: int, old: nn.Module, tensors_of_all: list[torch.Tensor]
+) -> nn.Module:
+    """The new norm, with what the old one was; where that had no tensor, it goes where the model's are."""
+    tensors = [*old.parameters(recurse=False), *old.buffers(recurse=False), *tensors_of_all]
     like = next((tensor for tensor in tensors if tensor.is_floating_point()), torch.empty(0))
     with like.device:
         new = make(name, channels, old)

@@ -22,7 +22,7 @@ class GroupRMSNormAct(GroupedNormAct):
 
     def forward(self, x: torch.Tensor, residual: torch.Tensor | None = None) -> torch.Tensor:
         self.check_values(x)
-        return rms_norm(x, self.num_groups, self.weight, self.bias, self.eps, residual, self.relu)
+        return rms_norm(x, self.num_groups, *self.affine(x), self.eps, residual, self.relu)
 
 
 class FilterResponseNormAct(NormAct):
@@ -59,7 +59,7 @@ class FilterResponseNormAct(NormAct):
                 f"{self.where}filter response normalization makes one value per channel its sign, "
                 f"got input {tuple(x.shape)}; use larger images or another norm="
             )
-        return rms_norm(x, self.channels, self.weight, self.bias, self.eps, residual, threshold=self.tau)
+        return rms_norm(x, self.channels, *self.affine(x), self.eps, residual, threshold=self.tau)
 
     def extra_repr(self) -> str:
         return f"{self.channels}, eps={self.eps}, relu={self.relu}"

@@ -157,3 +157,11 @@ def test_every_norm_of_gnexp_is_known_as_one():
     found = [module for module in network.modules() if isinstance(module, NormAct)]
     assert len(found) == len(gnexp.converted(gnexp.convert(network)).layers) > 0
     assert isinstance(gnexp.convert(gnexp.GroupNorm(2, 8), "none"), NoNormAct)
+
+
+@pytest.mark.parametrize("between", ["gn", "grms", "ln2d"])
+def test_a_norm_without_any_tensor_passes_on_device_and_dtype_of_its_network(between):
+    plain = nn.Sequential(nn.Conv2d(3, 8, 1), nn.BatchNorm2d(8, affine=False)).to("meta", torch.float64)
+    model = gnexp.convert(gnexp.convert(plain, between), "bn")
+    assert model[1].running_mean.is_meta and model[1].running_mean.dtype == torch.float64
+    assert model[1].weight is None
