@@ -51,7 +51,7 @@ class ForeignConfig(ModelConfig):
         require(
             not norm.own_activation,
             f"norm={norm.word} has an activation of its own, and so has model.arch={self.arch} behind each norm: "
-            "take another norm (a sweep's are named by norm=bn,gn), or a network that leaves the activation to its norm "
+            "take another norm (of a sweep by norm=bn,gn), or a network that leaves the activation to its norm "
             "(model=thin_resnet)",
         )
         return self
