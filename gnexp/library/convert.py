@@ -55,10 +55,10 @@ def convert(
         norm: gn, ln, in, gn_ws, grms, ln2d, frn, evonorm_s0, bn (ghost batch norm), brn, none, or a kind that an
             installed package adds.
         num_groups: G; 32 unless channels_per_group is given. A layer whose channels it does not divide gets the largest
-            number below it that does and leaves two channels a group.
+            number below it that does and leaves two channels a group; so does one of 32 channels, unless 32 is given.
         channels_per_group: C / G instead. A layer whose channels it does not divide gets the largest number below it
             that does, from two on, else the next above.
-        strict: layers whose channels the number does not divide are refused.
+        strict: layers that would get another number of groups are refused.
         options: further arguments of the new norms: eps of all, momentum and workers of bn and brn. These two keep the
             old norms' eps, momentum and workers, where none is given; others have their own eps.
 
@@ -139,7 +139,7 @@ def _describe(replaced: Replaced, grouping: Grouping | None) -> ConvertedLayer:
         replaced.old,
         type(replaced.new).__name__,
         None if grouping is None else grouping.num_of(name, channels),
-        "" if grouping is None or grouping.fits(channels) else str(grouping),
+        "" if grouping is None else grouping.misfit(channels),
         replaced.names[1:],
         replaced.was_frozen,
     )

@@ -6,6 +6,7 @@ import pickle
 import pytest
 import timm
 import torch
+import torchvision
 from torch import nn
 from torchvision.ops.misc import FrozenBatchNorm2d
 
@@ -25,16 +26,19 @@ def groups(converted: nn.Module) -> list[int | None]:
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        ({}, [32, 12, 1, 24, 1]),
-        ({"num_groups": 8}, [8, 8, 1, 8, 1]),
-        ({"channels_per_group": 16}, [4, 2, 1, 3, 1]),
-        ({"channels_per_group": 1}, [64, 24, 19, 48, 1]),
-        ({"norm": "ln"}, [1, 1, 1, 1, 1]),
-        ({"norm": "in"}, [64, 24, 19, 48, 1]),
+        ({}, [32, 12, 1, 24, 1, 16]),
+        ({"num_groups": 32}, [32, 12, 1, 24, 1, 32]),
+        ({"num_groups": 8}, [8, 8, 1, 8, 1, 8]),
+        ({"channels_per_group": 16}, [4, 2, 1, 3, 1, 2]),
+        ({"channels_per_group": 1}, [64, 24, 19, 48, 1, 32]),
+        ({"norm": "ln"}, [1, 1, 1, 1, 1, 1]),
+        ({"norm": "in"}, [64, 24, 19, 48, 1, 32]),
+        ({"norm": "gn_ws"}, [32, 12, 1, 24, 1, 16]),
+        ({"norm": "grms"}, [32, 12, 1, 24, 1, 16]),
     ],
 )
 def test_groups_that_do_not_divide_become_the_nearest_that_do(given, expected):
-    assert groups(gnexp.convert(model(64, 24, 19, 48, 1), **given)) == expected
+    assert groups(gnexp.convert(model(64, 24, 19, 48, 1, 32), **given)) == expected
 
 
 @pytest.mark.parametrize("wanted", [2, 5, 16, 32])
@@ -73,6 +77,30 @@ def test_the_report_names_each_layer(caplog):
         ("3", "FrozenBatchNorm2d", "GroupNorm")
     ]
     assert [layer.name for layer in found.misfits] == ["1"]
+
+
+def test_the_default_makes_no_layer_instance_norm_untold(caplog):
+    with caplog.at_level(logging.WARNING, "gnexp"):
+        found = gnexp.converted(gnexp.convert(model(64, 32, 1)))
+    lines = [
+        "1: 32 channels, 16 groups (num_groups=32, the default, would leave one a group)",
+        "2: 1 channel, 1 group (num_groups=32 does not divide it)",
+    ]
+    assert list(map(str, found.misfits)) == lines
+    assert lines[0] in caplog.text
+    with pytest.raises(ValueError, match="^layer 0: has 32 channels, and num_groups=32, the default, would"):
+        gnexp.convert(model(32), strict=True)
+    assert groups(gnexp.convert(model(32), strict=True, num_groups=32)) == [32]
+
+
+def test_no_layer_of_a_narrow_network_is_instance_norm_by_default():
+    for name in ("mobilenet_v2", "efficientnet_b0", "mnasnet1_0"):
+        network = torchvision.models.get_model(name, weights=None)
+        layers = gnexp.converted(gnexp.convert(network)).layers
+        assert all(layer.num_groups < layer.channels for layer in layers), name
+    # Its attention normalizes maps of one pixel.
+    network = gnexp.convert(timm.create_model("skresnet18"))
+    assert network(torch.randn(2, 3, 64, 64)).isfinite().all()
 
 
 def test_what_went_as_asked_is_no_warning(caplog):
@@ -123,7 +151,7 @@ def test_other_norms_take_their_own_options(given, expected):
         ({"norm": "none", "eps": 1.0}, "norm=none takes no eps, got 1.0; it takes no options"),
         (
             {"strict": True},
-            "layer 1: num_groups=32 does not divide its 24 channels; give one of 1, 2, 3, 4, 6, 8, 12",
+            "layer 1: has 24 channels, and num_groups=32 does not divide them; give one of 1, 2, 3, 4, 6, 8, 12",
         ),
     ],
 )
