@@ -18,7 +18,8 @@ from gnexp.library.grouping import Grouping
 from gnexp.library.sample_norms import GroupNorm
 from gnexp.nn.norm_act import ConvFactory, NormAct, plain_conv
 from gnexp.nn.norms import conv_factory, norm_factory
-from gnexp.nn.replacing import Make, act_of, has_act, has_affine, in_words
+from gnexp.nn.replaceable import act_of, has_act, has_affine, in_words
+from gnexp.nn.replacing import Make
 
 # What conversion itself says of a norm, so that no option may.
 _DECIDED = {"num_groups", "channels_per_group", "num_channels", "num_features", "kind", "impl"} | {

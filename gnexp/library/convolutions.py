@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from gnexp.nn.norm_act import ConvFactory
-from gnexp.nn.replacing import find_norms, in_words
+from gnexp.nn.replaceable import find_norms, in_words
 from gnexp.nn.weight_standardization import is_standardized, take_standardization_off
 
 

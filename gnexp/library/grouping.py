@@ -9,7 +9,7 @@ from gnexp.config.norm import NormConfig
 from gnexp.library.arguments import check_arguments
 from gnexp.library.conversion import in_number
 from gnexp.nn.kinds.grouping import fitting_channels, fitting_groups
-from gnexp.nn.replacing import in_words
+from gnexp.nn.replaceable import in_words
 
 _NUM_GROUPS = 32  # the paper's
 
