@@ -8,6 +8,7 @@ import timm
 import torch
 import torchvision
 from torch import nn
+from torch.nn.utils import prune
 from torchvision.ops.misc import FrozenBatchNorm2d
 
 import gnexp
@@ -210,7 +211,7 @@ def test_the_convolutions_before_norms_are_standardized():
 
 
 def test_a_convolution_that_cannot_be_standardized_is_refused_and_nothing_is_changed():
-    network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.Conv1d(8, 8, 1, bias=False))
+    network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.Conv1d(8, 8, 1), nn.BatchNorm1d(8))
     before = [type(module) for module in network.modules()]
     with pytest.raises(ValueError, match=r"^layer 2: weights can be standardized of .*, got a Conv1d"):
         gnexp.convert(network, "gn_ws", num_groups=2)
@@ -276,10 +277,51 @@ def test_a_convolution_behind_which_another_layer_stands_is_not_standardized():
     assert gnexp.converted(gnexp.convert(between, "gn_ws")).standardized == ()
 
 
-def test_a_parametrized_convolution_is_refused_by_name():
-    convolution = nn.utils.parametrizations.weight_norm(nn.Conv2d(3, 64, 3, bias=False))
-    with pytest.raises(ValueError, match="^layer 0: ParametrizedConv2d is parametrized"):
-        gnexp.convert(nn.Sequential(convolution, nn.BatchNorm2d(64)), "gn_ws")
+@pytest.mark.filterwarnings(
+    "ignore:.*torch.jit.script:FutureWarning", "ignore:.*torch.jit.script:DeprecationWarning"
+)
+def test_a_compiled_convolution_before_a_norm_is_refused_by_name():
+    compiled = torch.jit.script(nn.Sequential(nn.Conv2d(3, 64, 3)))
+    with pytest.raises(ValueError, match=r"^layer 0\.0: a convolution that is compiled to TorchScript"):
+        gnexp.convert(nn.Sequential(compiled, nn.BatchNorm2d(64)), "gn_ws")
+    head = nn.Sequential(nn.Conv2d(3, 64, 3), nn.BatchNorm2d(64), torch.jit.script(nn.Conv2d(64, 8, 1)))
+    assert gnexp.converted(gnexp.convert(head, "gn_ws")).standardized == ("0",)
+
+
+def test_attention_over_channels_and_single_weights_are_not_standardized():
+    """The one in ECA is a Conv1d without a bias or a norm behind it, the others in MobileOne scale each channel."""
+    network = gnexp.convert(timm.create_model("ecaresnet26t"), "gn_ws", num_groups=8)
+    plain = {name for name, module in network.named_modules() if type(module) is nn.Conv1d}
+    assert "layer1.0.se.conv" in plain and not plain & {*gnexp.converted(network).standardized}
+    assert network.eval()(torch.randn(1, 3, 64, 64)).isfinite().all()
+    scale = nn.Conv2d(64, 64, 1, groups=64, bias=False)
+    branch = nn.Sequential(nn.Conv2d(3, 64, 3), nn.BatchNorm2d(64), scale, nn.BatchNorm2d(64))
+    assert gnexp.converted(gnexp.convert(branch, "gn_ws")).standardized == ("0",)
+
+
+def with_forward(conv: nn.Module) -> nn.Module:
+    forward = conv.forward
+    conv.forward = lambda x: forward(x)
+    return conv
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm:FutureWarning")
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (nn.utils.parametrizations.weight_norm, "ParametrizedConv2d is parametrized"),
+        (nn.utils.spectral_norm, "Conv2d computes its weight anew in each step"),
+        (nn.utils.weight_norm, "Conv2d computes its weight anew in each step"),
+        (lambda conv: prune.l1_unstructured(conv, "weight", 0.5), "Conv2d computes its weight anew"),
+        (with_forward, "Conv2d has a forward that was put on it"),
+    ],
+)
+def test_a_convolution_whose_weight_is_computed_is_refused_by_name(change, words):
+    network = nn.Sequential(change(nn.Conv2d(3, 64, 3, bias=False)), nn.BatchNorm2d(64))
+    before = [type(module) for module in network]
+    with pytest.raises(ValueError, match=f"^layer 0: {words}"):
+        gnexp.convert(network, "gn_ws")
+    assert [type(module) for module in network] == before
 
 
 @pytest.mark.parametrize("norm", ["gn", "ln", "in", "gn_ws", "grms", "ln2d", "bn", "brn", "none"])
