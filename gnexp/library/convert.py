@@ -10,7 +10,7 @@ from torch import nn
 
 from gnexp.config.fields import require
 from gnexp.config.keys import did_you_mean
-from gnexp.config.kinds import classes_of
+from gnexp.config.kinds import classes_of, offers
 from gnexp.config.norm import NormConfig
 from gnexp.library.building import conv_of, make_of
 from gnexp.library.conversion import Conversion, ConvertedLayer
@@ -76,7 +76,7 @@ def convert(
     config = _config_of(kind)
     meant = _IDENTITIES.get(norm, (None, None))
     grouping = grouping_of(norm, config, meant, num_groups, channels_per_group, strict)
-    make = make_of(config, grouping, options)
+    make = make_of(norm, config, grouping, options)
     wants_other_convolutions = config.conv_builder != NormConfig.conv_builder
     convolutions = convolutions_before_norms(model) if wants_other_convolutions else {}
     make_convolution = conv_of(config, grouping)
@@ -115,7 +115,8 @@ def converted(model: nn.Module) -> Conversion:
 
 def _config_of(kind: str) -> type[NormConfig]:
     """The class of a kind's fields, for its traits."""
-    kinds = classes_of(NormConfig.group)
+    kinds, faults = classes_of(NormConfig.group), offers().faults
+    require(kind not in faults, faults.get(kind, ""))
     known = [*kinds, *_IDENTITIES]
     require(kind in kinds, f"norm must be one of {', '.join(known)}, got {kind}{did_you_mean(kind, known)}")
     config: type[NormConfig] = kinds[kind]

@@ -22,6 +22,7 @@ class Grouping:
     channels_per_group: int | None
     strict: bool
     is_default: bool = False  # nobody gave the number, so that it may make no layer instance norm
+    is_of_name: bool = False  # the norm's name says the number, as ln does
 
     def num_of(self, name: str, channels: int) -> int:
         """G of a layer: as asked where that fits its channels, else the nearest that does (`fitting_groups`).
@@ -92,7 +93,7 @@ def grouping_of(
     if not has_groups:
         return None
     if meant != (None, None):
-        num_groups, channels_per_group = meant
-    elif num_groups is None and channels_per_group is None:
+        return Grouping(*meant, strict, is_of_name=True)
+    if num_groups is None and channels_per_group is None:
         return Grouping(_NUM_GROUPS, None, strict, is_default=True)
     return Grouping(num_groups, channels_per_group, strict)

@@ -137,12 +137,12 @@ class PackageConfig(NormWithEps):
     ],
 )
 def test_an_option_of_a_packages_norm_has_its_fields_type(key, value, said):
-    refuses(f"^{key} must be {said}$", make_of, PackageConfig, None, {key: value})
+    refuses(f"^{key} must be {said}$", make_of, "of_a_package", PackageConfig, None, {key: value})
 
 
 def test_the_options_of_a_packages_norm_that_can_be_are_taken():
     given = {"eps": 1e-3, "is_odd": True, "order": 2, "slope": None, "word": "b", "ends": [0, 1]}
-    assert callable(make_of(PackageConfig, None, given))
+    assert callable(make_of("of_a_package", PackageConfig, None, given))
     assert {f.name for f in dataclasses.fields(PackageConfig)} == {*given, "kind"}
 
 

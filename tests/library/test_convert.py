@@ -148,7 +148,10 @@ def test_other_norms_take_their_own_options(given, expected):
         ({"num_groups": 2, "channels_per_group": 2}, "not both: got 2 and 2"),
         ({"norm": "ln", "num_groups": 2}, "norm=ln takes no num_groups, got 2"),
         ({"norm": "bn", "channels_per_group": 2}, "norm=bn takes no channels_per_group, got 2"),
-        ({"momentum": 0.1}, "norm=gn takes no momentum, got 0.1; it takes eps"),
+        ({"momentum": 0.1}, "takes no momentum, got 0.1; it takes num_groups, channels_per_group, eps$"),
+        ({"num_group": 8}, "norm=gn takes no num_group, .*, eps; did you mean num_groups"),
+        ({"stric": True}, "norm=gn takes no stric, .*, eps; did you mean strict"),
+        ({"norm": "ln", "ep": 1.0}, "norm=ln takes no ep, got 1.0; it takes eps; did you mean eps"),
         ({"norm": "none", "eps": 1.0}, "norm=none takes no eps, got 1.0; it takes no options"),
         (
             {"strict": True},
