@@ -142,6 +142,11 @@ def _check_traits(name: str, cls: Any, others: Mapping[str, Any]) -> None:
         check(
             builder, lambda text: bool(re.fullmatch(r"[\w.]+:\w+", str(text))), "the text 'module:function'"
         )
+    check(
+        "module",
+        lambda text: text is None or bool(re.fullmatch(r"[\w.]+:\w+", str(text))),
+        "the text 'module:class' or None",
+    )
     check("statistics_over", _OVER.__contains__, "'sample', 'worker', 'all_workers' or None")
     for flag in _FLAGS:
         check(flag, lambda value: isinstance(value, bool), "True or False")

@@ -25,7 +25,7 @@ _STATS = ("worker0", "mean")  # precise statistics need the training images: gne
 
 
 class Predictor(nn.Module):
-    """A network that takes images as its data set has them, of uint8 or of floats in [0, 1].
+    """A network that takes images as its data set has them, of uint8 or of floats in [0, 1], of any precision.
 
     It normalizes pixels and does nothing else to them: the size that the run evaluated at is run.data.image_size.
 
@@ -67,7 +67,7 @@ class Predictor(nn.Module):
             a sequence of its masks, (1, H, W) each.
 
         Raises:
-            ValueError: another dtype or number of channels.
+            ValueError: neither uint8 nor floats, or another number of channels.
         """
         if self.normalizes_itself:
             return self.network([self._scaled(image, 0) for image in images])
@@ -92,7 +92,7 @@ class Predictor(nn.Module):
             images.is_floating_point(),
             f"images must be of uint8 or of floats in [0, 1], got {images.dtype}",
         )
-        return images
+        return images.to(self.mean.dtype)  # the network's
 
 
 def load(
@@ -136,11 +136,17 @@ def load(
 
 
 def _device(given: torch.device | str) -> torch.device:
-    """Raises ValueError, before anything is read, where torch knows no such device."""
+    """Raises ValueError, before anything is read, where torch knows no such device or the machine has none."""
     try:
-        return torch.device(given)
+        device = torch.device(given)
     except (RuntimeError, TypeError):
         raise ValueError(f"device must be one of torch's, such as cpu or cuda, got {given!r}") from None
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, ImportError) as error:  # what a backend that is not there ends with
+        why = str(error).splitlines()[0].partition(". ")[0] if str(error) else type(error).__name__
+        raise ValueError(f"device must be one that this machine has, got {given!r}: {why}") from None
+    return device
 
 
 def load_file(run: RunConfig) -> tuple[Predictor, list[str]]:

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Mapping
 from typing import Any
 
 from torch import nn
 
 from gnexp.config.arguments import check_type
 from gnexp.config.fields import check_bounds, hints_of, require
-from gnexp.config.kinds import import_text
+from gnexp.config.keys import did_you_mean
 from gnexp.config.norm import NormConfig, norm_config
 from gnexp.library.arguments import check_arguments
 from gnexp.library.grouping import Grouping
 from gnexp.library.sample_norms import GroupNorm
 from gnexp.nn.norm_act import ConvFactory, NormAct, plain_conv
-from gnexp.nn.norms import conv_factory, norm_factory
-from gnexp.nn.replacing import Make, act_of, has_act, has_affine, in_words
+from gnexp.nn.norms import call_builder, conv_factory, import_builder, norm_factory
+from gnexp.nn.replaceable import act_of, has_act, has_affine, in_words
+from gnexp.nn.replacing import Make
 
 # What conversion itself says of a norm, so that no option may.
 _DECIDED = {"num_groups", "channels_per_group", "num_channels", "num_features", "kind", "impl"} | {
@@ -30,25 +31,29 @@ _DECIDED = {"num_groups", "channels_per_group", "num_channels", "num_features", 
 }
 
 
-def make_of(config: type[NormConfig], grouping: Grouping | None, options: dict[str, Any]) -> Make:
+def make_of(norm: str, config: type[NormConfig], grouping: Grouping | None, options: dict[str, Any]) -> Make:
     """What builds a new norm from an old one.
 
     Args:
+        norm: as the user named it.
         config: of the norm's kind.
         grouping: None of a norm without groups.
         options: further arguments of the norms.
 
     Raises:
-        ValueError: an option that the norm does not take.
+        ValueError: an option that the norm does not take, or a package's norm that cannot be built.
     """
     cls: type = config
     kind: str = config.kind
-    module: Callable[..., nn.Module] | None = import_text(config.module) if config.module else None
-    takes = hints_of(cls) if module is None else inspect.signature(module).parameters
+    module: Callable[..., Any] | None = import_builder(kind, config.module) if config.module else None
+    takes = hints_of(cls) if module is None else _parameters(config, module)
     possible = [key for key in takes if key not in _DECIDED]
+    is_grouped = grouping is not None and not grouping.is_of_name
+    known = [*(("num_groups", "channels_per_group") if is_grouped else ()), *possible]
     for key, value in options.items():
-        words = ", ".join(possible) or "no options"
-        require(key in possible, f"norm={kind} takes no {key}, got {value}; it takes {words}")
+        words = ", ".join(known) or "no options"
+        near = did_you_mean(key, [*known, "strict"])
+        require(key in possible, f"norm={norm} takes no {key}, got {value}; it takes {words}{near}")
         if module is None:
             check_type(key, value, takes[key])
         else:
@@ -59,12 +64,14 @@ def make_of(config: type[NormConfig], grouping: Grouping | None, options: dict[s
     def make(name: str, channels: int, old: nn.Module) -> nn.Module:
         groups = None if grouping is None else grouping.num_of(name, channels)
         relu = _activates(config, name, old)
+        new: nn.Module
         if module is not None:
             affine = has_affine(old)
             numbers = (channels,) if groups is None else (groups, channels)
             kept = _constants(name, old, takes) if config.has_running_stats else {}
+            arguments = {"affine": affine, "relu": relu, **kept, **options}
             try:
-                new = module(*numbers, affine=affine, relu=relu, **{**kept, **options})
+                new = call_builder(kind, str(config.module), module, nn.Module, *numbers, **arguments)
             except ValueError as error:
                 raise ValueError(f"{in_words(name)}: {error}") from None
         else:
@@ -79,6 +86,12 @@ def make_of(config: type[NormConfig], grouping: Grouping | None, options: dict[s
         return new
 
     return make
+
+
+def _parameters(config: type[NormConfig], module: Callable[..., Any]) -> Mapping[str, Any]:
+    kind, text = config.kind, f"the signature of {config.module}"
+    signature: inspect.Signature = call_builder(kind, text, inspect.signature, inspect.Signature, module)
+    return signature.parameters
 
 
 def conv_of(config: type[NormConfig], grouping: Grouping | None) -> ConvFactory:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -15,16 +14,16 @@ class ConvertedLayer:
     old: str  # class of the old norm: BatchNorm2d
     new: str  # class of the new one: GroupNorm
     num_groups: int | None = None  # None where the new norm has no groups
-    misfit: str = ""  # what was asked for and does not divide the channels: num_groups=32
+    misfit: str = ""  # why it is another number of groups than asked for; empty where it is not
     other_names: tuple[str, ...] = ()  # of a shared norm
     was_frozen: bool = False  # weight and bias did not train, and do not now
 
     def __str__(self) -> str:
-        words = f"{self.name or 'the model itself'}: {self.channels} channels"
+        words = f"{self.name or 'the model itself'}: {in_number(self.channels, 'channel')}"
         if self.num_groups is not None:
-            words += f", {self.num_groups} group{'' if self.num_groups == 1 else 's'}"
+            words += f", {in_number(self.num_groups, 'group')}"
         if self.misfit:
-            words += f" ({self.misfit} does not divide them)"
+            words += f" ({self.misfit})"
         if self.other_names:
             words += f", shared with {', '.join(self.other_names)}"
         return words
@@ -51,9 +50,9 @@ class Conversion:
     @property
     def summary(self) -> str:
         """One line: what was converted to what, and what a person may not expect."""
-        parts = [f"converted {_count(self.layers, 'layer')} to {self.norm}"]
+        parts = [f"converted {in_number(len(self.layers), 'layer')} to {self.norm}"]
         if self.standardized:
-            parts.append(f"{_count(self.standardized, 'convolution')} standardized")
+            parts.append(f"{in_number(len(self.standardized), 'convolution')} standardized")
         if self.misfits:
             parts.append(f"{len(self.misfits)} with other groups than asked for, the first {self.misfits[0]}")
         if self.frozen:
@@ -64,5 +63,6 @@ class Conversion:
         return "\n".join([self.summary, *map(str, self.layers)])
 
 
-def _count(things: Sequence[object], word: str) -> str:
-    return f"{len(things)} {word}{'' if len(things) == 1 else 's'}"
+def in_number(number: int, word: str) -> str:
+    """So many of something: 1 layer, 2 layers."""
+    return f"{number} {word}{'' if number == 1 else 's'}"

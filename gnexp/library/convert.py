@@ -10,7 +10,7 @@ from torch import nn
 
 from gnexp.config.fields import require
 from gnexp.config.keys import did_you_mean
-from gnexp.config.kinds import classes_of
+from gnexp.config.kinds import classes_of, offers
 from gnexp.config.norm import NormConfig
 from gnexp.library.building import conv_of, make_of
 from gnexp.library.conversion import Conversion, ConvertedLayer
@@ -55,10 +55,10 @@ def convert(
         norm: gn, ln, in, gn_ws, grms, ln2d, frn, evonorm_s0, bn (ghost batch norm), brn, none, or a kind that an
             installed package adds.
         num_groups: G; 32 unless channels_per_group is given. A layer whose channels it does not divide gets the largest
-            number below it that does and leaves two channels a group.
+            number below it that does and leaves two channels a group; so does one of 32 channels, unless 32 is given.
         channels_per_group: C / G instead. A layer whose channels it does not divide gets the largest number below it
             that does, from two on, else the next above.
-        strict: layers whose channels the number does not divide are refused.
+        strict: layers that would get another number of groups are refused.
         options: further arguments of the new norms: eps of all, momentum and workers of bn and brn. These two keep the
             old norms' eps, momentum and workers, where none is given; others have their own eps.
 
@@ -76,7 +76,7 @@ def convert(
     config = _config_of(kind)
     meant = _IDENTITIES.get(norm, (None, None))
     grouping = grouping_of(norm, config, meant, num_groups, channels_per_group, strict)
-    make = make_of(config, grouping, options)
+    make = make_of(norm, config, grouping, options)
     wants_other_convolutions = config.conv_builder != NormConfig.conv_builder
     convolutions = convolutions_before_norms(model) if wants_other_convolutions else {}
     make_convolution = conv_of(config, grouping)
@@ -115,7 +115,8 @@ def converted(model: nn.Module) -> Conversion:
 
 def _config_of(kind: str) -> type[NormConfig]:
     """The class of a kind's fields, for its traits."""
-    kinds = classes_of(NormConfig.group)
+    kinds, faults = classes_of(NormConfig.group), offers().faults
+    require(kind not in faults, faults.get(kind, ""))
     known = [*kinds, *_IDENTITIES]
     require(kind in kinds, f"norm must be one of {', '.join(known)}, got {kind}{did_you_mean(kind, known)}")
     config: type[NormConfig] = kinds[kind]
@@ -139,7 +140,7 @@ def _describe(replaced: Replaced, grouping: Grouping | None) -> ConvertedLayer:
         replaced.old,
         type(replaced.new).__name__,
         None if grouping is None else grouping.num_of(name, channels),
-        "" if grouping is None or grouping.fits(channels) else str(grouping),
+        "" if grouping is None else grouping.misfit(channels),
         replaced.names[1:],
         replaced.was_frozen,
     )

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from gnexp.config.fields import hints_of, require
 from gnexp.config.norm import NormConfig
 from gnexp.library.arguments import check_arguments
+from gnexp.library.conversion import in_number
 from gnexp.nn.kinds.grouping import fitting_channels, fitting_groups
-from gnexp.nn.replacing import in_words
+from gnexp.nn.replaceable import in_words
 
 _NUM_GROUPS = 32  # the paper's
 
@@ -20,28 +21,36 @@ class Grouping:
     num_groups: int | None
     channels_per_group: int | None
     strict: bool
+    is_default: bool = False  # nobody gave the number, so that it may make no layer instance norm
+    is_of_name: bool = False  # the norm's name says the number, as ln does
 
     def num_of(self, name: str, channels: int) -> int:
-        """G of a layer: as asked where that divides its channels, else the nearest that fits (`fitting_groups`).
+        """G of a layer: as asked where that fits its channels, else the nearest that does (`fitting_groups`).
 
         Raises:
-            ValueError: it does not divide them, and strict.
+            ValueError: it does not fit them, and strict.
         """
-        if self.fits(channels):
+        misfit = self.misfit(channels)
+        if not misfit:
             return self.num_groups or channels // (self.channels_per_group or 1)
         if self.strict:
             possible = ", ".join(str(d) for d in range(1, channels + 1) if channels % d == 0)
             raise ValueError(
-                f"{in_words(name)}: {self} does not divide its {channels} channels; give one of {possible}, "
-                "or strict=False for the nearest of them"
+                f"{in_words(name)}: has {in_number(channels, 'channel')}, and {misfit}; give one of {possible}, or "
+                "strict=False for the nearest of them"
             )
         if self.num_groups:
             return fitting_groups(channels, self.num_groups)
         return channels // fitting_channels(channels, self.channels_per_group or 1)
 
-    def fits(self, channels: int) -> bool:
-        """Whether the number divides the channels."""
-        return channels % (self.num_groups or self.channels_per_group or 1) == 0
+    def misfit(self, channels: int) -> str:
+        """Why the number is not what a layer of so many channels gets; empty where it is."""
+        number = self.num_groups or self.channels_per_group or 1
+        if channels % number:
+            return f"{self} does not divide {'it' if channels == 1 else 'them'}"
+        if self.is_default and channels == number:
+            return f"{self}, the default, would leave one a group"
+        return ""
 
     def __str__(self) -> str:
         if self.num_groups:
@@ -84,7 +93,7 @@ def grouping_of(
     if not has_groups:
         return None
     if meant != (None, None):
-        num_groups, channels_per_group = meant
-    elif num_groups is None and channels_per_group is None:
-        num_groups = _NUM_GROUPS
+        return Grouping(*meant, strict, is_of_name=True)
+    if num_groups is None and channels_per_group is None:
+        return Grouping(_NUM_GROUPS, None, strict, is_default=True)
     return Grouping(num_groups, channels_per_group, strict)

@@ -236,7 +236,7 @@ def _take_channels(model: nn.Module, channels: int) -> None:
     """Puts a convolution of other channels in the place of the first."""
     name, old = next((n, m) for n, m in model.named_modules() if isinstance(m, nn.Conv2d))
     if old.in_channels != _RGB or old.groups != 1:
-        raise ValueError(f"its first convolution {name} takes {old.in_channels} channels, not {_RGB}")
+        raise ValueError(f"its first convolution {name} has in_channels={old.in_channels}, not {_RGB}")
     arguments = {
         key: getattr(old, key) for key in ("kernel_size", "stride", "padding", "dilation", "padding_mode")
     }

@@ -41,7 +41,7 @@ class ChannelLayerNormAct(NormAct):
         return self.add_and_relu(y, residual, x.shape)
 
     def extra_repr(self) -> str:
-        return f"{self.channels}, eps={self.eps}, relu={self.relu}"
+        return f"{self.channels}, eps={self.eps}, relu={self.relu}{self.affine_words}"
 
 
 def build_channel_layer_norm(config: ChannelLayerNormConfig, workers: int) -> NormFactory:

@@ -60,7 +60,7 @@ class GroupedNormAct(NormAct, abc.ABC):
             )
 
     def extra_repr(self) -> str:
-        return f"{self.channels}, num_groups={self.num_groups}, eps={self.eps}, relu={self.relu}"
+        return f"{self.channels}, num_groups={self.num_groups}, eps={self.eps}, relu={self.relu}{self.affine_words}"
 
 
 def grouped_factory(cls: Callable[..., NormAct], config: GroupedNorm, **more: Any) -> NormFactory:

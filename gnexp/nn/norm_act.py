@@ -79,6 +79,12 @@ class NormAct(nn.Module, abc.ABC):
         """The start of a complaint: which layer of the model it is about, if it is in one."""
         return f"layer {self.name}: " if self.name else ""
 
+    @property
+    def affine_words(self) -> str:
+        """The end of its repr: that it has no affine map, where its weight and bias are none or constants."""
+        is_constant = "weight" in self._non_persistent_buffers_set
+        return ", affine=False" if is_constant or getattr(self, "weight", None) is None else ""
+
     def add_and_relu(self, y: torch.Tensor, residual: torch.Tensor | None, shape: torch.Size) -> torch.Tensor:
         """Adds the residual to the normalized y and applies ReLU, in place; y may view the memory in another shape."""
         # y is new, and no norm's backward reads its own output. In y's own shape: autograd would clone whole gradients

@@ -9,7 +9,7 @@ from torch import nn
 
 from gnexp.config import NormConfig
 from gnexp.config.kinds import import_text, package_of
-from gnexp.nn.norm_act import ConvFactory, NormAct, NormFactory
+from gnexp.nn.norm_act import ConvFactory, NormAct, NormFactory, plain_conv
 
 
 def norm_factory(config: NormConfig, workers: int) -> NormFactory:
@@ -20,10 +20,20 @@ def norm_factory(config: NormConfig, workers: int) -> NormFactory:
         workers: virtual workers whose statistics batch normalization keeps apart.
 
     Raises:
-        ValueError: the builder of a package's norm does not import.
+        ValueError: the builder of a package's norm does not import, or gives no factory; so does the factory where it
+            gives no layer.
     """
-    build: Callable[[NormConfig, int], NormFactory] = _import_builder(config.kind, config.builder)
-    return build(config, workers)
+    kind, text = config.kind, config.builder
+    build = import_builder(kind, text)
+    factory: NormFactory = call_builder(kind, text, build, Callable, config, workers)  # type: ignore[arg-type]
+    if not package_of(kind):
+        return factory
+
+    def make(channels: int, *, relu: bool = True) -> NormAct:
+        norm: NormAct = call_builder(kind, f"the factory of {text}", factory, NormAct, channels, relu=relu)
+        return norm
+
+    return make
 
 
 def fitting_norm_factory(config: NormConfig, workers: int) -> NormFactory:
@@ -42,22 +52,73 @@ def conv_factory(config: NormConfig) -> ConvFactory:
     """The factory of the convolutions that a configured norm follows: the identity for most norms.
 
     Raises:
-        ValueError: the builder of a package's norm does not import.
+        ValueError: as norm_factory.
     """
-    build: Callable[[NormConfig], ConvFactory] = _import_builder(config.kind, config.conv_builder)
-    return build(config)
+    kind, text = config.kind, config.conv_builder
+    build = import_builder(kind, text)
+    factory: ConvFactory = call_builder(kind, text, build, Callable, config)  # type: ignore[arg-type]
+    if factory is plain_conv or not package_of(kind):
+        return factory
+
+    def make(conv: nn.Module) -> nn.Module:
+        new: nn.Module = call_builder(kind, f"the factory of {text}", factory, nn.Module, conv)
+        return new
+
+    return make
 
 
-def _import_builder(kind: str, text: str) -> Any:
+def import_builder(kind: str, text: str) -> Any:
+    """What a kind's config names as module:name.
+
+    Raises:
+        ValueError: that of a package's norm does not import.
+    """
     try:
         return import_text(text)
     except Exception as error:  # of a stranger's module, which may raise anything
-        if not (package := package_of(kind)):
+        if not package_of(kind):
             raise
-        raise ValueError(
-            f"norm {kind} of package {package} cannot be built: {text} does not import "
-            f"({type(error).__name__}: {' '.join(str(error).split())}); mend the package or choose another norm"
-        ) from error
+        raise _fault(kind, f"{text} does not import ({_line(error)})") from error
+
+
+def call_builder(
+    kind: str, text: str, build: Callable[..., Any], gives: type, *args: Any, **given: Any
+) -> Any:
+    """What a kind's builder gives for these arguments.
+
+    Args:
+        kind: of the norm.
+        text: what the builder is called.
+        build: the builder.
+        gives: what it has to give.
+        args: its arguments.
+        given: likewise.
+
+    Raises:
+        ValueError: that of a package's norm raises something else, or gives something else. Its own ValueErrors, which
+            are of values, go as they are.
+    """
+    if not package_of(kind):
+        return build(*args, **given)
+    try:
+        made = build(*args, **given)
+    except ValueError:
+        raise
+    except Exception as error:  # of a stranger's code
+        raise _fault(kind, f"{text} ends with {_line(error)}") from error
+    if not isinstance(made, gives):
+        raise _fault(kind, f"{text} must give a {gives.__name__}, got {type(made).__name__}")
+    return made
+
+
+def _fault(kind: str, what: str) -> ValueError:
+    return ValueError(
+        f"norm {kind} of package {package_of(kind)} cannot be built: {what}; mend the package or choose another norm"
+    )
+
+
+def _line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def name_norms(model: nn.Module) -> None:

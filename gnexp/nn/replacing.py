@@ -2,38 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.modules.instancenorm import _InstanceNorm
-from torch.nn.modules.lazy import LazyModuleMixin
-from torch.nn.utils import parametrize
 
-from gnexp.nn.norm_act import NormAct
-
-# Who wrote the forward of a batch norm tells what it computes: a subclass that leaves forward alone is one as well.
-# By name, so that neither torchvision nor timm is imported for it.
-_PLAIN = {
-    "torch.nn.modules.batchnorm._BatchNorm",
-    "torch.nn.modules.batchnorm.SyncBatchNorm",
-    "torchvision.ops.misc.FrozenBatchNorm2d",
-}
-# These go on with their `drop` and their `act`, which are modules.
-_WITH_ACT = {
-    "timm.layers.norm_act.BatchNormAct2d",
-    "timm.layers.norm_act.SyncBatchNormAct",
-    "timm.layers.norm_act.FrozenBatchNormAct2d",
-}
-# Of gnexp's own norms the one that is no NormAct.
-_OWN = "gnexp.library.sample_norms.GroupNorm"
-_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
-
-# The act that a norm with an activation of its own has taken the place of, else None: an attribute of norms that have
-# replaced others, and no module of theirs, so that it has no keys in a state_dict.
-_REPLACED_ACT = "_gnexp_replaced_act"
+from gnexp.nn.replaceable import (
+    REPLACED_ACT,
+    act_of,
+    find_norms,
+    has_affine,
+    has_followers,
+    in_words,
+    is_own,
+    run_drop_and_act,
+)
 
 # Builds the new norm of an old one, which it only reads: its name in the model, its channels, and the old one itself.
 Make = Callable[[str, int, nn.Module], nn.Module]
@@ -99,111 +83,6 @@ def replace_norms(
     return model, replaced
 
 
-def find_norms(
-    model: nn.Module, channels_of_other: Callable[[nn.Module], int | None] = lambda module: None
-) -> dict[nn.Module, tuple[int, list[str]]]:
-    """What replace_norms would replace: each norm with its channels and its names in the model, in its order.
-
-    Arguments and errors as replace_norms'.
-    """
-    found: dict[nn.Module, tuple[int, list[str]]] = {}
-    for name, module in _sites(model, "", found):
-        channels = channels_of_other(module)
-        if channels is None and (is_own(module) or _is_batch_norm(name, module)):
-            channels = _channels(module)
-        if channels is not None:
-            _check_replaceable(name, module)
-            found.setdefault(module, (channels, []))[1].append(name)
-    return found
-
-
-def is_own(norm: nn.Module) -> bool:
-    """Whether a norm is one of gnexp's, or of a package that adds one."""
-    return isinstance(norm, NormAct) or _author_of_forward(norm) == _OWN
-
-
-def has_affine(norm: nn.Module) -> bool:
-    """Whether a norm has a weight or a bias; what is in no state_dict stands for none."""
-    keys = {"weight", "bias"} - norm._non_persistent_buffers_set
-    return any(getattr(norm, key, None) is not None for key in keys)
-
-
-def has_act(norm: nn.Module) -> bool | None:
-    """Whether a norm goes on with an activation of its own; None where that may be the network's matter.
-
-    timm's does unless told to leave it out. One of gnexp's does where it has a ReLU or what took its place, and in
-    gnexp's networks it alone does.
-    """
-    if (act := act_of(norm)) is not None:
-        return not isinstance(act, nn.Identity)
-    if is_own(norm) and norm.relu:
-        return True
-    is_of_network = _name_of(type(norm)).startswith("gnexp.library.") or _REPLACED_ACT in vars(norm)
-    return False if is_own(norm) and not is_of_network else None
-
-
-def act_of(norm: nn.Module) -> nn.Module | None:
-    """The module that follows a norm as its activation, or followed the one whose place it took."""
-    if _author_of_forward(norm) in _PLAIN:
-        return None
-    act: nn.Module | None = norm._modules.get("act", vars(norm).get(_REPLACED_ACT))
-    return act
-
-
-def in_words(name: str) -> str:
-    """A module in a sentence, by its name in the model."""
-    return f"layer {name}" if name else "the model itself"
-
-
-def _sites(module: nn.Module, name: str, found: Container[nn.Module]) -> Iterator[tuple[str, nn.Module]]:
-    """Every module at each of its sites, but not what lies within one that has been found."""
-    yield name, module
-    if module not in found:
-        for child, below in module._modules.items():
-            if below is not None:
-                yield from _sites(below, f"{name}.{child}" if name else child, found)
-
-
-def _is_batch_norm(name: str, module: nn.Module) -> bool:
-    """Whether a module is a batch norm.
-
-    Raises:
-        ValueError: it is one whose forward is not known.
-    """
-    if isinstance(module, _InstanceNorm):
-        return False
-    known = _PLAIN | _WITH_ACT
-    is_of_known_class = any(_name_of(cls) in known for cls in type(module).__mro__)
-    if not is_of_known_class and not {"running_mean", "running_var"} <= module._buffers.keys():
-        return False
-    if _author_of_forward(module) not in known:
-        raise ValueError(
-            f"{in_words(name)}: {_name_of(type(module))} is a batch norm with a forward of its own, which gnexp does "
-            "not know; put a torch.nn.BatchNorm in its place first"
-        )
-    return True
-
-
-def _check_replaceable(name: str, module: nn.Module) -> None:
-    """Raises ValueError where something that hangs on the module would be lost."""
-    kind = _name_of(type(module))
-    if isinstance(module, LazyModuleMixin):
-        raise ValueError(f"{in_words(name)}: {kind} does not know its channels yet; run the model once first")
-    if parametrize.is_parametrized(module):
-        raise ValueError(f"{in_words(name)}: {kind} is parametrized; remove its parametrizations first")
-    hanging = [hook for hooks in _HOOKS for hook in getattr(module, hooks).values()]
-    if any(hook is not _run_drop_and_act for hook in hanging):
-        raise ValueError(f"{in_words(name)}: {kind} has hooks, which would be lost; remove them first")
-
-
-def _channels(norm: nn.Module) -> int:
-    """C. A frozen norm does not always say num_features, and a norm without affine map has no weight."""
-    for key in ("num_features", "num_channels", "channels"):
-        if (channels := getattr(norm, key, None)) is not None:
-            return int(channels)
-    return int(norm._buffers["weight"].shape[0])  # type: ignore[union-attr]
-
-
 @torch.no_grad()
 def _build(
     make: Make, name: str, channels: int, old: nn.Module, tensors_of_all: list[torch.Tensor]
@@ -243,8 +122,8 @@ def _let_follow(new: nn.Module, old: nn.Module, *, keeps_act: bool) -> None:
     Where the new norm activates itself, it keeps the act for the norm that may once take its place.
     """
     act = act_of(old)
-    vars(new)[_REPLACED_ACT] = None if keeps_act else act
-    if _author_of_forward(old) in _PLAIN:
+    vars(new)[REPLACED_ACT] = None if keeps_act else act
+    if not has_followers(old):
         return
     followers = {"drop": old._modules.get("drop"), "act": act if keeps_act else None}
     for name, follower in followers.items():
@@ -256,21 +135,4 @@ def _let_follow(new: nn.Module, old: nn.Module, *, keeps_act: bool) -> None:
             )
         new.add_module(name, follower)
     if any(follower is not None for follower in followers.values()):
-        new.register_forward_hook(_run_drop_and_act)
-
-
-def _run_drop_and_act(norm: nn.Module, inputs: Any, y: torch.Tensor) -> torch.Tensor:
-    # A hook and no module around the norm, so that names, keys of weights and isinstance are those of the norm.
-    for name in ("drop", "act"):
-        if (follower := norm._modules.get(name)) is not None:
-            y = follower(y)
-    return y
-
-
-def _author_of_forward(module: nn.Module) -> str:
-    """The class whose forward a module runs."""
-    return next(_name_of(cls) for cls in type(module).__mro__ if "forward" in vars(cls))
-
-
-def _name_of(cls: type) -> str:
-    return f"{cls.__module__}.{cls.__qualname__}"
+        new.register_forward_hook(run_drop_and_act)

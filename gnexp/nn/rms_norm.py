@@ -62,7 +62,7 @@ class FilterResponseNormAct(NormAct):
         return rms_norm(x, self.channels, *self.affine(x), self.eps, residual, threshold=self.tau)
 
     def extra_repr(self) -> str:
-        return f"{self.channels}, eps={self.eps}, relu={self.relu}"
+        return f"{self.channels}, eps={self.eps}, relu={self.relu}{self.affine_words}"
 
 
 def build_group_rms_norm(config: GroupRMSNormConfig, workers: int) -> NormFactory:

@@ -56,4 +56,5 @@ class RunningNormAct(NormAct, abc.ABC):
         return int(self.active.stop - self.active.start)
 
     def extra_repr(self) -> str:
-        return f"{self.channels}, workers={self.workers}, eps={self.eps}, momentum={self.momentum}, relu={self.relu}"
+        words = f"{self.channels}, workers={self.workers}, eps={self.eps}, momentum={self.momentum}, relu={self.relu}"
+        return words + self.affine_words

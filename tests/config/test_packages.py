@@ -92,6 +92,7 @@ WRONG = [
         GOOD.replace('"sample"', '"batch"'),
         "statistics_over must be 'sample', 'worker', 'all_workers' or None, got",
     ),
+    (trait("module: ClassVar = 'Rms'"), "module must be the text 'module:class' or None, got 'Rms'"),
     (GOOD.replace('{"rms": N', '{"r": N'), "names must be label -> NormName, 'rms' among the labels"),
     (
         GOOD.replace('"RMS", "root mean square"', '"RMS", "root", marker="~"'),

@@ -137,12 +137,12 @@ class PackageConfig(NormWithEps):
     ],
 )
 def test_an_option_of_a_packages_norm_has_its_fields_type(key, value, said):
-    refuses(f"^{key} must be {said}$", make_of, PackageConfig, None, {key: value})
+    refuses(f"^{key} must be {said}$", make_of, "of_a_package", PackageConfig, None, {key: value})
 
 
 def test_the_options_of_a_packages_norm_that_can_be_are_taken():
     given = {"eps": 1e-3, "is_odd": True, "order": 2, "slope": None, "word": "b", "ends": [0, 1]}
-    assert callable(make_of(PackageConfig, None, given))
+    assert callable(make_of("of_a_package", PackageConfig, None, given))
     assert {f.name for f in dataclasses.fields(PackageConfig)} == {*given, "kind"}
 
 
@@ -154,6 +154,8 @@ def test_the_options_of_a_packages_norm_that_can_be_are_taken():
         ({"run": 5}, "run must be a run's id, .*, got 5"),
         ({"run": "0", "runs_dir": None}, "runs_dir must be a folder's path, got None"),
         ({"run": "0", "device": "gpu0"}, "device must be one of torch's, such as cpu or cuda, got 'gpu0'"),
+        ({"run": "0", "device": "cuda:99"}, "device must be one that this machine has, got 'cuda:99': .*"),
+        ({"run": "0", "device": "hpu"}, "device must be one that this machine has, got 'hpu': .*"),
         ({"run": "0", "device": None}, "device must be one of torch's, such as cpu or cuda, got None"),
     ],
 )

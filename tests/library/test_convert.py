@@ -6,7 +6,9 @@ import pickle
 import pytest
 import timm
 import torch
+import torchvision
 from torch import nn
+from torch.nn.utils import prune
 from torchvision.ops.misc import FrozenBatchNorm2d
 
 import gnexp
@@ -25,16 +27,19 @@ def groups(converted: nn.Module) -> list[int | None]:
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        ({}, [32, 12, 1, 24, 1]),
-        ({"num_groups": 8}, [8, 8, 1, 8, 1]),
-        ({"channels_per_group": 16}, [4, 2, 1, 3, 1]),
-        ({"channels_per_group": 1}, [64, 24, 19, 48, 1]),
-        ({"norm": "ln"}, [1, 1, 1, 1, 1]),
-        ({"norm": "in"}, [64, 24, 19, 48, 1]),
+        ({}, [32, 12, 1, 24, 1, 16]),
+        ({"num_groups": 32}, [32, 12, 1, 24, 1, 32]),
+        ({"num_groups": 8}, [8, 8, 1, 8, 1, 8]),
+        ({"channels_per_group": 16}, [4, 2, 1, 3, 1, 2]),
+        ({"channels_per_group": 1}, [64, 24, 19, 48, 1, 32]),
+        ({"norm": "ln"}, [1, 1, 1, 1, 1, 1]),
+        ({"norm": "in"}, [64, 24, 19, 48, 1, 32]),
+        ({"norm": "gn_ws"}, [32, 12, 1, 24, 1, 16]),
+        ({"norm": "grms"}, [32, 12, 1, 24, 1, 16]),
     ],
 )
 def test_groups_that_do_not_divide_become_the_nearest_that_do(given, expected):
-    assert groups(gnexp.convert(model(64, 24, 19, 48, 1), **given)) == expected
+    assert groups(gnexp.convert(model(64, 24, 19, 48, 1, 32), **given)) == expected
 
 
 @pytest.mark.parametrize("wanted", [2, 5, 16, 32])
@@ -73,6 +78,30 @@ def test_the_report_names_each_layer(caplog):
         ("3", "FrozenBatchNorm2d", "GroupNorm")
     ]
     assert [layer.name for layer in found.misfits] == ["1"]
+
+
+def test_the_default_makes_no_layer_instance_norm_untold(caplog):
+    with caplog.at_level(logging.WARNING, "gnexp"):
+        found = gnexp.converted(gnexp.convert(model(64, 32, 1)))
+    lines = [
+        "1: 32 channels, 16 groups (num_groups=32, the default, would leave one a group)",
+        "2: 1 channel, 1 group (num_groups=32 does not divide it)",
+    ]
+    assert list(map(str, found.misfits)) == lines
+    assert lines[0] in caplog.text
+    with pytest.raises(ValueError, match="^layer 0: has 32 channels, and num_groups=32, the default, would"):
+        gnexp.convert(model(32), strict=True)
+    assert groups(gnexp.convert(model(32), strict=True, num_groups=32)) == [32]
+
+
+def test_no_layer_of_a_narrow_network_is_instance_norm_by_default():
+    for name in ("mobilenet_v2", "efficientnet_b0", "mnasnet1_0"):
+        network = torchvision.models.get_model(name, weights=None)
+        layers = gnexp.converted(gnexp.convert(network)).layers
+        assert all(layer.num_groups < layer.channels for layer in layers), name
+    # Its attention normalizes maps of one pixel.
+    network = gnexp.convert(timm.create_model("skresnet18"))
+    assert network(torch.randn(2, 3, 64, 64)).isfinite().all()
 
 
 def test_what_went_as_asked_is_no_warning(caplog):
@@ -119,11 +148,14 @@ def test_other_norms_take_their_own_options(given, expected):
         ({"num_groups": 2, "channels_per_group": 2}, "not both: got 2 and 2"),
         ({"norm": "ln", "num_groups": 2}, "norm=ln takes no num_groups, got 2"),
         ({"norm": "bn", "channels_per_group": 2}, "norm=bn takes no channels_per_group, got 2"),
-        ({"momentum": 0.1}, "norm=gn takes no momentum, got 0.1; it takes eps"),
+        ({"momentum": 0.1}, "takes no momentum, got 0.1; it takes num_groups, channels_per_group, eps$"),
+        ({"num_group": 8}, "norm=gn takes no num_group, .*, eps; did you mean num_groups"),
+        ({"stric": True}, "norm=gn takes no stric, .*, eps; did you mean strict"),
+        ({"norm": "ln", "ep": 1.0}, "norm=ln takes no ep, got 1.0; it takes eps; did you mean eps"),
         ({"norm": "none", "eps": 1.0}, "norm=none takes no eps, got 1.0; it takes no options"),
         (
             {"strict": True},
-            "layer 1: num_groups=32 does not divide its 24 channels; give one of 1, 2, 3, 4, 6, 8, 12",
+            "layer 1: has 24 channels, and num_groups=32 does not divide them; give one of 1, 2, 3, 4, 6, 8, 12",
         ),
     ],
 )
@@ -182,7 +214,7 @@ def test_the_convolutions_before_norms_are_standardized():
 
 
 def test_a_convolution_that_cannot_be_standardized_is_refused_and_nothing_is_changed():
-    network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.Conv1d(8, 8, 1, bias=False))
+    network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.Conv1d(8, 8, 1), nn.BatchNorm1d(8))
     before = [type(module) for module in network.modules()]
     with pytest.raises(ValueError, match=r"^layer 2: weights can be standardized of .*, got a Conv1d"):
         gnexp.convert(network, "gn_ws", num_groups=2)
@@ -248,10 +280,51 @@ def test_a_convolution_behind_which_another_layer_stands_is_not_standardized():
     assert gnexp.converted(gnexp.convert(between, "gn_ws")).standardized == ()
 
 
-def test_a_parametrized_convolution_is_refused_by_name():
-    convolution = nn.utils.parametrizations.weight_norm(nn.Conv2d(3, 64, 3, bias=False))
-    with pytest.raises(ValueError, match="^layer 0: ParametrizedConv2d is parametrized"):
-        gnexp.convert(nn.Sequential(convolution, nn.BatchNorm2d(64)), "gn_ws")
+@pytest.mark.filterwarnings(
+    "ignore:.*torch.jit.script:FutureWarning", "ignore:.*torch.jit.script:DeprecationWarning"
+)
+def test_a_compiled_convolution_before_a_norm_is_refused_by_name():
+    compiled = torch.jit.script(nn.Sequential(nn.Conv2d(3, 64, 3)))
+    with pytest.raises(ValueError, match=r"^layer 0\.0: a convolution that is compiled to TorchScript"):
+        gnexp.convert(nn.Sequential(compiled, nn.BatchNorm2d(64)), "gn_ws")
+    head = nn.Sequential(nn.Conv2d(3, 64, 3), nn.BatchNorm2d(64), torch.jit.script(nn.Conv2d(64, 8, 1)))
+    assert gnexp.converted(gnexp.convert(head, "gn_ws")).standardized == ("0",)
+
+
+def test_attention_over_channels_and_single_weights_are_not_standardized():
+    """The one in ECA is a Conv1d without a bias or a norm behind it, the others in MobileOne scale each channel."""
+    network = gnexp.convert(timm.create_model("ecaresnet26t"), "gn_ws", num_groups=8)
+    plain = {name for name, module in network.named_modules() if type(module) is nn.Conv1d}
+    assert "layer1.0.se.conv" in plain and not plain & {*gnexp.converted(network).standardized}
+    assert network.eval()(torch.randn(1, 3, 64, 64)).isfinite().all()
+    scale = nn.Conv2d(64, 64, 1, groups=64, bias=False)
+    branch = nn.Sequential(nn.Conv2d(3, 64, 3), nn.BatchNorm2d(64), scale, nn.BatchNorm2d(64))
+    assert gnexp.converted(gnexp.convert(branch, "gn_ws")).standardized == ("0",)
+
+
+def with_forward(conv: nn.Module) -> nn.Module:
+    forward = conv.forward
+    conv.forward = lambda x: forward(x)
+    return conv
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm:FutureWarning")
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (nn.utils.parametrizations.weight_norm, "ParametrizedConv2d is parametrized"),
+        (nn.utils.spectral_norm, "Conv2d computes its weight anew in each step"),
+        (nn.utils.weight_norm, "Conv2d computes its weight anew in each step"),
+        (lambda conv: prune.l1_unstructured(conv, "weight", 0.5), "Conv2d computes its weight anew"),
+        (with_forward, "Conv2d has a forward that was put on it"),
+    ],
+)
+def test_a_convolution_whose_weight_is_computed_is_refused_by_name(change, words):
+    network = nn.Sequential(change(nn.Conv2d(3, 64, 3, bias=False)), nn.BatchNorm2d(64))
+    before = [type(module) for module in network]
+    with pytest.raises(ValueError, match=f"^layer 0: {words}"):
+        gnexp.convert(network, "gn_ws")
+    assert [type(module) for module in network] == before
 
 
 @pytest.mark.parametrize("norm", ["gn", "ln", "in", "gn_ws", "grms", "ln2d", "bn", "brn", "none"])

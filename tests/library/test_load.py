@@ -121,12 +121,22 @@ def test_other_images_are_refused(runs: Path, images, message: str) -> None:
         gnexp.load(done(runs))(images)
 
 
+def test_floats_of_any_precision_are_taken(runs: Path) -> None:
+    predictor = gnexp.load(done(runs))
+    images = torch.rand(2, 1, 32, 32).half()  # which the wider ones hold exactly
+    expected = predictor(images.float())
+    for dtype in (torch.float16, torch.float64):
+        assert torch.equal(predictor(images.to(dtype)), expected)
+    torch.testing.assert_close(predictor.double()(images.float()).float(), expected, rtol=1e-3, atol=1e-3)
+
+
 def test_a_detector_takes_images_of_any_size(untrained) -> None:
     path = untrained("experiment=coco_fpn", "norm=gn", "init=null")
     predictor = gnexp.load(path)
     channels = predictor.run.data.channels
     images = [torch.randint(0, 256, (channels, size, 64), dtype=torch.uint8) for size in (48, 64)]
     found = predictor(images)
+    assert predictor([image.double() / 255 for image in images])[0].keys() == found[0].keys()
     expected = predictor.network([image.float() / 255 for image in images])
     assert len(found) == 2 and set(found[0]) == {"boxes", "labels", "scores", "masks"}
     for mine, theirs in zip(found, expected, strict=True):

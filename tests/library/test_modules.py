@@ -114,3 +114,10 @@ def test_batch_renorm_has_the_bounds_that_it_is_given():
     expected, _, _ = reference.batch_renorm(x, 1, norm.weight, norm.bias, norm.eps, mean, std, 3.0, 5.0)
     torch.testing.assert_close(norm(x), expected)
     assert norm.state_dict().keys() == {"weight", "bias", "running_mean", "running_std"}
+
+
+@pytest.mark.parametrize("cls", [*CLASSES], ids=lambda cls: cls.__name__)
+def test_a_repr_tells_that_there_is_no_affine_map(cls):
+    numbers = (2, 8) if "num_groups" in inspect.signature(cls).parameters else (8,)
+    assert "affine=False" in repr(cls(*numbers, affine=False))
+    assert "affine=False" not in repr(cls(*numbers))

@@ -153,12 +153,13 @@ def test_every_network_of_torchvision(name):
 @pytest.mark.slow
 def test_a_group_of_one_value_is_refused_by_the_name_of_its_layer():
     """Where attention normalizes a map of one pixel: 32 groups divide its 32 channels, and leave one a group."""
-    model = gnexp.convert(of_timm("resnest14d")())
+    model = gnexp.convert(of_timm("resnest14d")(), num_groups=32)
     with pytest.raises(
         ValueError, match=r"^layer layer1\.0\.conv2\.bn1: one value per group .*num_groups=32; use"
     ):
         model(torch.randn(IMAGES))
-    assert gnexp.convert(of_timm("resnest14d")(), channels_per_group=16)(torch.randn(IMAGES)).isfinite().all()
+    for given in ({}, {"channels_per_group": 16}):
+        assert gnexp.convert(of_timm("resnest14d")(), **given)(torch.randn(IMAGES)).isfinite().all()
 
 
 @pytest.mark.slow

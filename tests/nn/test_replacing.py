@@ -2,16 +2,20 @@
 
 import copy
 import pickle
+import warnings
 
 import pytest
 import torch
+import torch.ao.nn.intrinsic.qat as qat
 from timm.layers import BatchNormAct2d, FrozenBatchNormAct2d, SyncBatchNormAct
 from timm.layers.split_batchnorm import SplitBatchNorm2d
 from torch import nn
 from torch.nn.utils.parametrizations import weight_norm
 from torchvision.ops.misc import FrozenBatchNorm2d
 
-from gnexp.nn.replacing import has_act, replace_norms
+import gnexp
+from gnexp.nn.replaceable import has_act
+from gnexp.nn.replacing import replace_norms
 
 MAPS = {1: (2, 8, 5), 2: (2, 8, 3, 3), 3: (2, 8, 2, 3, 3)}
 
@@ -161,10 +165,55 @@ def test_other_norms_are_replaced_where_asked():
     assert not replace_norms(model, group_norm)[1]
 
 
-def hooked():
+HOOKS = [name for name in dir(nn.Module) if name.startswith("register_") and name.endswith("_hook")]
+
+
+def hooked(register):
     norm = nn.BatchNorm2d(8)
-    norm.register_forward_hook(lambda *given: None)
+    getattr(norm, register)(lambda *given: None)
     return norm
+
+
+class Activated(nn.BatchNorm2d):
+    def __call__(self, x):
+        return super().__call__(x).relu()
+
+
+class DoubledGroupNorm(gnexp.GroupNorm):
+    def forward(self, input, residual=None):
+        return 2 * super().forward(input, residual)
+
+
+class DoubledBatchNorm(gnexp.GhostBatchNorm):
+    def forward(self, x, residual=None):
+        return 2 * super().forward(x, residual)
+
+
+class Scaled(nn.BatchNorm2d):
+    """Its parent reads what it holds."""
+
+    def __init__(self, channels):
+        super().__init__(channels)
+        self.gain = nn.Parameter(torch.ones(channels))
+
+
+class Counting(nn.BatchNorm2d):
+    def __init__(self, channels):
+        super().__init__(channels)
+        self.head = nn.Module()
+        self.head.register_buffer("seen", torch.zeros(()))
+
+
+def patched(norm):
+    forward = norm.forward
+    norm.forward = lambda x: forward(x).relu()
+    return norm
+
+
+def scripted(module):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return torch.jit.script(module)
 
 
 @pytest.mark.parametrize(
@@ -175,7 +224,17 @@ def hooked():
         (SplitBatchNorm2d(8), "SplitBatchNorm2d is a batch norm with a forward of its own"),
         (ForeignFrozen(), "ForeignFrozen is a batch norm with a forward of its own"),
         (weight_norm(nn.BatchNorm2d(8), dim=None), "is parametrized"),
-        (hooked(), "has hooks"),
+        *((hooked(register), "has hooks") for register in HOOKS),
+        (Activated(8), "Activated is called in a way of its own"),
+        (patched(nn.BatchNorm2d(8)), "BatchNorm2d is called in a way of its own"),
+        (DoubledGroupNorm(4, 8), "DoubledGroupNorm is GroupNorm with a forward of its own"),
+        (DoubledBatchNorm(8), "DoubledBatchNorm is .* with a forward of its own"),
+        (patched(gnexp.LayerNorm2d(8)), "LayerNorm2d is called in a way of its own"),
+        (Scaled(8), "Scaled holds gain beside what a batch norm holds"),
+        (Counting(8), r"Counting holds head\.seen beside"),
+        (scripted(nn.BatchNorm2d(8)), "BatchNorm2d is compiled to TorchScript"),
+        (scripted(nn.BatchNorm2d(8, track_running_stats=False)), "BatchNorm2d is compiled to TorchScript"),
+        (scripted(FrozenBatchNorm2d(8)), "FrozenBatchNorm2d is compiled to TorchScript"),
     ],
     ids=lambda value: type(value).__name__,
 )
@@ -185,6 +244,26 @@ def test_what_cannot_be_kept_is_refused_by_name_and_nothing_is_changed(norm, wor
     with pytest.raises(ValueError, match=rf"^layer 1\.0: .*{words}"):
         replace_norms(model, group_norm)
     assert list(model.modules()) == before
+
+
+def test_a_compiled_part_is_refused_for_the_norm_in_it_alone():
+    with pytest.raises(ValueError, match=r"^layer 0\.1: BatchNorm2d is compiled to TorchScript"):
+        replace_norms(
+            nn.Sequential(scripted(nn.Sequential(nn.Conv2d(3, 8, 1), nn.BatchNorm2d(8)))), group_norm
+        )
+    others = scripted(nn.Sequential(nn.Conv2d(3, 8, 1), nn.InstanceNorm2d(8, track_running_stats=True)))
+    model, replaced = replace_norms(nn.Sequential(others, nn.BatchNorm2d(8)), group_norm)
+    assert [norm.name for norm in replaced] == ["1"] and model[0] is others
+
+
+@pytest.mark.parametrize("name", [name for name in dir(qat) if "Bn" in name])
+def test_a_layer_that_computes_with_its_norms_statistics_is_refused(name):
+    qconfig = torch.ao.quantization.get_default_qat_qconfig()
+    layer = getattr(qat, name)(*(3, 8) if "Linear" in name else (3, 8, 1), qconfig=qconfig)
+    norm = layer.bn
+    with pytest.raises(ValueError, match=rf"^layer 0: .*\.{name} computes with the running statistics"):
+        replace_norms(nn.Sequential(layer, nn.BatchNorm2d(8)), group_norm)
+    assert layer.bn is norm
 
 
 def test_what_make_raises_changes_nothing():
