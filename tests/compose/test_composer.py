@@ -398,7 +398,9 @@ def test_a_run_starts_from_one_of_its_own_norm(plain, words, run):
     parent = plain.parent([*words, "init=cell", "device=cpu", "threads=1"])
     assert parent is not None
     assert parent.run.run_id == plain.run(plain.flatten(run)).run_id
-    assert sorted(parent.command().split()) == sorted(["gnexp", "train", *run, "device=cpu", "threads=1"])
+    assert sorted(parent.command().split()) == sorted(
+        ["gnexp", "train", "scale=demo", *run, "device=cpu", "threads=1"]
+    )
 
 
 @pytest.mark.parametrize("names", [("imagenet", "fashion_scenes"), ("fashion_scenes", "imagenet")])

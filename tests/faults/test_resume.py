@@ -25,6 +25,7 @@ from tests.faults.tiny import (
     STEPS,
     assert_equal,
     contents,
+    run_threads,
     train_until,
     train_whole,
     write_spec,
@@ -197,7 +198,8 @@ def die_before_saving(spec: Path, epoch: int) -> None:
 
     Checkpoints.save = kill  # type: ignore[method-assign]
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    train_run(load_spec(spec))
+    with run_threads():
+        train_run(load_spec(spec))
 
 
 def test_fault_04_records_past_the_checkpoint_are_cut_back(tmp_path: Path) -> None:

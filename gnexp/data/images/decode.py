@@ -175,7 +175,12 @@ def _resize_part(
 
 
 def resize(pixels: torch.Tensor, height: int, width: int) -> torch.Tensor:
-    """Bicubic and antialiased, in 8 bits: (3, H, W) -> (3, height, width)."""
+    """Bicubic and antialiased, in 8 bits: (3, H, W) -> (3, height, width).
+
+    A column that stays one goes as two: without AVX2 torch 2.14 takes it for channels that lie innermost.
+    """
+    if pixels.shape[2] == width == 1:
+        return resize(pixels.expand(-1, -1, 2), height, 2)[:, :, :1]
     return F.interpolate(pixels[None], (height, width), mode="bicubic", antialias=True)[0]
 
 
