@@ -157,9 +157,8 @@ def _say(message: str, code: int, lines: Sequence[str] = ()) -> int:
 def end(code: int) -> NoReturn:
     """Ends the process; one of a group without C++'s teardown.
 
-    There threads of gloo that still run abort the process now and then, also after destroy_process_group (torch 2.14:
-    in 1 of 25 tries; in 2 of 25 without it; in none of 60 left like this). A run that is done or saved would be told
-    as one that was killed.
+    There threads of gloo that still run abort the process now and then, also after destroy_process_group (docs/log.md
+    has the counts). A run that is done or saved would be told as one that was killed.
     """
     if "RANK" in os.environ:
         atexit._run_exitfuncs()  # what Python would do, as multiprocessing does in its children

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -34,6 +35,14 @@ def converted(norm: str) -> nn.Module:
     ).eval()
 
 
+def said_by(code: str, folder: Path) -> str:
+    """What a fresh Python in a folder prints; its errors where it fails."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], cwd=folder, capture_output=True, text=True, check=False
+    )
+    return done.stdout if done.returncode == 0 else done.stderr
+
+
 @pytest.mark.filterwarnings(
     "ignore:.*torch.jit:FutureWarning",
     "ignore:.*torch.jit:DeprecationWarning",
@@ -57,14 +66,7 @@ def test_a_file_is_read_without_gnexp(tmp_path):
         model[1].__class__ = nn.GroupNorm
         torch.export.save(torch.export.export(model, (IMAGES,)), tmp_path / f"exported_plain_{norm}.pt2")
     torch.save((IMAGES, expected), tmp_path / "cases.pt")
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", READER],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.stdout == f"{len(expected)}\n", done.stderr
+    assert said_by(READER, tmp_path) == f"{len(expected)}\n"
 
 
 @pytest.mark.parametrize("norm", sorted({*TRACED, *EXPORTED} - {"frn", "evonorm_s0"}))
@@ -77,11 +79,4 @@ def test_a_file_of_group_norm_is_read_after_naming_its_operator(tmp_path):
     program = torch.export.export(converted("gn"), (IMAGES,))
     torch.export.save(program, tmp_path / "gn.pt2")
     reader = "import torch, gnexp; gnexp.group_norm; torch.export.load('gn.pt2'); print('read')"
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", reader],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.stdout == "read\n", done.stderr
+    assert said_by(reader, tmp_path) == "read\n"
