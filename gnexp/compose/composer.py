@@ -11,7 +11,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from gnexp.compose.conf_files import ConfFiles, to_plain
+from gnexp.compose.conf_files import conf_files, to_plain
 from gnexp.compose.digest import SHA256, other_settings
 from gnexp.compose.experiment import Asked, Experiments, ask
 from gnexp.compose.fit import check_fit, choices_of_task
@@ -35,7 +35,7 @@ class Composer:
         Raises:
             ValueError: a directory that does not exist.
         """
-        self._files = ConfFiles(directories)
+        self._files = conf_files(directories)
         self.options = self._files.options
         self._experiments = Experiments(self._files)
         self._merged: dict[tuple[str, ...], list[str]] = {}

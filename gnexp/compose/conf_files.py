@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -194,6 +195,29 @@ class ConfFiles:
                 if fault := _fault(path):
                     raise ValueError(fault) from None
         raise error
+
+
+def conf_files(directories: Sequence[str] = ()) -> ConfFiles:
+    """The files with the user's directories; gnexp's own alone are composed once a process, while they stay the same.
+
+    Raises:
+        ValueError: as ConfFiles.
+    """
+    if directories:
+        return ConfFiles(directories)
+    states = [(path, path.stat()) for path in sorted(conf_dir().rglob("*.yaml"))]
+    return _own_files(
+        (
+            *((str(path), state.st_mtime_ns, state.st_size) for path, state in states),
+            *offers().classes.items(),
+        )
+    )
+
+
+@functools.lru_cache(maxsize=1)
+def _own_files(state: tuple[Any, ...]) -> ConfFiles:
+    """Of a state of the files and of the norms of installed packages."""
+    return ConfFiles()
 
 
 def to_plain(config: DictConfig) -> dict[str, Any]:

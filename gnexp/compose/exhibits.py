@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-
 from gnexp.config.keys import check_choice, conf_dir
+from gnexp.config.yaml_file import read_yaml
 
 _DEMO = (
     "demo"  # in an exhibit's file: what it is on the garments of that scale, over what it is on photographs
@@ -44,7 +42,7 @@ def _read_exhibits() -> dict[str, dict[str, Any]]:
     """
     found: dict[str, dict[str, Any]] = {}
     for path in sorted((conf_dir() / "exhibit").glob("*.yaml")):
-        values = _load(path)
+        values = read_yaml(path)
         if not isinstance(values, dict) or not isinstance(values.get(_DEMO, {}), dict):
             raise ValueError(f"{path} must hold keys and values, and so must its block {_DEMO} if it has one")
         has_demo, over = _DEMO in values, values.pop(_DEMO, {})
@@ -62,7 +60,7 @@ def load_claims() -> dict[str, Any]:
     Raises:
         ValueError: a file cannot be read.
     """
-    return {path.stem: _load(path) for path in sorted((conf_dir() / "claim").glob("*.yaml"))}
+    return {path.stem: read_yaml(path) for path in sorted((conf_dir() / "claim").glob("*.yaml"))}
 
 
 def load_scoreboard() -> Any:
@@ -71,7 +69,7 @@ def load_scoreboard() -> Any:
     Raises:
         ValueError: the file cannot be read.
     """
-    return _load(conf_dir() / "scoreboard.yaml")
+    return read_yaml(conf_dir() / "scoreboard.yaml")
 
 
 def load_stale() -> Any:
@@ -80,11 +78,4 @@ def load_stale() -> Any:
     Raises:
         ValueError: the file cannot be read.
     """
-    return _load(conf_dir() / "stale.yaml")
-
-
-def _load(path: Path) -> Any:
-    try:
-        return OmegaConf.to_container(OmegaConf.load(path), resolve=True)
-    except Exception as error:
-        raise ValueError(f"cannot read {path}: {' '.join(str(error).split())}") from None
+    return read_yaml(conf_dir() / "stale.yaml")

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from gnexp.config import RunConfig
 from gnexp.config.fields import require
 from gnexp.config.keys import check_choice, conf_dir
+from gnexp.config.yaml_file import read_yaml
 
 _FOLDER = "hardware"
 MEASURED, MODELLED = "measured", "modelled"
@@ -89,13 +88,13 @@ def load_hardware(name: str, directories: Sequence[str] = ()) -> Hardware:
     """
     check_choice(_FOLDER, name, hardware_names(directories))
     path = next(p for folder in _folders(directories) if (p := folder / f"{name}.yaml").is_file())
+    values = read_yaml(path)
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
         require(isinstance(values, dict), f"expected title, gpus and rows, got {type(values).__name__}")
         rows = tuple(_row(number, row) for number, row in enumerate(values.pop("rows", None) or [], 1))
         found = Hardware(rows=rows, **values)
         require(isinstance(found.gpus, int) and found.gpus >= 1, f"gpus must be 1 or more, got {found.gpus}")
-    except (yaml.YAMLError, OSError, ValueError, TypeError) as error:
+    except (ValueError, TypeError) as error:
         raise ValueError(f"{path}: {' '.join(str(error).split())}") from None
     return found
 

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from gnexp.compose import composer as compose
-from gnexp.compose import overrides
+from gnexp.compose import conf_files, overrides
 from gnexp.compose.exhibits import load_exhibits
 from gnexp.compose.foreign import dropped_notes
 from gnexp.config.keys import DEFAULT_EXPERIMENT, DEFAULT_SCALE, check_key, group_options, known_keys
@@ -244,6 +244,7 @@ def counted(monkeypatch, place, name):
 
 def test_a_grids_cells_share_the_reading_of_files(monkeypatch):
     """Choosing files is what takes time in Hydra: it reads a scale once, and then each choice once."""
+    conf_files._own_files.cache_clear()  # other tests have read gnexp's own
     composer = compose.Composer()
     loader, parts = composer._files._loader, composer._files._parts
     wholes = counted(monkeypatch, loader, "load_configuration")
@@ -252,6 +253,8 @@ def test_a_grids_cells_share_the_reading_of_files(monkeypatch):
     assert len(composer.expand("null", "small", grid).cells) == 50
     assert len(wholes) == 1
     assert len(composed) == 5  # two norms, model, data and recipe
+    compose.Composer().expand("null", "small", grid)
+    assert len(wholes) == 1 and len(composed) == 5  # nor is anything read again in this process
 
 
 def test_an_experiment_that_lacks_the_scale_says_which_it_has(composer):

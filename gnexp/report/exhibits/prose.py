@@ -15,10 +15,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Generic, TypeVar
 
-import yaml
-
 from gnexp.config.fields import require
 from gnexp.config.keys import conf_dir
+from gnexp.config.yaml_file import read_yaml
 from gnexp.report.exhibits.statistics import CONFIDENCE, LEAST_SEEDS
 
 FILE = "prose.yaml"
@@ -46,7 +45,7 @@ class Prose(Generic[_T]):
         Raises:
             ValueError: one line on the first key that is missing, unknown or wrong.
         """
-        sections = _load(path)
+        sections = read_yaml(path)
         try:
             require(
                 isinstance(sections, Mapping) and self.section in sections, f"lacks a section {self.section}"
@@ -64,14 +63,6 @@ def numbers() -> dict[str, str]:
 def percent(share: float) -> str:
     """A share as prose writes it: 95 %."""
     return f"{100 * share:g} %"
-
-
-@functools.cache
-def _load(path: Path) -> Any:
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ValueError(f"cannot read {path}: {' '.join(str(error).split())}") from None
 
 
 def _read(hint: Any, value: Any, place: str) -> Any:
