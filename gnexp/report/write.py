@@ -14,7 +14,7 @@ from gnexp.report.exhibits.stale import parse_stale, say_struck
 from gnexp.report.plan import Collected, Expand, Plan
 from gnexp.report.render.blocks import to_markdown
 from gnexp.report.render.drawings import without_drawings
-from gnexp.report.render.figures import digest_of
+from gnexp.report.render.figures import digest_of, draw, draw_nothing
 from gnexp.report.render.marks import README, mark
 from gnexp.report.render.scoreboard import TABLE, front_blocks
 from gnexp.report.render.summary import answer
@@ -61,7 +61,7 @@ def render(
     collected = copy_fresh(collection, results_dir / "runs")
     kept, told = plan.collect_kept(runs_dir, results_dir, overwrite=overwrite)
     found, notes = plan.load(results_dir)
-    contents = plan.contents(found, notes, is_whole=is_whole)
+    contents = plan.contents(found, notes, draw, is_whole=is_whole)
     contents |= _front_page(plan, found, results_dir) if is_whole else {}
     for name, content in contents.items():
         write_bytes(results_dir / name, content)
@@ -101,10 +101,11 @@ def check(
     plan = Plan(exhibits, expand, tuple(places), parse_stale(list(stale)), claims or {}, scoreboard)
     found, notes = plan.load(results_dir)
     problems = list(notes)
-    contents = plan.contents(found, notes, is_whole=is_whole)
+    contents = plan.contents(found, notes, draw_nothing, is_whole=is_whole)
     contents |= _front_page(plan, found, results_dir) if is_whole else {}
     # A report of some exhibits need not know twins that another one has rendered since.
-    untwinned = {} if is_whole else plan.contents(dataclasses.replace(found, twins={}), notes, is_whole=False)
+    alone = dataclasses.replace(found, twins={})
+    untwinned = {} if is_whole else plan.contents(alone, notes, draw_nothing, is_whole=False)
     for name in contents:
         path = results_dir / name
         try:

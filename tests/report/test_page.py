@@ -11,7 +11,7 @@ import pytest
 from gnexp.report import render
 from gnexp.report.exhibits.axes import NORMS
 from gnexp.report.render import drawings, page
-from gnexp.report.render.figures import HUES, draw_svg
+from gnexp.report.render.figures import HUES, draw
 from gnexp.report.render.plots import Line, Panel, Plot
 from tests.report.report_claims import BN_AT_2, CHOICES, FILE, GN_AT_2
 from tests.report.report_runs import CURVES, FIGURE, TABLE, expand, runs_of, write_runs
@@ -208,7 +208,8 @@ def test_a_drawing_on_the_page_is_small_and_the_same_to_a_hundredth_of_a_point()
     plot = Plot(
         "x", "Title", "batch", ("32", "2"), (Panel("Ours", "of data", "error", (line,), (10, 30)),), "", ""
     )
-    wide, narrow = draw_svg(plot), draw_svg(plot, is_narrow=True)
+    drawn = draw(plot, has_narrow=True)
+    wide, narrow = drawn.wide, drawn.narrow
     drawing = drawings.embed("x", wide, narrow, "What it shows: 23.3")
     for small, whole in ((drawing.wide, wide), (drawing.narrow, narrow)):
         assert coordinates(small) == pytest.approx(coordinates(whole), abs=0.0051)

@@ -9,7 +9,7 @@ from gnexp.config import RunConfig, norm_config
 from gnexp.config.experiment import Expansion
 from gnexp.report.kinds.percentile_figure import PERCENTILE_FIGURE
 from gnexp.report.parse import parse_exhibit
-from gnexp.report.render.figures import digest_of, draw_png
+from gnexp.report.render.figures import digest_of, draw
 from gnexp.report.render.plots import Plot
 from gnexp.runs.result import Result
 from tests.report.report_grids import expand_grid, find, runs_of
@@ -68,7 +68,7 @@ def test_a_panel_per_norm_with_the_mean_of_each_percentile() -> None:
     assert top.y == pytest.approx((3.0, 6.0, 9.0))
     assert (top.low[2], top.high[2]) == (6.0, 12.0)
     assert len({panel.y_limits for panel in plot.panels}) == 1 and "y axis of its own" not in plot.caption
-    assert digest_of(draw_png(plot)) == plot.digest
+    assert digest_of(draw(plot, has_narrow=False).png) == plot.digest
 
 
 def test_what_spreads_far_wider_has_a_y_axis_of_its_own_and_says_so() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gnexp.report import Rendered, check, plan, render, write
+from gnexp.report import Rendered, check, render, write
 from tests.report.report_runs import (
     CURVES,
     FIGURE,
@@ -377,7 +377,7 @@ def test_an_interrupt_while_drawing_touches_nothing(tmp_path: Path, monkeypatch:
     def interrupt(*_: object, **__: object) -> str:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(plan, "draw_svg", interrupt)
+    monkeypatch.setattr(write, "draw", interrupt)
     with pytest.raises(KeyboardInterrupt):
         render_in(tmp_path, [TABLE, FIGURE])
     assert contents(tmp_path / "results") == before

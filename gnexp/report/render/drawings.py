@@ -35,9 +35,10 @@ def embed(name: str, wide: str, narrow: str, alt: str) -> Drawing:
 
 def share_letters(svgs: Iterable[str]) -> Markup:
     """The outlines of all letters, once for all drawings: each SVG has its own, a quarter of its size."""
-    letters = {found[1]: found[0] for svg in svgs for found in _GLYPH.finditer(svg)}
+    drawings = list(svgs)
+    letters = {found[1]: found[0] for svg in drawings for found in _GLYPH.finditer(svg)}
     shared = "".join(_shrink(letters[name]) for name in sorted(letters))
-    return Markup(f'<svg class="letters" aria-hidden="true"><defs>{shared}</defs></svg>' if shared else "")
+    return Markup(f'<svg class="letters" aria-hidden="true"><defs>{shared}</defs></svg>' if drawings else "")
 
 
 def without_drawings(page: str) -> str:

@@ -6,6 +6,8 @@ import io
 import math
 import re
 import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gnexp.report.exhibits.axes import NORMS
@@ -59,25 +61,39 @@ _SETTINGS: dict[str, Any] = {
     "path.simplify": False,
 }
 _DIGEST_KEY = "gnexp-digest"
+_PNG = b"\x89PNG\r\n\x1a\n"
 _DODGE = 0.16  # of the step between two places: how far lines stand apart; seeds stand beside their bar by half of it
 _LINE_HEIGHT = 11.5  # points, of a label
 
 
-def draw_svg(plot: Plot, *, is_narrow: bool = False) -> str:
-    """The figure as SVG; narrow stacks the panels, for a phone."""
-    metadata = {"Date": None, "Creator": "gnexp", "Title": plot.title, "Identifier": plot.digest}
-    return _draw(plot, is_narrow, "svg", metadata).decode()
+@dataclass(frozen=True)
+class Drawn:
+    """A figure's files."""
+
+    wide: str  # SVG
+    narrow: str  # SVG, the panels stacked, for a phone; empty where it was not asked for
+    png: bytes
 
 
-def draw_png(plot: Plot) -> bytes:
-    """The figure as PNG, its digest in a text chunk."""
-    return _draw(plot, False, "png", {"Software": None, _DIGEST_KEY: plot.digest})
+def draw(plot: Plot, *, has_narrow: bool) -> Drawn:
+    """The figure, its digest in each file."""
+    svg, png = _save(plot, ("svg", "png"))
+    narrow = _save(plot, ("svg",), is_narrow=True)[0].decode() if has_narrow else ""
+    return Drawn(svg.decode(), narrow, png)
+
+
+def draw_nothing(plot: Plot, *, has_narrow: bool) -> Drawn:
+    """Files that carry the figure's digest and show nothing: to compare with, in a thousandth of the time."""
+    svg = f"<svg><dc:identifier>{plot.digest}</dc:identifier></svg>"
+    text = f"{_DIGEST_KEY}\0{plot.digest}".encode("latin-1")
+    png = _PNG + struct.pack(">I4s", len(text), b"tEXt") + text
+    return Drawn(svg, svg if has_narrow else "", png)
 
 
 def digest_of(content: bytes) -> str | None:
     """The digest of the plotted numbers that a figure's file carries; None where it carries none."""
-    if content.startswith(b"\x89PNG\r\n\x1a\n"):
-        position = 8
+    if content.startswith(_PNG):
+        position = len(_PNG)
         while position + 8 <= len(content):
             length, kind = struct.unpack(">I4s", content[position : position + 8])
             key, _, text = content[position + 8 : position + 8 + length].partition(b"\0")
@@ -89,7 +105,8 @@ def digest_of(content: bytes) -> str | None:
     return found.group(1).decode() if found else None
 
 
-def _draw(plot: Plot, is_narrow: bool, kind: str, metadata: dict[str, Any]) -> bytes:
+def _save(plot: Plot, kinds: Sequence[str], *, is_narrow: bool = False) -> list[bytes]:
+    """The figure, laid out once, as a file of each kind."""
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -115,12 +132,18 @@ def _draw(plot: Plot, is_narrow: bool, kind: str, metadata: dict[str, Any]) -> b
                 has_y_label=i % columns == 0,
                 has_x_label=i + columns >= number,
             )
-        figure.canvas.draw()  # lays out the panels; labels are placed by what came of it
+        figure.canvas.draw()  # lays out the panels; labels are placed by what came of it, which then stays
+        figure.set_layout_engine("none")
         for axes, panel in zip(figure.axes, panels, strict=True):
             _label_lines(axes, panel)
-        content = io.BytesIO()
-        figure.savefig(content, format=kind, dpi=200, metadata=metadata)
-    return content.getvalue()
+        metadata: dict[str, dict[str, Any]] = {
+            "svg": {"Date": None, "Creator": "gnexp", "Title": plot.title, "Identifier": plot.digest},
+            "png": {"Software": None, _DIGEST_KEY: plot.digest},
+        }
+        files = [io.BytesIO() for _ in kinds]
+        for kind, file in zip(kinds, files, strict=True):
+            figure.savefig(file, format=kind, dpi=200, metadata=metadata[kind])
+    return [file.getvalue() for file in files]
 
 
 def _draw_panel(
