@@ -32,9 +32,7 @@ OK, WARNING, BROKEN = "ok", "warning", "BROKEN"
 _PACKAGES = ("torch", "torchvision", "hydra-core", "omegaconf", "numpy", "pillow")
 _LITTLE_DISK = 5.0  # GiB: some checkpoints of ResNet-50
 _SHARED_MEMORY = Path("/dev/shm")
-_SEMAPHORES_KIB = (
-    60  # of the two loader processes that a run has unless told otherwise: 15 (data/chunks.py), 4 KiB each
-)
+_SEMAPHORES_KIB = 36  # of a run's two loader processes (data/chunks.py): 9, 4 KiB each
 _MEMINFO, _CGROUP_MEMORY = Path("/proc/meminfo"), Path("/sys/fs/cgroup/memory.max")
 
 

@@ -18,7 +18,7 @@ from torch.utils.data import Dataset as TorchDataset
 
 from gnexp.config import DataConfig
 from gnexp.data.dataset import Indices
-from gnexp.data.handover import check_semaphores, hand_over_in_memory
+from gnexp.data.handover import LoaderContext, check_semaphores, hand_over_in_memory
 from gnexp.data.images.decode import UnreadableError
 from gnexp.data.remarks import FileWarning, file_warnings
 from gnexp.ops import keyed
@@ -28,7 +28,7 @@ from gnexp.system.signals import become_loader
 
 CHUNK_SIZE = 32  # images that a loader process hands over at once: 5 MB of shared memory, whatever the batch
 Draws = npt.NDArray[np.float64]  # of one image or clip, uniform in [0, 1)
-_SEMAPHORES = 3  # of a queue; torch has one a loader process, one for all, and an event that has those of two
+_SEMAPHORES = 3  # of a queue; torch has one a loader process, and one for all
 _P = TypeVar("_P")
 
 
@@ -167,13 +167,14 @@ def load_chunks(
     """
     cut = [[step[i : i + chunk_size] for i in range(0, len(step), chunk_size)] for step in steps]
     if num_processes:
-        check_semaphores(_SEMAPHORES * (num_processes + 3))
+        check_semaphores(_SEMAPHORES * (num_processes + 1))
     others = set(multiprocessing.active_children())
     loader = DataLoader(
         _Heard(decoder),
         batch_size=None,  # a chunk is made whole by the decoder
         sampler=[chunk for step in cut for chunk in step],
         num_workers=num_processes,
+        multiprocessing_context=LoaderContext() if num_processes else None,
         # A step ahead: with two chunks each, torch's default, processes idle while the device computes a longer one.
         prefetch_factor=max(2, -(-max(map(len, cut), default=0) // num_processes)) if num_processes else None,
         pin_memory=is_pinned,

@@ -1,4 +1,4 @@
-"""Between loader processes and the run's: tensors in memory that no file system holds, and semaphores.
+"""Between loader processes and the run's: tensors in memory that no file system holds, semaphores and a flag.
 
 Torch lays them into /dev/shm, to which a container gives 64 MB: two steps of the paper's are 75 MB. Where it is full,
 whoever waits for a tensor waits for good. Anonymous memory (memfd) has no such limit, and costs less.
@@ -10,6 +10,7 @@ import mmap
 import multiprocessing
 import os
 from collections.abc import Callable
+from multiprocessing.context import ForkContext
 from multiprocessing.reduction import DupFd, ForkingPickler
 from typing import Any
 
@@ -36,6 +37,30 @@ def check_semaphores(num: int) -> None:
             f"{error.strerror or error}; make it larger or writable (docker run --shm-size=64m), or do without such "
             "processes: data.loader_workers=0, in gnexp data check processes=0"
         ) from None
+
+
+class LoaderContext(ForkContext):
+    """Starts loader processes as Python does by default on Linux, with events that no process can keep for itself.
+
+    Torch tells loaders to end by an event, and each looks at it after every chunk. Python's has a lock: killed or
+    stopped while it looks, a loader would keep it, and the run would wait for that lock for good.
+    """
+
+    def Event(self) -> Any:
+        return _Flag()
+
+
+class _Flag:
+    """An event that is set once and not waited for: a byte that forked processes share."""
+
+    def __init__(self) -> None:
+        self._byte = mmap.mmap(-1, 1)
+
+    def is_set(self) -> bool:
+        return self._byte[0] != 0
+
+    def set(self) -> None:
+        self._byte[0] = 1
 
 
 def hand_over_in_memory() -> None:

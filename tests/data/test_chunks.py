@@ -37,13 +37,26 @@ class Failing(torch.utils.data.Dataset[Chunk]):
         if indices[0] == 101:
             os.kill(os.getpid(), signal.SIGSTOP)  # as deaf as in a system call that does not return
         assert indices[0] != 102, "a defect"
+        if indices[0] == 103:
+            _die_at_the_worst_moment()
         return Chunk(torch.zeros((len(indices), 3, 1, 1), dtype=torch.uint8), indices, {})
+
+
+def _die_at_the_worst_moment():
+    """As if while torch's loop in a loader process looks at its event, whose lock then stays locked."""
+    frame = sys._getframe()
+    while "done_event" not in frame.f_locals:
+        frame = frame.f_back
+    if condition := getattr(frame.f_locals["done_event"], "_cond", None):
+        condition.acquire()
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 @pytest.mark.parametrize(
     ("index", "timeout", "line"),
     [
         (100, 60.0, r"^a loader process died \(.*\): was memory short\? Give fewer data.loader_workers$"),
+        (103, 60.0, r"^a loader process died \(.*\): was memory short\? Give fewer data.loader_workers$"),
         (101, 1.0, r"^no loader process answered for 1 s: .* raise data.loader_timeout$"),
     ],
 )

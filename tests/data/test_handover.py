@@ -74,10 +74,10 @@ def test_a_small_or_read_only_dev_shm() -> None:
     assert lines[:2] == ["size=64k loaded", "size=64m loaded"], done.stdout + done.stderr
     read_only, many = lines[2:]
     assert read_only.startswith(
-        "size=64k,ro loader processes need 15 semaphores, 60 kB of /dev/shm: Read-only file system; "
+        "size=64k,ro loader processes need 9 semaphores, 36 kB of /dev/shm: Read-only file system; "
     )
     assert many.startswith(
-        "8 loader processes need 33 semaphores, 132 kB of /dev/shm: No space left on device; "
+        "8 loader processes need 27 semaphores, 108 kB of /dev/shm: No space left on device; "
     )
     assert "data.loader_workers=0" in read_only and "--shm-size" in many
     assert done.stderr == ""
