@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from gnexp.cli import main as cli
 from gnexp.config import NormConfig
 from gnexp.contracts import declaring
 from gnexp.contracts.test_norms import CHECKS
@@ -36,26 +37,21 @@ def python(*words: str, cwd: Path, path: Path | None = None) -> subprocess.Compl
     )
 
 
-def gnexp(*words: str, cwd: Path, path: Path | None) -> str:
-    """What a command prints that ends well and has nothing to say beside it."""
-    done = python("-m", "gnexp", *words, cwd=cwd, path=path)
-    assert (done.returncode, without_digest_notes(done.stderr)) == (0, ""), done.stdout + done.stderr
-    return done.stdout
-
-
 def test_it_is_where_gnexps_own_norms_are(site: Path, tmp_path: Path) -> None:
-    helps = gnexp("train", "--help", cwd=tmp_path, path=site)
-    assert "  norm=l1                  L1 normalization, of package my-norms 0.1\n" in helps
-    norms = "bn brn evonorm_s0 frn frozen_bn gn gn_ws grms in l1 ln ln2d none"
-    assert f'norm") echo "{norms}' in gnexp("completion", cwd=tmp_path, path=site)
-    config = gnexp("train", "norm=l1", "--cfg", "job", cwd=tmp_path, path=site)
-    assert "norm:\n  kind: l1\n  eps: 1.0e-05  # the paper does not state it\n" in config
-    swept = gnexp(
-        "sweep", "experiment=norms", "norm=gn,l1", "dry_run=true", *TINY[:1], cwd=tmp_path, path=site
-    )
-    assert "experiment=norms scale=smoke norm=l1 seed=0\n" in swept and "2 runs: 0 done, 2 to do" in swept
     code = """if True:
-        import sys
+        import contextlib, io, sys
+        from gnexp.cli.main import main
+        def gnexp(*words):
+            with contextlib.redirect_stdout(io.StringIO()) as said:
+                assert main(words) == 0, words
+            return said.getvalue()
+        assert "  norm=l1                  L1 normalization, of package my-norms 0.1\\n" in gnexp("train", "--help")
+        norms = "bn brn evonorm_s0 frn frozen_bn gn gn_ws grms in l1 ln ln2d none"
+        assert f'norm") echo "{norms}' in gnexp("completion")
+        config = gnexp("train", "norm=l1", "--cfg", "job")
+        assert "norm:\\n  kind: l1\\n  eps: 1.0e-05  # the paper does not state it\\n" in config
+        swept = gnexp("sweep", "experiment=norms", "norm=gn,l1", "dry_run=true", "scale=smoke")
+        assert "experiment=norms scale=smoke norm=l1 seed=0\\n" in swept and "2 runs: 0 done, 2 to do" in swept
         from gnexp.compose.composer import Composer, to_run
         from gnexp.report.exhibits.axes import norm_title
         own, users = Composer(), Composer(["."])  # of a person's own directory Hydra composes the whole
@@ -68,11 +64,11 @@ def test_it_is_where_gnexps_own_norms_are(site: Path, tmp_path: Path) -> None:
         assert "torch" not in sys.modules
     """
     done = python("-c", code, cwd=tmp_path, path=site)
-    assert done.returncode == 0, done.stderr
+    assert (done.returncode, done.stdout, without_digest_notes(done.stderr)) == (0, "", "")
 
 
-# Invented results of L1 at 2 images per worker, of as many seeds as its argument says.
-RUNS = """
+# Invented results of L1 at 2 images per worker, of as many seeds as its first argument says; then a command.
+REPORT = """
 import sys
 from pathlib import Path
 from gnexp.compose.composer import expand
@@ -88,20 +84,23 @@ for run in cell.runs[: int(sys.argv[1])]:
         metrics={"val/top1_error": 17.0 + run.seed}, series=[], num_parameters=1, data_fingerprint="0",
         env=[env], seconds=1.0,
     ).save(path)
+from gnexp.cli.main import main
+sys.exit(main(sys.argv[2:]))
 """
 
 
-def write_runs(folder: Path, site: Path, *, seeds: int) -> None:
-    made = python("-c", RUNS, str(seeds), cwd=folder, path=site)
-    assert made.returncode == 0, made.stderr
+def report_of(seeds: int, *words: str, folder: Path, site: Path) -> str:
+    """What a report says of that many runs."""
+    done = python("-c", REPORT, str(seeds), "report", *words, "results_dir=mine", cwd=folder, path=site)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def test_its_runs_have_a_row_in_the_exhibits_of_experiments_that_compare_norms(
-    site: Path, tmp_path: Path
+    site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_runs(tmp_path, site, seeds=3)
-    words = ["report", "exhibit=modern_demo,modern", "results_dir=mine"]
-    assert "3 new result(s)" in python("-m", "gnexp", *words, cwd=tmp_path, path=site).stdout
+    exhibits = "exhibit=modern_demo,modern"
+    assert "3 new result(s)" in report_of(3, exhibits, folder=tmp_path, site=site)
     table = (tmp_path / "mine/tables/modern_demo.md").read_text(encoding="utf-8")
     (row,) = (line for line in table.splitlines() if line.startswith("| L1, ours") and "n=3" in line)
     assert "18.0" in row
@@ -109,13 +108,13 @@ def test_its_runs_have_a_row_in_the_exhibits_of_experiments_that_compare_norms(
     assert "L1" not in (tmp_path / "mine/tables/modern.md").read_text(
         encoding="utf-8"
     )  # of which none has run
-    python("-m", "gnexp", *words, cwd=tmp_path)
+    monkeypatch.chdir(tmp_path)  # here, where the package is not installed
+    assert cli.main(["report", exhibits, "results_dir=mine"]) == 0
     assert "L1" not in (tmp_path / "mine/tables/modern_demo.md").read_text(encoding="utf-8")
 
 
 def test_the_command_for_its_missing_runs_names_it(site: Path, tmp_path: Path) -> None:
-    write_runs(tmp_path, site, seeds=1)
-    python("-m", "gnexp", "report", "exhibit=modern_demo", "results_dir=mine", cwd=tmp_path, path=site)
+    report_of(1, "exhibit=modern_demo", folder=tmp_path, site=site)
     table = (tmp_path / "mine/tables/modern_demo.md").read_text(encoding="utf-8")
     missing = table.partition("Missing: ")[2].split("\n\n")[1]
     commands = [shlex.split(line) for line in missing.splitlines()]
@@ -126,19 +125,25 @@ def test_the_command_for_its_missing_runs_names_it(site: Path, tmp_path: Path) -
     assert sorted(lines) == [["done", "l1"], ["to", "do"], ["to", "do"]]
 
 
-def test_it_trains_and_its_result_names_the_package(site: Path, tmp_path: Path) -> None:
-    told = gnexp("train", "norm=l1", *TINY, cwd=tmp_path, path=site)
+def test_it_trains_and_its_result_names_the_package(
+    site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    done = python("-m", "gnexp", "train", "norm=l1", *TINY, cwd=tmp_path, path=site)
+    assert (done.returncode, without_digest_notes(done.stderr)) == (0, ""), done.stdout + done.stderr
+    told = done.stdout
     assert "norm l1 is of package my-norms 0.1\n" in told and "finished" in told
     (run,) = (tmp_path / "runs").iterdir()
     result = json.loads((run / "result.json").read_text(encoding="utf-8"))
     assert [segment["norm_packages"] for segment in result["env"]] == [{"l1": "my-norms 0.1"}]
     assert result["science"]["norm"] == {"kind": "l1", "eps": 1e-5}
     # Where the package is not installed: its result is read, its weights are not.
-    done = python("-m", "gnexp", "report", "exhibit=table1", cwd=tmp_path)
-    assert done.returncode == 0 and "note: 1 finished run in runs of none of these exhibits" in done.stderr
-    done = python("-m", "gnexp", "eval", f"run={run.name[:12]}", cwd=tmp_path)
-    assert done.returncode == 2 and done.stderr.count("\n") == 1
-    assert "has norm l1 of package my-norms 0.1, which is not installed here; pip install it" in done.stderr
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["report", "exhibit=table1"]) == 0
+    assert "note: 1 finished run in runs of none of these exhibits" in capfd.readouterr().err
+    assert cli.main(["eval", f"run={run.name[:12]}"]) == 2
+    told = capfd.readouterr().err
+    assert "has norm l1 of package my-norms 0.1, which is not installed here; pip install it" in told
+    assert told.count("\n") == 1
 
 
 def test_a_broken_package_stops_its_own_norm_alone(tmp_path: Path) -> None:

@@ -100,6 +100,7 @@ def test_eval_scores_the_final_weights_as_training_did(folder, monkeypatch, capf
     assert out.splitlines()[-1] == f"worker0     {error:.2f}"
 
 
+@pytest.mark.slow
 def test_a_sweep_on_joblib_runs_what_is_left_and_lists_what_fails(folder):
     """3 groups divide no layer's channels: known only to the trainer."""
     grid = ["experiment=null", "norm=gn", "norm.num_groups=3,8,2", *SMOKE]
@@ -128,7 +129,7 @@ def test_a_sweep_on_the_basic_launcher(folder, monkeypatch, capfd):
     ("to", "launcher"),
     [
         ("group", "joblib"),
-        ("parent", "basic"),
+        pytest.param("parent", "basic", marks=pytest.mark.slow),
         pytest.param("group", "basic", marks=pytest.mark.slow),
         pytest.param("parent", "joblib", marks=pytest.mark.slow),
     ],

@@ -38,36 +38,17 @@ COMMAND = (
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.dist
 @pytest.mark.parametrize(
     ("target", "number", "said"),
     [
         ("rank 1", signal.SIGKILL, "process 1 of the run was ended by SIGKILL; was memory short?"),
-        pytest.param("verb", signal.SIGKILL, None, marks=pytest.mark.slow),
-        pytest.param(
-            "torchrun",
-            signal.SIGUSR2,
-            "stopped; the same command goes on from the last checkpoint",
-            marks=pytest.mark.slow,
-        ),
-        pytest.param(
-            "torchrun",
-            signal.SIGKILL,
-            "the trainer was ended by SIGKILL; was memory short?",
-            marks=pytest.mark.slow,
-        ),
-        pytest.param(
-            "verb",
-            signal.SIGTERM,
-            "stopped; the same command goes on from the last checkpoint",
-            marks=pytest.mark.slow,
-        ),
-        pytest.param(
-            "rank 1",
-            signal.SIGUSR1,
-            "stopped; the same command goes on from the last checkpoint",
-            marks=pytest.mark.slow,
-        ),
+        ("verb", signal.SIGKILL, None),
+        ("torchrun", signal.SIGUSR2, "stopped; the same command goes on from the last checkpoint"),
+        ("torchrun", signal.SIGKILL, "the trainer was ended by SIGKILL; was memory short?"),
+        ("verb", signal.SIGTERM, "stopped; the same command goes on from the last checkpoint"),
+        ("rank 1", signal.SIGUSR1, "stopped; the same command goes on from the last checkpoint"),
     ],
 )
 def test_fault_06_a_process_of_the_real_command_ends(
@@ -161,6 +142,7 @@ def test_fault_06_a_killed_run_leaves_no_loader_process(tmp_path: Path, loader_w
         wait_until(lambda: not any(map(is_alive, loaders)), "an end of the loader processes", 10)
 
 
+@pytest.mark.slow
 def test_fault_07_a_second_run_on_the_directory_is_refused_and_harms_nothing(tmp_path: Path) -> None:
     whole, spec = (write_spec(tmp_path / name, checkpoint_minutes=0.0) for name in ("whole", "twice"))
     train_whole(whole)
@@ -175,6 +157,7 @@ def test_fault_07_a_second_run_on_the_directory_is_refused_and_harms_nothing(tmp
     assert_equal(contents(spec.parent), contents(whole.parent))
 
 
+@pytest.mark.slow
 def test_fault_16_a_loader_process_is_killed(tmp_path: Path) -> None:
     """One line and exit code 1, not a hang; the same command goes on and ends equal."""
     data = dataclasses.replace(tiny.photographs(tmp_path / "photographs"), loader_workers=2)
@@ -195,6 +178,7 @@ def test_fault_16_a_loader_process_is_killed(tmp_path: Path) -> None:
     assert_equal(contents(spec.parent), contents(whole.parent))
 
 
+@pytest.mark.slow
 @pytest.mark.dist
 def test_fault_21_a_process_that_hangs_is_named(tmp_path: Path) -> None:
     spec = write_spec(tmp_path, processes=2, recipe=LONG, peer_timeout=3.0)

@@ -60,6 +60,7 @@ def test_fault_01_and_02_stopped_at_every_kind_of_moment_in_turn(tmp_path: Path,
     assert len(json.loads((spec.parent / "env.json").read_text(encoding="utf-8"))) == sum(stops) + 1
 
 
+@pytest.mark.slow
 def test_fault_01_adamw_and_a_cosine_go_on_bit_for_bit(tmp_path: Path) -> None:
     """Its two means and its count of steps are part of a checkpoint; the cosine is a function of the position."""
     whole, spec = (
@@ -109,14 +110,15 @@ def _stop(spec: Path, number: int, rank: int, num_saved: int) -> list[tuple[int,
         return [process.wait() for process in group]
 
 
+@pytest.mark.slow
 @pytest.mark.dist
 @pytest.mark.parametrize(
     ("norm", "loader_workers"),
     [
         ("bn", 2),
-        pytest.param("brn", None, marks=pytest.mark.slow),
-        pytest.param("gn", 0, marks=pytest.mark.slow),
-        pytest.param("sync_bn", None, marks=pytest.mark.slow),
+        ("brn", None),
+        ("gn", 0),
+        ("sync_bn", None),
     ],
     ids=["bn-2", "brn-memory", "gn-0", "sync_bn-memory"],
 )
@@ -157,7 +159,8 @@ def test_fault_01_two_processes_stopped_and_killed(
     assert models[1].keys() == models[2].keys() and (one - two).norm() < 0.01 * (two - start).norm()
 
 
-@pytest.mark.parametrize("loader_workers", [pytest.param(0, marks=pytest.mark.slow), 2])
+@pytest.mark.slow
+@pytest.mark.parametrize("loader_workers", [0, 2])
 def test_fault_02_killed_three_times_in_a_row(tmp_path: Path, loader_workers: int) -> None:
     """SIGKILL between any two instructions, the next segment at once: the dead one's loaders keep nobody out."""
     data = dataclasses.replace(tiny.photographs(tmp_path / "photographs"), loader_workers=loader_workers)
@@ -202,6 +205,7 @@ def die_before_saving(spec: Path, epoch: int) -> None:
         train_run(load_spec(spec))
 
 
+@pytest.mark.slow
 def test_fault_04_records_past_the_checkpoint_are_cut_back(tmp_path: Path) -> None:
     whole, spec = write_spec(tmp_path / "whole"), write_spec(tmp_path / "killed")
     train_whole(whole)

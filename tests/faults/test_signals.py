@@ -28,7 +28,8 @@ def code_of(number: int) -> int:
     return 130 if number == signal.SIGINT else 75
 
 
-@pytest.mark.parametrize("to", [pytest.param("process", marks=pytest.mark.slow), "group"])
+@pytest.mark.slow
+@pytest.mark.parametrize("to", ["process", "group"])
 def test_fault_05_every_signal_in_turn(tmp_path: Path, to: str) -> None:
     """One run in seven segments. In a group its two loader processes are asked as well, and must not stop it."""
     photographs = tiny.photographs(tmp_path / "photographs")

@@ -66,9 +66,8 @@ class Pipe:
         os.close(self._reader)
 
 
-@pytest.mark.parametrize(
-    "what", ["terminal", *(pytest.param(what, marks=pytest.mark.slow) for what in ("pipe", "full"))]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("what", ["terminal", "pipe", "full"])
 def test_fault_24_what_cannot_be_printed_is_dropped(what: str, tmp_path: Path, terminal: Terminal) -> None:
     """A disowned run whose terminal is closed, `| head -1`, `> /dev/full`: it trains on, and log.txt has all."""
     whole, spec = (write_spec(tmp_path / name, checkpoint_minutes=0.0) for name in ("whole", "unread"))
@@ -133,6 +132,7 @@ def command_on(terminal: Terminal, words: list[str], folder: Path) -> Iterator[s
         verb.wait()
 
 
+@pytest.mark.slow
 def test_fault_24_a_terminal_is_closed(tmp_path: Path, terminal: Terminal) -> None:
     """The real command on it: the hang-up is passed on, no step is lost, and the exit code is that of a stop in order.
 

@@ -48,18 +48,26 @@ def said_by(code: str, folder: Path) -> str:
     "ignore:.*torch.jit:DeprecationWarning",
     "ignore::torch.jit.TracerWarning",
 )
-def test_a_file_is_read_without_gnexp(tmp_path):
+@pytest.mark.parametrize(
+    ("traced", "exported", "plain"),
+    [
+        (["gn"], ["frn"], ["gn_ws"]),
+        pytest.param(TRACED, EXPORTED, ["gn", "gn_ws"], marks=pytest.mark.slow),
+    ],
+    ids=["some", "all"],
+)
+def test_a_file_is_read_without_gnexp(tmp_path, traced, exported, plain):
     expected = {}
     with torch.no_grad():
-        for norm in TRACED:
+        for norm in traced:
             model = converted(norm)
             expected[f"traced_{norm}"] = model(IMAGES)
             torch.jit.trace(model, IMAGES).save(tmp_path / f"traced_{norm}.pt2")
-        for norm in EXPORTED:
+        for norm in exported:
             model = converted(norm)
             expected[f"exported_{norm}"] = model(IMAGES)
             torch.export.save(torch.export.export(model, (IMAGES,)), tmp_path / f"exported_{norm}.pt2")
-    for norm in ("gn", "gn_ws"):  # a copy with torch's own layers
+    for norm in plain:  # a copy with torch's own layers
         model = nn.Sequential(nn.Conv2d(3, 64, 3), nn.BatchNorm2d(64))
         model = gnexp.convert(model, norm).eval()
         expected[f"exported_plain_{norm}"] = model(IMAGES).detach()
@@ -75,6 +83,7 @@ def test_an_extractor_is_converted(norm):
     assert extractor(IMAGES)["layer2"].shape == (2, 128, 2, 2)
 
 
+@pytest.mark.slow
 def test_a_file_of_group_norm_is_read_after_naming_its_operator(tmp_path):
     program = torch.export.export(converted("gn"), (IMAGES,))
     torch.export.save(program, tmp_path / "gn.pt2")
