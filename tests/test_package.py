@@ -125,6 +125,7 @@ def test_the_command_for_its_missing_runs_names_it(site: Path, tmp_path: Path) -
     assert sorted(lines) == [["done", "l1"], ["to", "do"], ["to", "do"]]
 
 
+@pytest.mark.usefixtures("warm")  # for what is run here
 def test_it_trains_and_its_result_names_the_package(
     site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,6 +1,7 @@
 """Nothing that a file holds is executed: not in checkpoints, weights, specs or configs; and no shell is started."""
 
 import ast
+import itertools
 import json
 import pickle
 import subprocess
@@ -18,6 +19,7 @@ from gnexp.config import RunConfig, norm_config, to_dict
 from gnexp.config.keys import GROUPS, conf_dir
 from gnexp.engine.weight_files import read_weights
 from gnexp.runs.spec import load_spec
+from tests.grids import thin
 
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted(path for package in ("gnexp", "hydra_plugins") for path in (ROOT / package).rglob("*.py"))
@@ -162,8 +164,9 @@ CALLBACK = "callbacks: {{evil: {{_target_: pathlib.Path.touch, _args_: [{planted
 FORMATTER = "job_logging: {{version: 1, formatters: {{evil: {{(): pathlib.Path.touch, self: {planted}}}}}}}"
 
 
-@pytest.mark.parametrize("part", [CALLBACK, FORMATTER])
-@pytest.mark.parametrize("verb", ["train", "sweep", "plan"])
+@pytest.mark.parametrize(
+    ("verb", "part"), thin([*itertools.product(["train", "sweep", "plan"], [CALLBACK, FORMATTER])], 3)
+)
 def test_a_users_config_cannot_reach_hydras_own_part(tmp_path, verb, part):
     """Hydra runs callbacks and logging's factories of any name, before gnexp has a say."""
     planted = tmp_path / "planted"

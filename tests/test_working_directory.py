@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gnexp.system.children import environment_of
+from tests.grids import thin
 
 ROOT = Path(__file__).parents[1]
 ENV = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -48,7 +49,7 @@ def test_a_sweep_beside_modules_and_a_checkout_of_other_names_runs_the_installed
     assert len(list(folder.glob("runs/*/result.json"))) == 1
 
 
-@pytest.mark.parametrize("is_installed", [True, False])
+@pytest.mark.parametrize("is_installed", thin([True, False]))
 def test_python_m_gnexp_beside_modules_of_other_names(folder: Path, is_installed: bool) -> None:
     """A checkout that is not installed is found in the working directory, and there alone."""
     env = dict(ENV)

@@ -66,6 +66,7 @@ def test_the_rehearsal_runs_every_part(tmp_path: Path) -> None:
     assert sorted((ROOT / "results").rglob("*")) == before
 
 
+@pytest.mark.slow
 def test_a_part_without_time_stops_no_other(tmp_path: Path) -> None:
     done = command("--device", "cpu", "--out", tmp_path, "--budget", 5, "--parts", "training", "smoke")
     assert done.returncode == 1
@@ -77,6 +78,7 @@ def test_a_part_without_time_stops_no_other(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr and "cut off" in done.stdout
 
 
+@pytest.mark.slow
 def test_without_a_gpu_one_line_says_what_to_do(tmp_path: Path) -> None:
     done = command("--out", tmp_path, CUDA_VISIBLE_DEVICES="")
     assert done.returncode == 2 and not list(tmp_path.iterdir())

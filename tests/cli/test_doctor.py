@@ -41,11 +41,11 @@ def test_it_says_what_is_here(tmp_path, monkeypatch, capfd):
 
 
 def test_shared_memory_that_loader_processes_cannot_start_in_is_told(monkeypatch):
-    for kib, state in ((59, doctor.WARNING), (60, doctor.OK)):
+    for kib, state in ((35, doctor.WARNING), (36, doctor.OK)):
         usage = types.SimpleNamespace(free=kib * 1024, total=64 * 1024)
         monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _, usage=usage: usage)
         found = doctor._shared_memory()
-        assert found.state == state and found.detail.startswith("/dev/shm, 0.1 MiB free of 0.1")
+        assert found.state == state and found.detail.startswith("/dev/shm, 0.0 MiB free of 0.1")
 
 
 def test_what_is_broken_makes_exit_code_1(tmp_path, monkeypatch, capfd):

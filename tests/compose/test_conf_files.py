@@ -9,6 +9,7 @@ from gnexp.compose import conf_files, parts
 from gnexp.compose.conf_files import ConfFiles
 from gnexp.config.keys import conf_dir
 from gnexp.config.kinds import KIND_GROUPS
+from tests.grids import thin
 
 BROKEN = {
     "a tab": (
@@ -31,7 +32,7 @@ VERBS = (["train", "norm=mine"], ["sweep", "experiment=null", "norm=gn,mine"], [
 
 @pytest.mark.parametrize(
     ("words", "content", "said"),
-    [(VERBS[i % len(VERBS)], *of_file) for i, of_file in enumerate(BROKEN.values())],
+    thin([(VERBS[i % len(VERBS)], *of_file) for i, of_file in enumerate(BROKEN.values())], 2),
     ids=BROKEN.keys(),
 )
 def test_a_file_that_cannot_be_read_is_one_line(tmp_path, monkeypatch, capfd, words, content, said):

@@ -61,6 +61,7 @@ except (ValueError, RuntimeError) as error:
 """
 
 
+@pytest.mark.slow
 def test_a_small_or_read_only_dev_shm() -> None:
     unshare = shutil.which("unshare")
     probe = [str(unshare), "-rm", "mount", "-t", "tmpfs", "-o", "size=64k", "none", "/dev/shm"]

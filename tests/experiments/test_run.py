@@ -28,6 +28,7 @@ from gnexp.system.names import read_reasons
 from gnexp.tasks.classification import Classification
 from tests.experiments.runs import SMOKE, write_spec
 from tests.faults.tiny import photographs, train_until
+from tests.grids import thin
 
 
 def train_spec(path: Path) -> Spec:
@@ -86,7 +87,7 @@ def test_a_finished_run_is_not_run_again(finished: Path) -> None:
     assert before == {path: path.stat().st_mtime_ns for path in finished.iterdir() if path.name != ".lock"}
 
 
-@pytest.mark.parametrize("stop_after", [1, 2])
+@pytest.mark.parametrize("stop_after", thin([1, 2]))
 def test_an_interrupted_run_goes_on_and_ends_equal(
     finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_after: int
 ) -> None:

@@ -43,31 +43,24 @@ def said_by(code: str, folder: Path) -> str:
     return done.stdout if done.returncode == 0 else done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings(
     "ignore:.*torch.jit:FutureWarning",
     "ignore:.*torch.jit:DeprecationWarning",
     "ignore::torch.jit.TracerWarning",
 )
-@pytest.mark.parametrize(
-    ("traced", "exported", "plain"),
-    [
-        (["gn"], ["frn"], ["gn_ws"]),
-        pytest.param(TRACED, EXPORTED, ["gn", "gn_ws"], marks=pytest.mark.slow),
-    ],
-    ids=["some", "all"],
-)
-def test_a_file_is_read_without_gnexp(tmp_path, traced, exported, plain):
+def test_a_file_is_read_without_gnexp(tmp_path):
     expected = {}
     with torch.no_grad():
-        for norm in traced:
+        for norm in TRACED:
             model = converted(norm)
             expected[f"traced_{norm}"] = model(IMAGES)
             torch.jit.trace(model, IMAGES).save(tmp_path / f"traced_{norm}.pt2")
-        for norm in exported:
+        for norm in EXPORTED:
             model = converted(norm)
             expected[f"exported_{norm}"] = model(IMAGES)
             torch.export.save(torch.export.export(model, (IMAGES,)), tmp_path / f"exported_{norm}.pt2")
-    for norm in plain:  # a copy with torch's own layers
+    for norm in ("gn", "gn_ws"):  # a copy with torch's own layers
         model = nn.Sequential(nn.Conv2d(3, 64, 3), nn.BatchNorm2d(64))
         model = gnexp.convert(model, norm).eval()
         expected[f"exported_plain_{norm}"] = model(IMAGES).detach()

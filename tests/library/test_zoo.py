@@ -97,6 +97,7 @@ def test_a_converted_network_computes_what_one_built_with_torchs_group_norm_does
         torch.testing.assert_close(mine.grad, theirs.grad)
 
 
+@pytest.mark.slow
 def test_a_converted_network_compiles_as_one_graph():
     model = gnexp.convert(of_timm("test_resnet")()).double()
     images = torch.randn(2, 3, 32, 32, dtype=torch.float64)

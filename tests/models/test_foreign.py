@@ -35,6 +35,7 @@ from gnexp.nn.step import Step, step_listeners
 from gnexp.nn.weight_standardization import StandardizedConv2d
 from gnexp.tasks.build import build_task
 from tests.composing import COMPOSER
+from tests.grids import thin
 
 CPU = torch.device("cpu")
 # Batch norms; with an activation of timm's; layer norms with channels first; with channels last as well, and
@@ -139,7 +140,7 @@ def test_layer_norms_of_either_layout_are_layer_norms_again_by_the_groups() -> N
     torch.testing.assert_close(ours.features[7](maps), theirs.features[7](maps))  # type: ignore[index,operator]
 
 
-@pytest.mark.parametrize("network", ["torchvision convnext_tiny", "torchvision mobilenet_v3_small"])
+@pytest.mark.parametrize("network", thin(["torchvision mobilenet_v3_small", "torchvision convnext_tiny"]))
 def test_draws_belong_to_their_images(network: str) -> None:
     """Whatever stands beside an image in a batch, and in which order: so no process and no resume changes them."""
     model = model_of(network, "norm=gn").double().train()

@@ -12,6 +12,7 @@ from gnexp.models.build import build_model
 from gnexp.nn.batch_norm import BatchNormAct
 from gnexp.nn.norms import norm_factory
 from tests.composing import COMPOSER
+from tests.grids import thin
 
 RESNET50 = model_config(
     name="resnet50", block="bottleneck", blocks=(3, 4, 6, 3), widths=(64, 128, 256, 512), stem="conv7x7_pool"
@@ -60,7 +61,7 @@ def assert_same_outputs(ours: torch.nn.Module, theirs: torch.nn.Module, num: int
         torch.testing.assert_close(copy.deepcopy(ours).double()(x), expected, rtol=0, atol=1e-10)
 
 
-@pytest.mark.parametrize("workers", [1, 8])
+@pytest.mark.parametrize("workers", thin([8, 1]))
 def test_resnet50_gives_torchvisions_outputs(torchvision_resnet50: torch.nn.Module, workers: int) -> None:
     ours = build(RESNET50, BN, workers=workers)
     ours.load_state_dict(torchvision_resnet50.state_dict())
@@ -77,6 +78,7 @@ def test_resnet50_with_groups_gives_torchvisions_outputs() -> None:
     assert_same_outputs(ours, theirs)
 
 
+@pytest.mark.slow
 def test_resnet101_is_torchvisions() -> None:
     """On torchvision's own tensors, which takes less time than a second network."""
     theirs = torchvision.models.resnet101(weights=None)

@@ -11,6 +11,7 @@ from gnexp.models.vgg import VGG
 from gnexp.nn.norms import norm_factory
 from gnexp.tasks.build import build_task
 from tests.composing import COMPOSER
+from tests.grids import thin
 
 BN = norm_config(kind="bn", momentum=0.1)
 GN = norm_config(num_groups=8)
@@ -25,7 +26,7 @@ def build(config: ModelConfig, norm: NormConfig, *, seed: int = 0, classes: int 
     return model
 
 
-@pytest.mark.parametrize(("norm", "theirs"), [(BN, "vgg16_bn"), (NONE, "vgg16")], ids=["bn", "none"])
+@pytest.mark.parametrize(("norm", "theirs"), thin([(BN, "vgg16_bn"), (NONE, "vgg16")]), ids=["bn", "none"])
 def test_vgg16_is_torchvisions(norm: NormConfig, theirs: str) -> None:
     """On torchvision's own tensors, since two networks of 138 million parameters would take twice the time."""
     expected = getattr(torchvision.models, theirs)(weights=None).eval()

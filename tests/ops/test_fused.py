@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 import torch
 
 from gnexp.ops import fused
 from gnexp.ops.plan import make_plan
+from tests.grids import thin
 from tests.ops.norm_cases import CHANNELS_LAST, Case, check, run
 
 pytest.importorskip("triton")
@@ -39,14 +39,6 @@ def forced(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> N
     monkeypatch.setattr(fused, "make_plan", functools.partial(make_plan, path=path, per_split=per_split))
 
 
-def thin(cases: Sequence[Any], every: int) -> list[Any]:
-    """The first of every so many; the interpreter is slow, and the others are marked so."""
-    return [
-        pytest.param(*values, marks=() if place % every == 0 else pytest.mark.slow)
-        for place, values in enumerate(cases)
-    ]
-
-
 on_each_path = pytest.mark.parametrize("forced", PATHS, indirect=True, ids=[path for path, _ in PATHS])
 
 
@@ -59,7 +51,7 @@ def test_each_path(forced: None, is_channels_last: bool, has_residual: bool, rel
 
 
 @on_each_path
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("dtype", thin([torch.float32, torch.bfloat16, torch.float16], 2), ids=str)
 def test_each_precision(forced: None, dtype: torch.dtype) -> None:
     case = Case((2, 8, 3, 3), 2, True, True, True, dtype)
     check(fused.group_norm, case)
@@ -143,7 +135,7 @@ def test_channels_last_stays_and_a_residual_of_another_layout_is_taken() -> None
 
 
 @on_each_path
-@pytest.mark.parametrize("mean", [1e3, 1e5])
+@pytest.mark.parametrize("mean", thin([1e5, 1e3]))
 def test_large_means(forced: None, mean: float) -> None:
     """The mean itself has 24 bits: what can be lost is mean / std of them."""
     check(fused.group_norm, Case((2, 8, 5, 4), 2, True, dtype=torch.float32, mean=mean))
@@ -161,7 +153,7 @@ def test_constant_input_gives_the_bias(forced: None) -> None:
 @on_each_path
 @pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")  # numpy's, in the interpreter
 @pytest.mark.parametrize(
-    ("value", "relu"), thin([(float("nan"), True), (float("inf"), False), (float("-inf"), True)], 2)
+    ("value", "relu"), thin([(float("nan"), True), (float("inf"), False), (float("-inf"), True)])
 )
 def test_what_is_not_finite_spoils_its_group_alone(forced: None, value: float, relu: bool) -> None:
     case = Case((2, 8, 3, 3), 4, True, True, relu)
@@ -213,7 +205,7 @@ def test_gradcheck(forced: None, has_residual: bool, relu: bool) -> None:
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")  # opcheck's own
 @pytest.mark.parametrize(
     ("is_channels_last", "has_residual", "relu"),
-    thin([(True, *flags) for flags in FLAGS] + [(False, True, True)], 2),
+    thin([(True, *flags) for flags in FLAGS] + [(False, True, True)], 4),
 )
 def test_opcheck(is_channels_last: bool, has_residual: bool, relu: bool) -> None:
     case = Case((2, 4, 3, 2), 2, is_channels_last, has_residual, relu, torch.float32)
@@ -229,7 +221,8 @@ def test_opcheck(is_channels_last: bool, has_residual: bool, relu: bool) -> None
 
 
 @pytest.mark.parametrize(
-    ("is_channels_last", "has_residual", "relu"), [(False, *flags) for flags in FLAGS] + [(True, True, True)]
+    ("is_channels_last", "has_residual", "relu"),
+    thin([(True, True, True)] + [(False, *flags) for flags in FLAGS]),
 )
 def test_second_gradients(is_channels_last: bool, has_residual: bool, relu: bool) -> None:
     case = Case((2, 4, 3, 2), 2, is_channels_last, has_residual, relu)

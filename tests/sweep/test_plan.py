@@ -14,6 +14,7 @@ from gnexp.compose import composer as compose
 from gnexp.compose import overrides
 from gnexp.sweep import progress as progress_of
 from gnexp.sweep.plan import make_plan
+from tests.grids import thin
 from tests.sweep.sweeps import in_a_folder, order_of_runs, run_sweep
 
 __all__ = ["in_a_folder"]  # a fixture of every test here
@@ -61,7 +62,7 @@ def test_runs_that_others_start_from_are_made_first(capfd):
 
 
 @pytest.mark.parametrize(
-    ("what", "fate"), [("diverge bn-batch4", "diverged"), ("fail bn-batch4", "has failed")]
+    ("what", "fate"), thin([("diverge bn-batch4", "diverged"), ("fail bn-batch4", "has failed")])
 )
 def test_a_run_whose_parent_left_no_weights_is_blocked(capfd, monkeypatch, what, fate):
     monkeypatch.setenv("FAKE_TRAINER", what)
@@ -76,7 +77,7 @@ def test_a_run_whose_parent_left_no_weights_is_blocked(capfd, monkeypatch, what,
     assert not list(Path("runs").glob("*bn-batch2*/seen.jsonl"))
 
 
-@pytest.mark.parametrize("is_recorded", [False, True])
+@pytest.mark.parametrize("is_recorded", thin([True, False]))
 def test_a_diverged_parent_is_not_made_again_and_its_children_show_as_blocked(
     capfd, monkeypatch, is_recorded
 ):

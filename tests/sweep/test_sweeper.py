@@ -154,6 +154,7 @@ def test_commands_lead_to_the_runs_directory_in_use(capfd):
     assert "seed=0 'runs_dir=\"else where\"'" in capfd.readouterr().out
 
 
+@pytest.mark.slow
 def test_flags_leave_a_sweep_a_sweep(tmp_path, capfd):
     assert run_sweep("dry_run=true", "--config-dir", str(tmp_path)) == 0
     assert "4 runs: 0 done, 4 to do" in capfd.readouterr().out

@@ -24,6 +24,7 @@ from gnexp.runs.spec import load_spec
 from gnexp.tasks.detection import Detection, in_order
 from gnexp.tasks.task import NotFiniteError
 from tests.composing import COMPOSER
+from tests.grids import thin
 
 CPU = torch.device("cpu")
 ROOT = Path(__file__).parents[2]
@@ -239,7 +240,7 @@ def test_evaluation_takes_images_of_different_size_one_by_one(root: Path) -> Non
     assert Detection().eval_size(dataclasses.replace(run, data=data)) == 1
 
 
-@pytest.mark.parametrize("model", ["thin_mask_rcnn", "thin_mask_rcnn_c4"])
+@pytest.mark.parametrize("model", thin(["thin_mask_rcnn", "thin_mask_rcnn_c4"]))
 def test_boxes_alone_train_a_detector_without_a_mask_head(root: Path, model: str) -> None:
     """Faster R-CNN: no weight, loss, score or picture of masks; another run, whatever the mask head's norm."""
     words = [f"model={model}", "data.masks=false"]

@@ -107,6 +107,7 @@ def test_the_test_belongs_to_a_thorough_evaluation(state: State) -> None:
     assert set(evaluate(state, ["worker0"], epoch=1)["worker0"]) == set(Video().scores)
 
 
+@pytest.mark.slow
 def test_a_curve_of_accuracies_has_as_many_points_as_the_recipe_says(root: Path) -> None:
     """One clip after each epoch, the test at the points; what training computes stays the same to the bit."""
 
@@ -185,6 +186,7 @@ def test_a_run_resumes_to_the_bit(root: Path, norm: str) -> None:
         assert torch.equal(resumed.model.state_dict()[name], value), name
 
 
+@pytest.mark.slow
 def test_workers_one_after_another_train_the_same(root: Path) -> None:
     whole, parts = (
         build(run_of(root, "norm=bn", "recipe.base_lr=0.001", *more), CPU)

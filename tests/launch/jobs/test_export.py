@@ -1,6 +1,7 @@
 """What `gnexp export` writes and prints: other libraries' networks load it strictly and give equal outputs."""
 
 import dataclasses
+import itertools
 import json
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from gnexp.runs.spec import load_spec
 from gnexp.tasks.build import build_task
 from tests.data.annotations import annotations_path, write_coco
 from tests.experiments.runs import SMOKE
+from tests.grids import thin
 
 COMPOSER = Composer()
 RESNET18 = ["model=resnet50", "model.block=basic", "model.blocks=[2,2,2,2]", "data=imagenet", "workers=2"]
@@ -78,6 +80,7 @@ def resnet50_gn(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, torch.n
     return finished_run(tmp_path_factory.mktemp("runs"), run)
 
 
+@pytest.mark.slow
 def test_torchvisions_resnet50_with_groups(
     resnet50_gn: tuple[Path, torch.nn.Module], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -100,8 +103,9 @@ def test_timms_resnet50_gn(
     assert_same_outputs(ours, theirs)
 
 
-@pytest.mark.parametrize("eval_stats", ["worker0", "mean"])
-@pytest.mark.parametrize("norm", ["bn", "brn"])
+@pytest.mark.parametrize(
+    ("norm", "eval_stats"), thin([*itertools.product(["bn", "brn"], ["worker0", "mean"])], 3)
+)
 def test_running_statistics_and_batch_renorms_std(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], norm: str, eval_stats: str
 ) -> None:
