@@ -25,6 +25,11 @@ def never() -> bool:
     return False
 
 
+def unwatched(batches: Iterator[Batch], view: Dataset) -> Iterator[Batch]:
+    """Nobody looks on."""
+    return batches
+
+
 def evaluate(
     state: State,
     eval_stats: Sequence[str],
@@ -58,17 +63,23 @@ def evaluate(
 
 
 def measure_val(
-    state: State, stats: str, epoch: int, is_thorough: bool = True, is_stopped: Callable[[], bool] = never
+    state: State,
+    stats: str,
+    epoch: int,
+    is_thorough: bool = True,
+    is_stopped: Callable[[], bool] = never,
+    watch: Callable[[Iterator[Batch], Dataset], Iterator[Batch]] = unwatched,
 ) -> list[tuple[Dataset, list[Any]]]:
     """What each process finds on its part of each view of val with one of EVAL_STATS.
 
-    Every process of the run calls it.
+    Every process of the run calls it. watch: passes on a view's batches as they are measured.
     """
     model = eval_model(state, stats, epoch, is_stopped)
     found = []
     for view in state.task.views(state.run, state.dataset, epoch=epoch, is_thorough=is_thorough):
         with state.autocast():
-            partial = state.task.measure(model, _val_batches(state, view, is_stopped), view)
+            batches = watch(_val_batches(state, view, is_stopped), view)
+            partial = state.task.measure(model, batches, view)
         found.append((view, state.processes.gather(partial)))
     return found
 

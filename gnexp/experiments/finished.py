@@ -5,12 +5,16 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from tqdm import tqdm
 
+from gnexp.data.dataset import Batch, Dataset
 from gnexp.engine.checkpoint import load_tensors
 from gnexp.engine.device import choose_device
 from gnexp.engine.evaluate import eval_model, measure_val
@@ -88,20 +92,29 @@ def read_classes(directory: RunDirectory) -> dict[str, Any]:
 def evaluate_run(state: State, eval_stats: list[str], directory: RunDirectory) -> dict[str, dict[str, float]]:
     """A finished run's scores on val under each of the named statistics, in percent.
 
-    What was detected is left in its directory, as COCO's own tools read it.
+    What was detected is left in its directory, as COCO's own tools read it. A terminal shows how far it is.
     """
     found: dict[str, dict[str, float]] = {}
     measured = None
     for stats in eval_stats:
         if measured != alike(state.model, stats):
             measured = alike(state.model, stats)
-            partials = measure_val(state, stats, state.run.recipe.epochs)
+            partials = measure_val(state, stats, state.run.recipe.epochs, watch=_shown)
         found[stats] = {}
         for view, of_view in partials:
             found[stats] |= state.task.aggregate(of_view, view)
             if (results := state.task.results(of_view)) is not None:
                 write_text(directory.detections(stats), json.dumps(results))
     return found
+
+
+def _shown(batches: Iterator[Batch], view: Dataset) -> Iterator[Batch]:
+    """The batches, and on a terminal how many of a view's images or videos have been measured."""
+    is_hidden = not sys.stderr.isatty()
+    with tqdm(total=view.num_val, desc="val", unit="sample", leave=False, disable=is_hidden) as bar:
+        for batch in batches:
+            yield batch
+            bar.update(len(batch.indices))
 
 
 def save_pictures(state: State, num: int, stats: str, directory: RunDirectory) -> Path:

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import statistics
+import sys
 from pathlib import Path
 
 import pytest
@@ -141,13 +142,26 @@ def test_evaluation_gives_the_reported_errors_again(finished: Path) -> None:
     assert found["precise"] == {"top1_error": series[-1]["val/top1_error_precise"]}
 
 
+def test_a_terminal_shows_how_far_an_evaluation_is(
+    finished: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state = finished_state(load_spec(finished / "spec.json"))
+    evaluate_run(state, ["worker0"], RunDirectory(finished))
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    evaluate_run(state, ["worker0"], RunDirectory(finished))
+    num = state.dataset.num_val
+    shown = capsys.readouterr().err
+    assert f"val:   0%|          | 0/{num}" in shown and shown.endswith("\r")  # and is gone at the end
+
+
 def test_a_norm_without_running_statistics_is_evaluated_once(
     finished: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = []
     monkeypatch.setattr(finished_runs, "alike", lambda model, stats: "worker0")
     monkeypatch.setattr(
-        finished_runs, "measure_val", lambda state, stats, epoch: calls.append(stats) or [(None, [])]
+        finished_runs, "measure_val", lambda state, stats, *_, **__: calls.append(stats) or [(None, [])]
     )
     monkeypatch.setattr(Classification, "aggregate", lambda *arguments: {"top1_error": 1.0})
     state = finished_state(load_spec(finished / "spec.json"))
