@@ -18,6 +18,7 @@ def thin(cases: Sequence[Any], every: int | None = None) -> list[Any]:
 
 def keep(kept: Collection[Any], cases: Sequence[Any]) -> list[Any]:
     """Those that are named stay; the others are marked slow."""
+    assert all(case in cases for case in kept), f"of {kept} some are no cases"
     return [pytest.param(*_values(case), marks=() if case in kept else pytest.mark.slow) for case in cases]
 
 

@@ -68,11 +68,11 @@ class ConfFiles:
         self._parts = Parts(self._loader, CONFIG_NAME, self.options)
 
     def options(self, group: str) -> list[str]:
-        """The choices a group offers, the user's own included."""
+        """The choices a group offers, the user's own included; a list of the caller's own."""
         if group not in self._options:  # Hydra reads its search path anew each time
             found = self._loader.get_group_options(group)
             self._options[group] = sorted(option for option in found if not option.startswith("_"))
-        return self._options[group]
+        return list(self._options[group])
 
     def choices(self, overrides: Sequence[str]) -> Mapping[str, Any]:
         """What the files that overrides choose hold together, values set by overrides left out.
@@ -198,25 +198,17 @@ class ConfFiles:
 
 
 def conf_files(directories: Sequence[str] = ()) -> ConfFiles:
-    """The files with the user's directories; gnexp's own alone are composed once a process, while they stay the same.
+    """The files with the user's directories; gnexp's own alone are composed once a process.
 
     Raises:
         ValueError: as ConfFiles.
     """
-    if directories:
-        return ConfFiles(directories)
-    states = [(path, path.stat()) for path in sorted(conf_dir().rglob("*.yaml"))]
-    return _own_files(
-        (
-            *((str(path), state.st_mtime_ns, state.st_size) for path, state in states),
-            *offers().classes.items(),
-        )
-    )
+    return ConfFiles(directories) if directories else _own_files(conf_dir(), tuple(offers().classes))
 
 
-@functools.lru_cache(maxsize=1)
-def _own_files(state: tuple[Any, ...]) -> ConfFiles:
-    """Of a state of the files and of the norms of installed packages."""
+@functools.cache
+def _own_files(place: Path, norms: tuple[str, ...]) -> ConfFiles:
+    """Gnexp's own files at a place, with the norms of installed packages."""
     return ConfFiles()
 
 

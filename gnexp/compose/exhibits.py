@@ -78,4 +78,4 @@ def load_stale() -> Any:
     Raises:
         ValueError: the file cannot be read.
     """
-    return read_yaml(conf_dir() / "stale.yaml")
+    return read_yaml(conf_dir() / "stale.yaml") or []

@@ -40,10 +40,10 @@ def check_semaphores(num: int) -> None:
 
 
 class LoaderContext(ForkContext):
-    """Starts loader processes as Python does by default on Linux, with events that no process can keep for itself.
+    """Starts loader processes as Python does by default on Linux, with events without a lock.
 
-    Torch tells loaders to end by an event, and each looks at it after every chunk. Python's has a lock: killed or
-    stopped while it looks, a loader would keep it, and the run would wait for that lock for good.
+    Torch tells loaders to end by an event, and each checks it after every chunk. Python's has a lock: killed or
+    stopped while it checks, a loader would keep it, and the run would wait for that lock for good.
     """
 
     def Event(self) -> Any:

@@ -25,11 +25,6 @@ def never() -> bool:
     return False
 
 
-def unwatched(batches: Iterator[Batch], view: Dataset) -> Iterator[Batch]:
-    """Nobody looks on."""
-    return batches
-
-
 def evaluate(
     state: State,
     eval_stats: Sequence[str],
@@ -68,7 +63,7 @@ def measure_val(
     epoch: int,
     is_thorough: bool = True,
     is_stopped: Callable[[], bool] = never,
-    watch: Callable[[Iterator[Batch], Dataset], Iterator[Batch]] = unwatched,
+    watch: Callable[[Iterator[Batch], Dataset], Iterator[Batch]] | None = None,
 ) -> list[tuple[Dataset, list[Any]]]:
     """What each process finds on its part of each view of val with one of EVAL_STATS.
 
@@ -78,8 +73,8 @@ def measure_val(
     found = []
     for view in state.task.views(state.run, state.dataset, epoch=epoch, is_thorough=is_thorough):
         with state.autocast():
-            batches = watch(_val_batches(state, view, is_stopped), view)
-            partial = state.task.measure(model, batches, view)
+            batches = _val_batches(state, view, is_stopped)
+            partial = state.task.measure(model, watch(batches, view) if watch else batches, view)
         found.append((view, state.processes.gather(partial)))
     return found
 

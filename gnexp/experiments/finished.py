@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 import sys
@@ -99,7 +100,9 @@ def evaluate_run(state: State, eval_stats: list[str], directory: RunDirectory) -
     for stats in eval_stats:
         if measured != alike(state.model, stats):
             measured = alike(state.model, stats)
-            partials = measure_val(state, stats, state.run.recipe.epochs, watch=_shown)
+            partials = measure_val(
+                state, stats, state.run.recipe.epochs, watch=functools.partial(_shown, stats)
+            )
         found[stats] = {}
         for view, of_view in partials:
             found[stats] |= state.task.aggregate(of_view, view)
@@ -108,10 +111,10 @@ def evaluate_run(state: State, eval_stats: list[str], directory: RunDirectory) -
     return found
 
 
-def _shown(batches: Iterator[Batch], view: Dataset) -> Iterator[Batch]:
+def _shown(stats: str, batches: Iterator[Batch], view: Dataset) -> Iterator[Batch]:
     """The batches, and on a terminal how many of a view's images or videos have been measured."""
     is_hidden = not sys.stderr.isatty()
-    with tqdm(total=view.num_val, desc="val", unit="sample", leave=False, disable=is_hidden) as bar:
+    with tqdm(total=view.num_val, desc=f"val, {stats}", unit="sample", leave=False, disable=is_hidden) as bar:
         for batch in batches:
             yield batch
             bar.update(len(batch.indices))

@@ -21,7 +21,7 @@ from gnexp.report.kinds import KINDS
 from gnexp.report.kinds.kind import Keeper, Kept, Kind
 from gnexp.report.parse import parse_exhibit
 from gnexp.report.render.blocks import Heading, to_markdown
-from gnexp.report.render.figures import Drawn
+from gnexp.report.render.figures import Draw
 from gnexp.report.render.gpu import GPU_TABLE, Measured, gpu_blocks, load_gpu
 from gnexp.report.render.page import make_page
 from gnexp.report.render.readme import make_readme
@@ -134,9 +134,9 @@ class Plan:
         )
 
     def contents(
-        self, collected: Collected, notes: list[str], draw: Callable[..., Drawn], *, is_whole: bool
+        self, collected: Collected, notes: list[str], draw: Draw, *, is_whole: bool
     ) -> dict[str, bytes]:
-        """Every file below results/ but what was collected: path -> content. draw: of render/figures.py."""
+        """Every file below results/ but what was collected: path -> content."""
         sections = self.sections(collected)
         contents: dict[str, bytes] = {}
         drawings: dict[str, tuple[str, str]] = {}
@@ -146,7 +146,8 @@ class Plan:
                 drawn = draw(section.plot, has_narrow=is_whole)
                 contents[f"figures/{section.exhibit.id}.svg"] = drawn.wide.encode()
                 contents[f"figures/{section.exhibit.id}.png"] = drawn.png
-                drawings[section.exhibit.id] = drawn.wide, drawn.narrow
+                if is_whole:
+                    drawings[section.exhibit.id] = drawn.wide, drawn.narrow
         if is_whole:
             notes = [*notes, *say_struck(collected.struck, collected.results)]
             gpu = gpu_blocks(collected.gpus)

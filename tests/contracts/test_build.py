@@ -23,7 +23,7 @@ from gnexp.models.detector import DetectorInputs
 from gnexp.nn.norms import conv_factory, norm_factory
 from gnexp.tasks.build import build_task
 from tests.composing import COMPOSER
-from tests.contracts.expansions import expand
+from tests.contracts.expansions import expand, network_of
 from tests.data.annotations import write_coco
 from tests.data.archives import images_of, pack_cifar10, write_fashion_mnist
 from tests.data.eurosat import write_eurosat
@@ -70,13 +70,6 @@ def test_every_cell_of_every_experiment_has_shapes_that_work(experiment: str, sc
 CHECKED: dict[tuple[object, ...], int] = {}  # the fewest images that each network was checked with
 
 
-def network_of(run: RunConfig) -> tuple[object, ...]:
-    """What a run's shapes depend on beside its batch."""
-    names = ("channels", "num_classes", "image_size", "min_size", "max_size", "clip_length")
-    sizes = (value_of(run.data, name) for name in names)
-    return run.model, run.norm, run.task, run.virtual_workers, run.workers_per_pass, *sizes
-
-
 @pytest.mark.parametrize("experiment", group_options("experiment"))
 def test_every_cell_of_every_experiment_trains_at_smoke_scale(experiment: str) -> None:
     for run in runs_of(experiment, "smoke"):
@@ -91,8 +84,7 @@ TRAINED: set[str] = set()  # a run can be of several experiments
 def is_quick(norm: str, model: str) -> bool:
     """All models with one norm, all norms in the small ones, and one pair that is refused.
 
-    The rest of the grid is marked slow: at paper scale the models are also checked with each norm that they are asked
-    with.
+    The rest of the grid is marked slow.
     """
     return norm == "gn" or model.startswith("thin") or (norm, model) == ("evonorm_s0", "torchvision")
 

@@ -1,6 +1,7 @@
 """One run from spec to result: its files, its resume, and what it refuses."""
 
 import dataclasses
+import functools
 import json
 import os
 import re
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tqdm import tqdm
 
 from gnexp.config import RecipeConfig, norm_config, science
 from gnexp.config.left_open import not_stated
@@ -149,10 +151,12 @@ def test_a_terminal_shows_how_far_an_evaluation_is(
     evaluate_run(state, ["worker0"], RunDirectory(finished))
     assert capsys.readouterr().err == ""
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setattr(finished_runs, "tqdm", functools.partial(tqdm, mininterval=0))
     evaluate_run(state, ["worker0"], RunDirectory(finished))
     num = state.dataset.num_val
     shown = capsys.readouterr().err
-    assert f"val:   0%|          | 0/{num}" in shown and shown.endswith("\r")  # and is gone at the end
+    assert shown.startswith("\rval, worker0:   0%") and f" 0/{num} " in shown and f" {num}/{num} " in shown
+    assert shown.endswith("\r")  # it is gone at the end
 
 
 def test_a_norm_without_running_statistics_is_evaluated_once(

@@ -10,7 +10,7 @@ from gnexp.report.exhibits.statistics import Estimate
 from gnexp.report.kinds.batch_figure import BATCH_FIGURE
 from gnexp.report.kinds.epoch_figure import EPOCH_FIGURE
 from gnexp.report.parse import parse_exhibit
-from gnexp.report.render.figures import digest_of, draw, draw_nothing, spread
+from gnexp.report.render.figures import digest_of, draw, draw_nothing, lay_out, spread
 from gnexp.report.render.plots import line_of
 from gnexp.runs.result import Result
 from tests.report.report_runs import CURVES, FIGURE, expand, result_of, runs_of
@@ -132,6 +132,23 @@ def test_labels_keep_apart_in_order_and_above_the_floor() -> None:
     ordered = [placed[0], placed[2], placed[1]]
     assert all(b - a >= 1.0 - 1e-9 for a, b in itertools.pairwise(ordered))
     assert ordered[0] >= 0.5
+
+
+@pytest.mark.parametrize("is_narrow", [False, True])
+def test_every_label_has_room(results: dict[str, Result], is_narrow: bool) -> None:
+    plot = BATCH_FIGURE.plot(parse_exhibit(FIGURE), findings(results))
+    panels = [
+        dataclasses.replace(
+            panel, lines=tuple(dataclasses.replace(line, label="sync BN +12.3") for line in panel.lines)
+        )
+        for panel in plot.panels
+    ]
+    figure = lay_out(dataclasses.replace(plot, panels=tuple(panels)), is_narrow=is_narrow)
+    texts = [text for axes in figure.axes for text in axes.texts if text.get_text()]
+    assert sum(text.get_text() == "sync BN +12.3" for text in texts) >= 2
+    for text in texts:
+        box = text.get_window_extent()
+        assert figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1, text.get_text()
 
 
 def test_words_are_no_part_of_the_digest(results: dict[str, Result]) -> None:

@@ -8,7 +8,7 @@ import re
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from gnexp.report.exhibits.axes import NORMS
 from gnexp.report.render.plots import Line, Panel, Plot
@@ -75,6 +75,12 @@ class Drawn:
     png: bytes
 
 
+class Draw(Protocol):
+    """Makes a figure's files; has_narrow: the one for a phone too."""
+
+    def __call__(self, plot: Plot, *, has_narrow: bool) -> Drawn: ...
+
+
 def draw(plot: Plot, *, has_narrow: bool) -> Drawn:
     """The figure, its digest in each file."""
     svg, png = _save(plot, ("svg", "png"))
@@ -106,44 +112,52 @@ def digest_of(content: bytes) -> str | None:
 
 
 def _save(plot: Plot, kinds: Sequence[str], *, is_narrow: bool = False) -> list[bytes]:
-    """The figure, laid out once, as a file of each kind."""
+    """The figure as a file of each kind, all of one layout."""
     import matplotlib
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
 
+    metadata: dict[str, dict[str, Any]] = {
+        "svg": {"Date": None, "Creator": "gnexp", "Title": plot.title, "Identifier": plot.digest},
+        "png": {"Software": None, _DIGEST_KEY: plot.digest},
+    }
+    files = [io.BytesIO() for _ in kinds]
     with matplotlib.rc_context(_SETTINGS):  # type: ignore[arg-type]  # its keys are a Literal of hundreds
-        panels = plot.placed_panels
-        number = len(panels)
-        columns = 1 if is_narrow else min(number, 3 if plot.x_ticks or number % 3 == 0 else 2)
-        rows = -(-number // columns)
-        # A page stretches a figure to its width: one panel is as wide as two, or its letters would be twice as large.
-        stretch = 2.0 if columns == 1 and not is_narrow else 1.0
-        size = (3.9, 2.9 * rows) if is_narrow else (3.05 * max(columns, 2) + 0.5, 3.1 * rows)
-        figure = Figure(figsize=size, facecolor=PAPER, layout="constrained")
-        FigureCanvasAgg(figure)
-        for i, panel in enumerate(panels):
-            axes = figure.add_subplot(rows, columns, i + 1)
-            _draw_panel(
-                figure,
-                axes,
-                plot,
-                panel,
-                stretch,
-                has_y_label=i % columns == 0,
-                has_x_label=i + columns >= number,
-            )
-        figure.canvas.draw()  # lays out the panels; labels are placed by what came of it, which then stays
-        figure.set_layout_engine("none")
-        for axes, panel in zip(figure.axes, panels, strict=True):
-            _label_lines(axes, panel)
-        metadata: dict[str, dict[str, Any]] = {
-            "svg": {"Date": None, "Creator": "gnexp", "Title": plot.title, "Identifier": plot.digest},
-            "png": {"Software": None, _DIGEST_KEY: plot.digest},
-        }
-        files = [io.BytesIO() for _ in kinds]
+        figure = lay_out(plot, is_narrow=is_narrow)
         for kind, file in zip(kinds, files, strict=True):
             figure.savefig(file, format=kind, dpi=200, metadata=metadata[kind])
     return [file.getvalue() for file in files]
+
+
+def lay_out(plot: Plot, *, is_narrow: bool = False) -> Figure:
+    """The figure with everything at its place."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    panels = plot.placed_panels
+    number = len(panels)
+    columns = 1 if is_narrow else min(number, 3 if plot.x_ticks or number % 3 == 0 else 2)
+    rows = -(-number // columns)
+    # A page stretches a figure to its width: one panel is as wide as two, or its letters would be twice as large.
+    stretch = 2.0 if columns == 1 and not is_narrow else 1.0
+    size = (3.9, 2.9 * rows) if is_narrow else (3.05 * max(columns, 2) + 0.5, 3.1 * rows)
+    figure = Figure(figsize=size, facecolor=PAPER, layout="constrained")
+    FigureCanvasAgg(figure)
+    for i, panel in enumerate(panels):
+        axes = figure.add_subplot(rows, columns, i + 1)
+        _draw_panel(
+            figure,
+            axes,
+            plot,
+            panel,
+            stretch,
+            has_y_label=i % columns == 0,
+            has_x_label=i + columns >= number,
+        )
+    figure.canvas.draw()  # lays out the panels, by which labels are placed
+    for axes, panel in zip(figure.axes, panels, strict=True):
+        _label_lines(axes, panel)
+    figure.canvas.draw()  # makes room for the labels
+    figure.set_layout_engine("none")  # so that every file has this layout
+    return figure
 
 
 def _draw_panel(
