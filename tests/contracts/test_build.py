@@ -82,11 +82,15 @@ TRAINED: set[str] = set()  # a run can be of several experiments
 
 
 def is_quick(norm: str, model: str) -> bool:
-    """All models with one norm, all norms in the small ones, and one pair that is refused.
+    """All models with one norm, all norms in two small ones, and one pair that is refused.
 
     The rest of the grid is marked slow.
     """
-    return norm == "gn" or model.startswith("thin") or (norm, model) == ("evonorm_s0", "torchvision")
+    return (
+        norm == "gn"
+        or model in ("thin_resnet", "thin_mask_rcnn")
+        or (norm, model) == ("evonorm_s0", "torchvision")
+    )
 
 
 FITTING = [

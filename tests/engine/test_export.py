@@ -8,6 +8,7 @@ from gnexp.config import RunConfig
 from gnexp.engine.export import export_weights, torchvision_constructor
 from gnexp.tasks.build import build_task
 from tests.composing import COMPOSER
+from tests.grids import thin
 
 NAMESPACE = {"torch": torch, "torchvision": torchvision}
 
@@ -26,55 +27,58 @@ def arch(name: str) -> list[str]:
 
 @pytest.mark.parametrize(
     ("overrides", "constructor"),
-    [
-        (["model=resnet50", "norm=bn"], "torchvision.models.resnet50(num_classes=1000)"),
-        (["model=resnet50", "norm=sync_bn"], "torchvision.models.resnet50(num_classes=1000)"),
-        (["model=resnet101", "norm=brn"], "torchvision.models.resnet101(num_classes=1000)"),
-        (
-            ["model=resnet101", "norm=in"],
-            "torchvision.models.resnet101(num_classes=1000, norm_layer=lambda c: torch.nn.GroupNorm(c // 1, c))",
-        ),
-        (
-            ["model=resnet50", "norm=bn", "norm.eps=0.001", "data.num_classes=7"],
-            "torchvision.models.resnet50(num_classes=7, norm_layer=lambda c: torch.nn.BatchNorm2d(c, eps=0.001))",
-        ),
-        (
-            resnet("block=basic", "blocks=[1,1,1,1]"),
+    thin(
+        [
+            (["model=resnet50", "norm=bn"], "torchvision.models.resnet50(num_classes=1000)"),
+            (["model=resnet50", "norm=sync_bn"], "torchvision.models.resnet50(num_classes=1000)"),
+            (["model=resnet101", "norm=brn"], "torchvision.models.resnet101(num_classes=1000)"),
             (
-                "torchvision.models.resnet.ResNet(torchvision.models.resnet.BasicBlock, [1, 1, 1, 1], "
-                "num_classes=1000, norm_layer=lambda c: torch.nn.GroupNorm(32, c))"
+                ["model=resnet101", "norm=in"],
+                "torchvision.models.resnet101(num_classes=1000, norm_layer=lambda c: torch.nn.GroupNorm(c // 1, c))",
             ),
-        ),
-        (["model=vgg16", "norm=bn"], "torchvision.models.vgg16_bn(num_classes=1000)"),
-        (
-            [*arch("mobilenet_v3_small"), "norm=bn"],  # torchvision's own has eps=0.001
             (
-                "torchvision.models.mobilenet_v3_small(num_classes=1000, "
-                "norm_layer=lambda c: torch.nn.BatchNorm2d(c))"
+                ["model=resnet50", "norm=bn", "norm.eps=0.001", "data.num_classes=7"],
+                "torchvision.models.resnet50(num_classes=7, norm_layer=lambda c: torch.nn.BatchNorm2d(c, eps=0.001))",
             ),
-        ),
-        (
-            [*arch("shufflenet_v2_x0_5"), "norm=brn"],
-            "torchvision.models.shufflenet_v2_x0_5(num_classes=1000)",
-        ),
-        (
-            [*arch("googlenet"), "norm=bn", "norm.eps=0.001"],
-            "torchvision.models.googlenet(num_classes=1000, aux_logits=False, init_weights=True)",
-        ),
-        (
-            [*arch("regnet_y_400mf"), "norm=gn", "norm.num_groups=32"],
             (
-                "torchvision.models.regnet_y_400mf(num_classes=1000, norm_layer=lambda c: "
-                "torch.nn.GroupNorm({32: 32, 48: 24, 104: 26, 208: 26, 440: 22}[c], c))"
+                resnet("block=basic", "blocks=[1,1,1,1]"),
+                (
+                    "torchvision.models.resnet.ResNet(torchvision.models.resnet.BasicBlock, [1, 1, 1, 1], "
+                    "num_classes=1000, norm_layer=lambda c: torch.nn.GroupNorm(32, c))"
+                ),
             ),
-        ),
-        (["model=vgg16", "norm=brn"], "torchvision.models.vgg16_bn(num_classes=1000)"),
-        (["model=vgg16", "norm=none"], "torchvision.models.vgg16(num_classes=1000)"),
-        (
-            ["model=vgg16", "norm=none", "model.blocks=[1,1,2,2,2]"],
-            "torchvision.models.vgg11(num_classes=1000)",
-        ),
-    ],
+            (["model=vgg16", "norm=bn"], "torchvision.models.vgg16_bn(num_classes=1000)"),
+            (
+                [*arch("mobilenet_v3_small"), "norm=bn"],  # torchvision's own has eps=0.001
+                (
+                    "torchvision.models.mobilenet_v3_small(num_classes=1000, "
+                    "norm_layer=lambda c: torch.nn.BatchNorm2d(c))"
+                ),
+            ),
+            (
+                [*arch("shufflenet_v2_x0_5"), "norm=brn"],
+                "torchvision.models.shufflenet_v2_x0_5(num_classes=1000)",
+            ),
+            (
+                [*arch("googlenet"), "norm=bn", "norm.eps=0.001"],
+                "torchvision.models.googlenet(num_classes=1000, aux_logits=False, init_weights=True)",
+            ),
+            (
+                [*arch("regnet_y_400mf"), "norm=gn", "norm.num_groups=32"],
+                (
+                    "torchvision.models.regnet_y_400mf(num_classes=1000, norm_layer=lambda c: "
+                    "torch.nn.GroupNorm({32: 32, 48: 24, 104: 26, 208: 26, 440: 22}[c], c))"
+                ),
+            ),
+            (["model=vgg16", "norm=brn"], "torchvision.models.vgg16_bn(num_classes=1000)"),
+            (["model=vgg16", "norm=none"], "torchvision.models.vgg16(num_classes=1000)"),
+            (
+                ["model=vgg16", "norm=none", "model.blocks=[1,1,2,2,2]"],
+                "torchvision.models.vgg11(num_classes=1000)",
+            ),
+        ],
+        3,
+    ),
 )
 def test_torchvisions_network_takes_them_strictly(overrides: list[str], constructor: str) -> None:
     run = run_of(*overrides)

@@ -1,5 +1,7 @@
 """What a detector's backbone freezes, which norms stand where, and what frozen statistics compute."""
 
+import itertools
+
 import pytest
 import torch
 
@@ -9,6 +11,7 @@ from gnexp.nn.group_norm import GroupNormAct
 from gnexp.nn.norm_act import NormAct
 from gnexp.nn.statistics import batch_norms, with_precise_stats
 from gnexp.nn.sync_batch_norm import SyncBatchNormAct
+from tests.grids import thin
 from tests.models.detection_cases import ALL_GN, THIN, detector, scene, train_steps
 
 
@@ -86,9 +89,10 @@ def test_where_there_is_no_norm_there_is_a_bias() -> None:
         }
 
 
-@pytest.mark.parametrize("name", THIN)
-@pytest.mark.parametrize("norm", ["bn", "gn", "ln", "frozen_bn"])
-@pytest.mark.parametrize("freeze_at", [0, 2])
+@pytest.mark.parametrize(
+    ("name", "norm", "freeze_at"),
+    thin([*itertools.product(THIN, ["bn", "gn", "ln", "frozen_bn"], [0, 2])], 3),
+)
 def test_what_is_frozen_stays_and_everything_else_moves(name: str, norm: str, freeze_at: int) -> None:
     """Forgetting it costs the paper's from-scratch detector 3.3 AP."""
     places = () if name.endswith("c4") else tuple(f"{p}_norm=gn" for p in ("fpn", "box", "mask"))
