@@ -29,6 +29,7 @@ from tests.faults.started import (
     wait_until,
 )
 from tests.faults.tiny import STEPS, TINY, assert_equal, contents, train_whole, write_spec
+from tests.grids import thin
 from tests.warm import crowding, without_digest_notes
 
 LONG = dataclasses.replace(TINY.recipe, epochs=500)
@@ -38,18 +39,19 @@ COMMAND = (
 )  # fmt: skip
 
 
-@pytest.mark.slow
 @pytest.mark.dist
 @pytest.mark.parametrize(
     ("target", "number", "said"),
-    [
-        ("rank 1", signal.SIGKILL, "process 1 of the run was ended by SIGKILL; was memory short?"),
-        ("verb", signal.SIGKILL, None),
-        ("torchrun", signal.SIGUSR2, "stopped; the same command goes on from the last checkpoint"),
-        ("torchrun", signal.SIGKILL, "the trainer was ended by SIGKILL; was memory short?"),
-        ("verb", signal.SIGTERM, "stopped; the same command goes on from the last checkpoint"),
-        ("rank 1", signal.SIGUSR1, "stopped; the same command goes on from the last checkpoint"),
-    ],
+    thin(
+        [
+            ("rank 1", signal.SIGKILL, "process 1 of the run was ended by SIGKILL; was memory short?"),
+            ("verb", signal.SIGKILL, None),
+            ("torchrun", signal.SIGUSR2, "stopped; the same command goes on from the last checkpoint"),
+            ("torchrun", signal.SIGKILL, "the trainer was ended by SIGKILL; was memory short?"),
+            ("verb", signal.SIGTERM, "stopped; the same command goes on from the last checkpoint"),
+            ("rank 1", signal.SIGUSR1, "stopped; the same command goes on from the last checkpoint"),
+        ]
+    ),
 )
 def test_fault_06_a_process_of_the_real_command_ends(
     tmp_path: Path, target: str, number: int, said: str | None
@@ -178,7 +180,6 @@ def test_fault_16_a_loader_process_is_killed(tmp_path: Path) -> None:
     assert_equal(contents(spec.parent), contents(whole.parent))
 
 
-@pytest.mark.slow
 @pytest.mark.dist
 def test_fault_21_a_process_that_hangs_is_named(tmp_path: Path) -> None:
     spec = write_spec(tmp_path, processes=2, recipe=LONG, peer_timeout=3.0)

@@ -20,6 +20,7 @@ from gnexp.runs.directory import RunDirectory
 from gnexp.runs.status import read_status
 from tests.faults.started import ROOT, position, processes_in, trainer, wait_until
 from tests.faults.tiny import STEPS, TINY, assert_equal, contents, train_whole, write_spec
+from tests.grids import thin
 
 COMMAND = (
     "train", "scale=smoke", "norm=bn", "batch=4", "workers=2", "threads=1", "device=cpu", "data.num_train=37",
@@ -66,8 +67,7 @@ class Pipe:
         os.close(self._reader)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("what", ["terminal", "pipe", "full"])
+@pytest.mark.parametrize("what", thin(["terminal", "pipe", "full"]))
 def test_fault_24_what_cannot_be_printed_is_dropped(what: str, tmp_path: Path, terminal: Terminal) -> None:
     """A disowned run whose terminal is closed, `| head -1`, `> /dev/full`: it trains on, and log.txt has all."""
     whole, spec = (write_spec(tmp_path / name, checkpoint_minutes=0.0) for name in ("whole", "unread"))
