@@ -153,12 +153,16 @@ def _shared_memory() -> Finding:
     except OSError as error:
         reason = f"no semaphores ({error.strerror or error}); loader processes need them, else data.loader_workers=0"
         return Finding(WARNING, "shared memory", f"{_SHARED_MEMORY}: {reason}")
-    size = f"{_SHARED_MEMORY}, {usage.free / 2**20:.1f} MiB free of {usage.total / 2**20:.1f}"
+    size = f"{_SHARED_MEMORY}, {_size(usage.free)} free of {_size(usage.total)}"
     if usage.free < _SEMAPHORES_KIB * 1024:
         return Finding(
             WARNING, "shared memory", f"{size}; loader processes need {_SEMAPHORES_KIB} KiB for semaphores"
         )
     return Finding(OK, "shared memory", size)
+
+
+def _size(num_bytes: int) -> str:
+    return f"{num_bytes / 2**20:.1f} MiB" if num_bytes >= 2**20 else f"{num_bytes // 1024} KiB"
 
 
 def _norms() -> Iterator[Finding]:

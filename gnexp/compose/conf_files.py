@@ -208,7 +208,7 @@ def conf_files(directories: Sequence[str] = ()) -> ConfFiles:
 
 @functools.cache
 def _own_files(place: Path, norms: tuple[str, ...]) -> ConfFiles:
-    """Gnexp's own files at a place, with the norms of installed packages."""
+    """The files of gnexp's own conf/, with the norms of installed packages."""
     return ConfFiles()
 
 

@@ -30,7 +30,7 @@ def test_it_says_what_is_here(tmp_path, monkeypatch, capfd):
     assert found["embedded images"] == ("ok", "whole")
     assert found["cores"][1].startswith(f"{hardware.num_cores()} granted of ")
     assert "GiB free of" in found["memory"][1]
-    assert re.fullmatch(r"/dev/shm, [\d.]+ MiB free of [\d.]+", found["shared memory"][1])
+    assert re.fullmatch(r"/dev/shm, [\d.]+ [MK]iB free of [\d.]+ [MK]iB", found["shared memory"][1])
     assert found["runs_dir"][1].startswith(f"{tmp_path / 'runs'}, not there yet, ")
     for name, folder in (("cifar10", "cifar-10-batches-py"), ("eurosat", "eurosat/2750")):
         place = tmp_path / "data" / folder
@@ -45,7 +45,7 @@ def test_shared_memory_that_loader_processes_cannot_start_in_is_told(monkeypatch
         usage = types.SimpleNamespace(free=kib * 1024, total=64 * 1024)
         monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _, usage=usage: usage)
         found = doctor._shared_memory()
-        assert found.state == state and found.detail.startswith("/dev/shm, 0.0 MiB free of 0.1")
+        assert found.state == state and found.detail.startswith(f"/dev/shm, {kib} KiB free of 64 KiB")
 
 
 def test_what_is_broken_makes_exit_code_1(tmp_path, monkeypatch, capfd):

@@ -89,7 +89,7 @@ def draw(plot: Plot, *, has_narrow: bool) -> Drawn:
 
 
 def draw_nothing(plot: Plot, *, has_narrow: bool) -> Drawn:
-    """Files that carry the figure's digest and show nothing: to compare with, in a thousandth of the time."""
+    """Files that carry the figure's digest and show nothing: enough to compare figures with."""
     svg = f"<svg><dc:identifier>{plot.digest}</dc:identifier></svg>"
     text = f"{_DIGEST_KEY}\0{plot.digest}".encode("latin-1")
     png = _PNG + struct.pack(">I4s", len(text), b"tEXt") + text
