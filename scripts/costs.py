@@ -3,9 +3,10 @@
     python scripts/costs.py            prints the table
     python scripts/costs.py --write    puts it into docs/reproduce.md
 
-Small and demo: the sum over the runs in results/runs of the seconds that training and evaluation took, on whatever
-hardware they name, one thread each, and the longest of them. Paper: images, and operations by the model of gnexp plan:
-three forward passes an image, a multiply-add counted as two, without evaluation. A run that several experiments
+Small and demo: the seconds that training and evaluation of the runs in results/runs took, on whatever hardware they
+name, one thread each, summed, and the longest of them. A run counts as long as the quickest run of its cell, since a
+run that was paused or had not a core for itself tells too much. Paper: images, and operations by the model of gnexp
+plan: three forward passes an image, a multiply-add counted as two, without evaluation. A run that several experiments
 share counts in each.
 """
 
@@ -85,13 +86,14 @@ def _row(experiment: str) -> tuple[str, ...]:
 
 
 def _measured(expansion: Expansion) -> tuple[str, str, str]:
-    """How many of its runs there are, their hours together, and the longest."""
+    """How many of its runs there are, their hours together, and the longest; each run as its cell's quickest."""
     runs = _runs(expansion)
-    seconds = [
-        json.loads(path.read_text(encoding="utf-8"))["seconds"]
-        for run in runs
-        if (path := RUNS / f"{run.run_id}.json").exists()
-    ]
+    cells: dict[str, list[float]] = {}
+    for run in runs:
+        if (path := RUNS / f"{run.run_id}.json").exists():
+            found = json.loads(path.read_text(encoding="utf-8"))["seconds"]
+            cells.setdefault(json.dumps(to_dict(run) | {"seed": 0, "init": None}), []).append(found)
+    seconds = [min(found) for found in cells.values() for _ in found]
     if not seconds:
         return f"0 of {len(runs)}", "-", "-"
     return (
