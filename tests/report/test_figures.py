@@ -10,8 +10,9 @@ from gnexp.report.exhibits.statistics import Estimate
 from gnexp.report.kinds.batch_figure import BATCH_FIGURE
 from gnexp.report.kinds.epoch_figure import EPOCH_FIGURE
 from gnexp.report.parse import parse_exhibit
-from gnexp.report.render.figures import digest_of, draw, draw_nothing, lay_out, spread
-from gnexp.report.render.plots import line_of
+from gnexp.report.render.figures import digest_of, draw, draw_nothing, lay_out
+from gnexp.report.render.labels import spread
+from gnexp.report.render.plots import Line, line_of, span_of
 from gnexp.runs.result import Result
 from tests.report.report_runs import CURVES, FIGURE, expand, result_of, runs_of
 
@@ -174,6 +175,33 @@ def test_a_bar_that_is_cut_is_told_of(results: dict[str, Result]) -> None:
     assert "goes on beyond it" not in plot.caption
     cut = BATCH_FIGURE.plot(parse_exhibit(FIGURE), findings(results | wide))
     assert "A bar that reaches the edge of its panel goes on beyond it." in cut.caption
+
+
+def test_a_bar_may_be_longer_where_points_lie_far_apart() -> None:
+    def reach(second: float) -> tuple[float, float]:
+        return span_of([Line("bn", "", (0.0, 1.0), (10.0, second), (None, second - 5), (None, second + 5))])
+
+    assert reach(12.0) == (9.0, 15.0) and reach(40.0) == (10.0, 45.0)  # 3 points; else 30 % of 30, here all
+
+
+@pytest.mark.parametrize("is_narrow", [False, True])
+def test_no_dot_or_marker_is_cut(results: dict[str, Result], is_narrow: bool) -> None:
+    """Lines that stand aside of each other stand so at the first place too."""
+    plot = BATCH_FIGURE.plot(parse_exhibit(FIGURE), findings(results))
+    ours = plot.panels[-1]
+    three = tuple(dataclasses.replace(ours.lines[0], style=style) for style in ("bn", "gn", "sync_bn"))
+    figure = lay_out(
+        dataclasses.replace(plot, panels=(*plot.panels[:-1], dataclasses.replace(ours, lines=three))),
+        is_narrow=is_narrow,
+    )
+    for axes in figure.axes:
+        box = axes.get_window_extent()
+        for line in axes.lines:
+            if line.get_marker() in (None, "None", "", "_", "|"):
+                continue
+            places = axes.transData.transform(line.get_xydata())
+            half = line.get_markersize() / 2 * figure.dpi / 72
+            assert (places[:, 0] - half >= box.x0).all() and (places[:, 0] + half <= box.x1).all()
 
 
 def test_curves_show_every_epoch_on_a_logarithmic_axis(results: dict[str, Result]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-import math
+import itertools
 import re
 import struct
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gnexp.report.exhibits.axes import NORMS
+from gnexp.report.render.labels import label_lines
 from gnexp.report.render.plots import Line, Panel, Plot
 
 if TYPE_CHECKING:  # matplotlib takes half a second to import, and only drawing needs it
@@ -63,7 +64,6 @@ _SETTINGS: dict[str, Any] = {
 _DIGEST_KEY = "gnexp-digest"
 _PNG = b"\x89PNG\r\n\x1a\n"
 _DODGE = 0.16  # of the step between two places: how far lines stand apart; seeds stand beside their bar by half of it
-_LINE_HEIGHT = 11.5  # points, of a label
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ def lay_out(plot: Plot, *, is_narrow: bool = False) -> Figure:
         )
     figure.canvas.draw()  # lays out the panels, by which labels are placed
     for axes, panel in zip(figure.axes, panels, strict=True):
-        _label_lines(axes, panel)
+        label_lines(axes, panel, _shifts(plot, panel, stretch), [_style(line)[0] for line in panel.lines])
     figure.canvas.draw()  # makes room for the labels
     figure.set_layout_engine("none")  # so that every file has this layout
     return figure
@@ -190,13 +190,15 @@ def _draw_panel(
     axes.spines["bottom"].set_color(MUTED)
     axes.tick_params(colors=MUTED, labelsize=8, length=3, labelcolor=INK)
     axes.tick_params(axis="y", length=0)
+    shifts = _shifts(plot, panel, stretch)
     if plot.x_ticks:
         axes.set_xticks([plot.place(i) for i in range(len(plot.x_ticks))], plot.x_ticks)
         start, end = 0.0, plot.place(len(plot.x_ticks) - 1)
         longest = max((len(line.label) for line in panel.lines if " " in line.label), default=0)
         # For the labels at the lines' ends.
         room = 0.42 + 0.03 * max(0, longest - 9) if longest else 0.2
-        left, right = start - 0.06 * end, end * (1 + room / stretch)
+        aside = _DODGE / stretch / 2 - min(shifts) + 0.05  # of the first line's seeds, and half a dot
+        left, right = start - max(0.06 * end, aside), end * (1 + room / stretch)
     else:
         from matplotlib.ticker import MaxNLocator
 
@@ -210,13 +212,8 @@ def _draw_panel(
     axes.spines["bottom"].set_bounds(start, end)
     if panel.reference is not None:
         axes.plot([left, end], [panel.reference] * 2, color=MUTED, linewidth=1.0, linestyle=(0, (1, 2)))
-    dodged = (
-        [line for line in panel.lines if any(low is not None for low in line.low)] if plot.x_ticks else []
-    )
-    for line in panel.lines:
+    for line, shift in zip(panel.lines, shifts, strict=True):
         if plot.x_ticks:
-            # Bars of two lines at one place would hide each other.
-            shift = _DODGE / stretch * (dodged.index(line) - (len(dodged) - 1) / 2) if line in dodged else 0.0
             _draw_points(axes, line, shift, _DODGE / stretch / 2)
         else:
             _draw_curve(axes, line)
@@ -224,6 +221,16 @@ def _draw_panel(
         axes.set_ylabel(panel.y_label, color=INK)
     if has_x_label:
         axes.set_xlabel(plot.x_label, color=INK, x=((start + end) / 2 - left) / (right - left), ha="center")
+
+
+def _shifts(plot: Plot, panel: Panel, stretch: float) -> list[float]:
+    """How far each line stands aside of its places: bars of two lines at one place would hide each other."""
+    dodged = [bool(plot.x_ticks) and any(low is not None for low in line.low) for line in panel.lines]
+    ranks = itertools.accumulate(dodged, initial=0)
+    return [
+        _DODGE / stretch * (rank - (sum(dodged) - 1) / 2) if is_dodged else 0.0
+        for rank, is_dodged in zip(ranks, dodged, strict=False)
+    ]
 
 
 def _set_log(axes: Axes, limits: tuple[float, float]) -> None:
@@ -281,60 +288,3 @@ def _draw_curve(axes: Axes, line: Line) -> None:
         line.x, line.y, color=colour, linewidth=1.5, marker=marker, markersize=4, markeredgecolor=PAPER,
         markeredgewidth=0.6, markevery=((len(line.x) - 1) % every, every), alpha=line.strength,
     )  # fmt: skip
-
-
-def _label_lines(axes: Axes, panel: Panel) -> None:
-    """Names every line at its end, moved apart where ends lie close."""
-
-    def place_of(value: float) -> float:
-        return math.log10(value) if panel.is_log else value
-
-    low, high = map(place_of, panel.y_limits)
-    height = axes.get_window_extent().height * 72 / axes.figure.dpi  # points
-    ours = {line.style for line in panel.lines if not line.is_light}
-    lines = [line for line in panel.lines if not line.is_light or line.style not in ours]
-    ends = [min(max(place_of(line.y[-1]), low), high) for line in lines]
-    places = spread(ends, _LINE_HEIGHT * (high - low) / height, low)
-    lifts = [(place - end) * height / (high - low) for place, end in zip(places, ends, strict=True)]
-    moved = [abs(lift) > _LINE_HEIGHT / 4 for lift in lifts]
-    for line, end, lift, is_moved in zip(lines, ends, lifts, moved, strict=True):
-        colour, _ = _style(line)
-        end = 10.0**end if panel.is_log else end
-        leader = {
-            "arrowstyle": "-",
-            "color": colour,
-            "linewidth": 0.6,
-            "shrinkA": 0,
-            "shrinkB": 3,
-            "relpos": (0, 0.5),
-        }
-        axes.annotate(
-            line.label, (line.x[-1], end), (16 if any(moved) else 8, lift), textcoords="offset points", color=colour,
-            fontweight="bold", fontsize=8.5, va="center", annotation_clip=False,
-            arrowprops=leader if is_moved else None,  # says whose end it is
-            bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 0.6},
-        )  # fmt: skip
-
-
-def spread(values: list[float], gap: float, floor: float) -> list[float]:
-    """Moves values apart until neighbours are `gap` away, each group about its own mean, none below `floor`.
-
-    Order is kept.
-    """
-    order = sorted(range(len(values)), key=lambda i: values[i])
-    groups: list[list[int]] = []
-    centres: list[float] = []
-    for i in order:
-        groups.append([i])
-        centres.append(values[i])
-        while len(groups) > 1 and centres[-1] - centres[-2] < gap * (len(groups[-1]) + len(groups[-2])) / 2:
-            merged = groups[-2] + groups[-1]
-            groups[-2:] = [merged]
-            centres[-2:] = [sum(values[j] for j in merged) / len(merged)]
-    placed = [0.0] * len(values)
-    for group, centre in zip(groups, centres, strict=True):
-        for rank, i in enumerate(group):
-            placed[i] = centre + (rank - (len(group) - 1) / 2) * gap
-    for rank, i in enumerate(order):
-        placed[i] = max(placed[i], floor + (rank + 0.5) * gap)
-    return placed

@@ -13,6 +13,7 @@ from gnexp.report.exhibits.prose import Prose
 from gnexp.report.exhibits.statistics import Estimate
 
 _CLIP = 3.0  # points of an interval that may stretch an axis unless said; longer bars run out of the panel
+_CLIP_SHARE = 0.3  # of what points and seeds span: so much of a bar is always shown
 
 
 @dataclass(frozen=True)
@@ -133,14 +134,11 @@ def line_of(
 
 def span_of(lines: Iterable[Line], clip: float = _CLIP) -> tuple[float, float]:
     """The lowest and the highest that lines and their bars reach, long bars cut."""
-    lows: list[float] = []
-    highs: list[float] = []
+    lines = list(lines)
+    points = [y for line in lines for values in (line.y, *line.seeds) for y in values]
+    clip = max(clip, _CLIP_SHARE * (max(points) - min(points)))
+    lows, highs = list(points), list(points)
     for line in lines:
-        lows += line.y
-        highs += line.y
-        of_seeds = [value for values in line.seeds for value in values]
-        lows += of_seeds
-        highs += of_seeds
         for y, low, high in zip(line.y, line.low, line.high, strict=False):
             if low is not None and high is not None:
                 lows.append(max(low, y - clip))
