@@ -2,11 +2,11 @@
 
     gnexp bench transfer [--rounds 7] [--steps 4] [--beside DIR] [--profile]
 
-Steps of Tables 4, 6 and 8 as they are trained, from random weights and at a learning rate that leaves them there, so
-that every round computes the same. A process of one thread holds all of them; with --beside another one holds those of
-another working tree of gnexp, and each cell's burst of the one is followed by its burst of the other. Milliseconds are
-of processor time; ratios are medians over rounds of (the other tree's / this one's). --profile says which operators the
-time of a step is in, instead. The last line is JSON.
+The networks and batches of Tables 4, 6 and 8, from random weights and at a learning rate that leaves them there, from
+the second pass over the data on. A process of one thread holds all of them; with --beside another one holds those of
+another working tree of gnexp, which must compose the same runs, and bursts of the two take turns. Milliseconds are of
+processor time; ratios are medians over rounds of (the other tree's / this one's). --profile says instead which
+operators take the time that is in operators, by the wall clock. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from bench_loader import processor
 from transfer_steps import CELLS
@@ -36,28 +37,36 @@ class Child:
 
     def __init__(self, tree: Path, root: str) -> None:
         path = os.pathsep.join([str(tree), str(HERE / "benchmarks")])
-        env = {
-            **os.environ,
-            "PYTHONPATH": path,
-            "KINETO_LOG_LEVEL": "5",
-        }  # the profiler tells each start and stop
-        command = [sys.executable, str(SERVER), root]
+        quiet = {"KINETO_LOG_LEVEL": "5"}  # else the profiler prints each start and stop
         self.process = subprocess.Popen(
-            command, cwd=tree, env=env, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            [sys.executable, str(SERVER), root],
+            cwd=tree,
+            env={**os.environ, "PYTHONPATH": path, **quiet},
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
         )
 
-    def ask(self, name: str, num: int, *, is_profiled: bool = False) -> object:
-        """The seconds of a step, or its shares.
+    def start(self, cell: str) -> str:
+        """Builds a cell and takes its first steps; returns its run's id."""
+        return str(self._ask(cell, 0, is_profiled=False))
 
-        Raises:
-            SystemExit: the child has ended; what it said stands on standard error.
-        """
+    def seconds(self, cell: str, num: int) -> float:
+        """Processor time of a step, of `num` steps."""
+        return float(self._ask(cell, num, is_profiled=False))
+
+    def shares(self, cell: str, num: int) -> dict[str, float]:
+        """Which operators take the time that is in operators, of `num` steps."""
+        return dict(self._ask(cell, num, is_profiled=True))
+
+    def _ask(self, cell: str, num: int, *, is_profiled: bool) -> Any:
+        """Raises SystemExit where the child has ended; what it said stands on standard error."""
         assert self.process.stdin is not None and self.process.stdout is not None
         with contextlib.suppress(BrokenPipeError):
-            print(json.dumps([name, num, is_profiled]), file=self.process.stdin, flush=True)
+            print(json.dumps([cell, num, is_profiled]), file=self.process.stdin, flush=True)
         line = self.process.stdout.readline()
         if not line:
-            raise SystemExit(f"{name}: the process that trains it ended with {self.process.wait()}")
+            raise SystemExit(f"{cell}: the process that trains it ended with {self.process.wait()}")
         return json.loads(line)
 
     def close(self) -> None:
@@ -66,34 +75,43 @@ class Child:
             self.process.communicate()
 
 
+def start(children: Mapping[str, Child], cells: Sequence[str]) -> None:
+    """Builds every cell in every tree.
+
+    Raises:
+        SystemExit: a cell is another run in the other tree, so that no ratio is reported.
+    """
+    for cell in cells:
+        ids = {tree: child.start(cell) for tree, child in children.items()}
+        if len(set(ids.values())) > 1:
+            raise SystemExit(f"{cell} is the run {ids['here']} here and {ids['beside']} in the other tree")
+
+
 def measure(
     children: Mapping[str, Child], cells: Sequence[str], rounds: int, num: int
 ) -> list[dict[str, object]]:
     """Interleaved bursts of `num` steps; one row a cell, its times in milliseconds."""
     times: dict[str, dict[str, list[float]]] = {cell: {tree: [] for tree in children} for cell in cells}
-    for round_ in range(rounds + 1):
+    for round_ in range(rounds):
+        trees = list(children) if round_ % 2 else list(children)[::-1]  # who comes after whom must not matter
         for cell in cells:
-            for tree, child in children.items():
-                seconds = child.ask(cell, num)
-                assert isinstance(seconds, float)
-                if round_ > 0:  # the first round pays for the machine's caches
-                    times[cell][tree].append(1e3 * seconds)
+            for tree in trees:
+                times[cell][tree].append(1e3 * children[tree].seconds(cell, num))
     rows: list[dict[str, object]] = []
     for cell, found in times.items():
         row: dict[str, object] = {"cell": cell}
         for tree, values in found.items():
-            low, median, high = min(values), statistics.median(values), max(values)
-            row |= {
-                f"{tree}_ms": round(median, 1),
-                f"{tree}_low": round(low, 1),
-                f"{tree}_high": round(high, 1),
-            }
+            row |= _spread(f"{tree}_ms", values, digits=1)
         if "beside" in found:
-            ratios = sorted(a / b for a, b in zip(found["beside"], found["here"], strict=True))
-            row["ratio"] = round(statistics.median(ratios), 2)
-            row |= {"ratio_low": round(ratios[0], 2), "ratio_high": round(ratios[-1], 2)}
+            ratios = [a / b for a, b in zip(found["beside"], found["here"], strict=True)]
+            row |= _spread("ratio", ratios, digits=2)
         rows.append(row)
     return rows
+
+
+def _spread(name: str, values: Sequence[float], digits: int) -> dict[str, float]:
+    found = {"": statistics.median(values), "_low": min(values), "_high": max(values)}
+    return {f"{name}{end}": round(value, digits) for end, value in found.items()}
 
 
 def main() -> None:
@@ -118,25 +136,31 @@ def main() -> None:
             root = stack.enter_context(tempfile.TemporaryDirectory())
             children[name] = Child(tree, root)
             stack.callback(children[name].close)
+        start(children, options.cells)
         if options.profile:
             rows = profiled(children, options.cells, options.steps)
         else:
             rows = measure(children, options.cells, options.rounds, options.steps)
     print_table(rows)
     report = {"bench": "transfer", "rounds": options.rounds, "steps": options.steps, "machine": processor()}
-    print(json.dumps({**report, **commit(), "rows": rows}))
+    print(json.dumps({**report, **commit(), "beside": _head(options.beside), "rows": rows}))
+
+
+def _head(tree: Path | None) -> str | None:
+    """The commit that another tree is at; None where there is no other, or it is no checkout."""
+    if tree is None:
+        return None
+    done = subprocess.run(["git", "-C", str(tree), "rev-parse", "HEAD"], capture_output=True, text=True)
+    return done.stdout.strip() or None
 
 
 def profiled(children: Mapping[str, Child], cells: Sequence[str], num: int) -> list[dict[str, object]]:
-    """One row a tree and cell: the shares of its step."""
-    rows: list[dict[str, object]] = []
-    for cell in cells:
-        for tree, child in children.items():
-            child.ask(cell, num)  # not the first steps
-            shares = child.ask(cell, num, is_profiled=True)
-            assert isinstance(shares, dict)
-            rows.append({"cell": cell, "tree": tree, **shares})
-    return rows
+    """One row a tree and cell: the shares of its steps."""
+    return [
+        {"cell": cell, "tree": tree, **child.shares(cell, num)}
+        for cell in cells
+        for tree, child in children.items()
+    ]
 
 
 def print_table(rows: Sequence[Mapping[str, object]]) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -33,7 +34,7 @@ def test_it_times_a_cell_in_two_trees(
     rows = json.loads(lines[-1])["rows"]
     assert [row["cell"] for row in rows] == list(cells) and len(lines) == 1 + len(rows) + 1
     for row in rows:
-        assert 0 < row["here_low"] <= row["here_ms"] <= row["here_high"]
+        assert 0 < row["here_ms_low"] <= row["here_ms"] <= row["here_ms_high"]
         assert 0 < row["ratio_low"] <= row["ratio"] <= row["ratio_high"]
 
 
@@ -75,6 +76,18 @@ def test_what_it_refuses(
     with pytest.raises(SystemExit, match="2"):
         run(bench, monkeypatch, *(word.format(empty=tmp_path) for word in words))
     assert re.search(said, capsys.readouterr().err)
+
+
+@pytest.mark.slow
+def test_another_run_is_not_compared(
+    bench: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("gnexp", "conf", "hydra_plugins"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    recipe = tmp_path / "conf" / "recipe" / "small_kinetics.yaml"
+    recipe.write_text(recipe.read_text(encoding="utf-8") + "weight_decay: 0.0\n", encoding="utf-8")
+    with pytest.raises(SystemExit, match=r"Table 8, GN is the run \w+ here and \w+ in the other tree"):
+        run(bench, monkeypatch, "--beside", str(tmp_path), "--cells", "Table 8, GN")
 
 
 def test_a_tree_that_cannot_train_is_said(
