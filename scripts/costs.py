@@ -4,10 +4,10 @@
     python scripts/costs.py --write    puts it into docs/reproduce.md
 
 Small and demo: the seconds that training and evaluation of the runs in results/runs took, on whatever hardware they
-name, one thread each, summed, and the longest of them. A run counts as long as the quickest run of its cell, since a
-run that was paused or had not a core for itself tells too much. Paper: images, and operations by the model of gnexp
-plan: three forward passes an image, a multiply-add counted as two, without evaluation. A run that several experiments
-share counts in each.
+name, one thread each. Each run counts as the quickest seed of its cell: one that was paused, or shared its core,
+records too many seconds. A cell with one seed has what that one took. Paper: images, and operations by the model of
+gnexp plan: three forward passes an image, a multiply-add counted as two, without evaluation. A run that several
+experiments share counts in each.
 """
 
 from __future__ import annotations
@@ -86,20 +86,20 @@ def _row(experiment: str) -> tuple[str, ...]:
 
 
 def _measured(expansion: Expansion) -> tuple[str, str, str]:
-    """How many of its runs there are, their hours together, and the longest; each run as its cell's quickest."""
-    runs = _runs(expansion)
-    cells: dict[str, list[float]] = {}
-    for run in runs:
-        if (path := RUNS / f"{run.run_id}.json").exists():
-            found = json.loads(path.read_text(encoding="utf-8"))["seconds"]
-            cells.setdefault(json.dumps(to_dict(run) | {"seed": 0, "init": None}), []).append(found)
-    seconds = [min(found) for found in cells.values() for _ in found]
+    """How many of its runs there are, their hours and those of the longest, each as its cell's quickest seed."""
+    num = len(_runs(expansion))
+    seconds: dict[str, float] = {}
+    for cell in expansion.cells:
+        found = {run.run_id: path for run in cell.runs if (path := RUNS / f"{run.run_id}.json").exists()}
+        if found:
+            quickest = min(json.loads(p.read_text(encoding="utf-8"))["seconds"] for p in found.values())
+            seconds |= dict.fromkeys(found, quickest)
     if not seconds:
-        return f"0 of {len(runs)}", "-", "-"
+        return f"0 of {num}", "-", "-"
     return (
-        str(len(runs)) if len(seconds) == len(runs) else f"{len(seconds)} of {len(runs)}",
-        f"{sum(seconds) / 3600:.1f}",
-        f"{max(seconds):.0f} s",
+        str(num) if len(seconds) == num else f"{len(seconds)} of {num}",
+        f"{sum(seconds.values()) / 3600:.1f}",
+        f"{max(seconds.values()):.0f} s",
     )
 
 

@@ -178,10 +178,12 @@ def test_a_bar_that_is_cut_is_told_of(results: dict[str, Result]) -> None:
 
 
 def test_a_bar_may_be_longer_where_points_lie_far_apart() -> None:
-    def reach(second: float) -> tuple[float, float]:
-        return span_of([Line("bn", "", (0.0, 1.0), (10.0, second), (None, second - 5), (None, second + 5))])
+    def reach(second: float, half: float) -> tuple[float, float]:
+        bar = (None, second - half), (None, second + half)
+        return span_of([Line("bn", "", (0.0, 1.0), (10.0, second), *bar)])
 
-    assert reach(12.0) == (9.0, 15.0) and reach(40.0) == (10.0, 45.0)  # 3 points; else 30 % of 30, here all
+    assert reach(12.0, 5.0) == (9.0, 15.0)  # cut at 3 points
+    assert reach(40.0, 5.0) == (10.0, 45.0) and reach(40.0, 20.0) == (10.0, 49.0)  # cut at 30 % of 30
 
 
 @pytest.mark.parametrize("is_narrow", [False, True])

@@ -197,8 +197,8 @@ def _draw_panel(
         longest = max((len(line.label) for line in panel.lines if " " in line.label), default=0)
         # For the labels at the lines' ends.
         room = 0.42 + 0.03 * max(0, longest - 9) if longest else 0.2
-        aside = _DODGE / stretch / 2 - min(shifts) + 0.05  # of the first line's seeds, and half a dot
-        left, right = start - max(0.06 * end, aside), end * (1 + room / stretch)
+        before = _DODGE / stretch / 2 - min(shifts) + 0.05  # of the first line's seeds, and half a dot
+        left, right = start - max(0.06 * end, before), end * (1 + room / stretch)
     else:
         from matplotlib.ticker import MaxNLocator
 

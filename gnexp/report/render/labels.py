@@ -31,22 +31,22 @@ def label_lines(axes: Axes, panel: Panel, shifts: Sequence[float], colours: Sequ
     assert figure is not None
     ours = {line.style for line in panel.lines if not line.is_light}
     named = [
-        named
-        for named in zip(panel.lines, shifts, colours, strict=True)
-        if not named[0].is_light or named[0].style not in ours
+        (line, shift, colour)
+        for line, shift, colour in zip(panel.lines, shifts, colours, strict=True)
+        if not line.is_light or line.style not in ours
     ]
     ends = [min(max(place_of(line.y[-1]), low), high) for line, _, _ in named]
     places = spread(ends, _LINE_HEIGHT * (high - low) / height, low)
     lifts = [(place - end) * height / (high - low) for place, end in zip(places, ends, strict=True)]
-    moved = [abs(lift) > _LINE_HEIGHT / 4 for lift in lifts]
-    for (line, shift, colour), end, lift, is_moved in zip(named, ends, lifts, moved, strict=True):
+    is_moved = any(abs(lift) > _LINE_HEIGHT / 4 for lift in lifts)
+    away = 16 if is_moved else 8  # points
+    for (line, shift, colour), end, lift in zip(named, ends, lifts, strict=True):
         y = 10.0**end if panel.is_log else end
-        aside = 16 if any(moved) else 8
         axes.annotate(
             line.label,
             (line.x[-1] + shift, y),
             (line.x[-1] + max(shifts), y),
-            textcoords=offset_copy(axes.transData, figure, aside, lift, units="points"),
+            textcoords=offset_copy(axes.transData, figure, away, lift, units="points"),
             color=colour,
             fontweight="bold",
             fontsize=8.5,

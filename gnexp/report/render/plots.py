@@ -12,8 +12,9 @@ from typing import Annotated, Any
 from gnexp.report.exhibits.prose import Prose
 from gnexp.report.exhibits.statistics import Estimate
 
-_CLIP = 3.0  # points of an interval that may stretch an axis unless said; longer bars run out of the panel
-_CLIP_SHARE = 0.3  # of what points and seeds span: so much of a bar is always shown
+# Half a bar may stretch an axis by so many points unless said, or by this share of what points and seeds span if that
+# is more; longer bars run out of the panel.
+_CLIP, _CLIP_SHARE = 3.0, 0.3
 
 
 @dataclass(frozen=True)
