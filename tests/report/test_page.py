@@ -214,8 +214,15 @@ def test_a_drawing_on_the_page_is_small_and_the_same_to_a_hundredth_of_a_point()
     for small, whole in ((drawing.wide, wide), (drawing.narrow, narrow)):
         assert coordinates(small) == pytest.approx(coordinates(whole), abs=0.0051)
     letters = drawings.share_letters([wide, narrow])
-    assert set(re.findall(r'href="#(DejaVu[^"]*)"', drawing.wide + drawing.narrow)) == set(
-        re.findall(r'id="(DejaVu[^"]*)"', letters)
+    used = set(re.findall(r'href="#([LB]-[^"]*)"', drawing.wide + drawing.narrow))
+    assert used and used == set(re.findall(r'id="([^"]*)"', letters))
+    for small in (drawing.wide, drawing.narrow):
+        own = set(re.findall(r'(?:href="|url\()#([^")]*)', small)) - used
+        assert own and own == set(
+            re.findall(r' id="([^"]*)"', small)
+        )  # all that is named is there, and once a page
+    assert not set(re.findall(r' id="([^"]*)"', drawing.wide)) & set(
+        re.findall(r' id="([^"]*)"', drawing.narrow)
     )
-    assert len(drawing.wide + drawing.narrow + letters) < 0.7 * len(wide + narrow)
+    assert len(drawing.wide + drawing.narrow + letters) < 0.6 * len(wide + narrow)
     assert drawings.share_letters([]) == ""

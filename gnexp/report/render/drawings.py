@@ -52,12 +52,14 @@ def _embed(svg: str, prefix: str, alt: str) -> Markup:
     drawing = re.sub(r"<(metadata|style)\b.*?</\1>\s*", "", drawing, flags=re.DOTALL)
     letters = {found[1] for found in _GLYPH.finditer(drawing)}
     drawing = _GLYPH.sub("", drawing)
-    used = set(re.findall(r'href="#([^"]+)"|url\(#([^)]+)\)', drawing))
-    named = {name for pair in used for name in pair if name} - letters
-    drawing = re.sub(r' id="([^"]*)"', lambda m: f' id="{prefix}-{m[1]}"' if m[1] in named else "", drawing)
-    for name in named:
-        drawing = drawing.replace(f'href="#{name}"', f'href="#{prefix}-{name}"')
-        drawing = drawing.replace(f"url(#{name})", f"url(#{prefix}-{name})")
+    used = (name for pair in re.findall(r'href="#([^"]+)"|url\(#([^)]+)\)', drawing) for name in pair)
+    named = [name for name in dict.fromkeys(used) if name and name not in letters]
+    ids = {name: f"{prefix}-{number}" for number, name in enumerate(named)}
+    drawing = re.sub(r' id="([^"]*)"', lambda m: f' id="{ids[m[1]]}"' if m[1] in ids else "", drawing)
+    for name, new in ids.items():
+        drawing = drawing.replace(f'href="#{name}"', f'href="#{new}"').replace(
+            f"url(#{name})", f"url(#{new})"
+        )
     for colour, name in _COLOURS.items():
         drawing = drawing.replace(colour, f"var(--{name})")
     # The page says how wide it is.
@@ -68,11 +70,17 @@ def _embed(svg: str, prefix: str, alt: str) -> Markup:
 
 
 def _shrink(svg: str) -> str:
-    """Without line ends, empty groups and what is below a hundredth of a point, which nobody sees."""
+    """As short as it can be said, and without what is below a hundredth of a point, which nobody sees."""
+    svg = re.sub(r"<!--.*?-->", "", svg, flags=re.DOTALL)
     svg = _COORDINATES.sub(lambda m: re.sub(r"\d+\.\d{3,}", _round, m[0]), svg)
     svg = re.sub(r"\s*\n\s*", " ", svg)
     svg = re.sub(r" (?=[<\"/])|(?<=>) ", "", svg)
-    return re.sub(r"<defs></defs>|<g></g>", "", svg)
+    svg = re.sub(r'(?<= d=")[^"]*', lambda m: re.sub(r" ?([A-Za-z]) ?", r"\1", m[0]), svg)
+    svg = re.sub(r'(?<= style=")[^"]*', lambda m: re.sub(r"(?<=[:;]) ", "", m[0]), svg)
+    svg = svg.replace("xlink:href", "href").replace(' xmlns:xlink="http://www.w3.org/1999/xlink"', "")
+    svg = svg.replace("DejaVuSans-Bold-", "B-").replace("DejaVuSans-", "L-")  # letters, in their ids
+    svg = re.sub(r'(<use href="[^"]*") transform="translate\(([\d.]+) 0\)"', r'\1 x="\2"', svg)
+    return re.sub(r"<defs></defs>|<g></g>|<g/>", "", svg)
 
 
 def _round(number: re.Match[str]) -> str:
