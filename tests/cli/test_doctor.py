@@ -2,6 +2,7 @@
 
 import re
 import types
+from importlib import metadata
 
 import pytest
 import torch
@@ -76,3 +77,45 @@ def test_what_is_broken_makes_exit_code_1(tmp_path, monkeypatch, capfd):
 )
 def test_bounds(version, bounds, expected):
     assert is_within(version, bounds) is expected
+
+
+MACHINE = {
+    "commit": "0123456789abcdef", "dirty": True, "system": "Linux x86_64", "host": "here", "processor": "a processor",
+    "cores": 8, "cuda": "13.0", "driver": "600", "nccl": "", "gloo": False, "embedded": "",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("gpus", "will_use", "said"),
+    [
+        ([], True, {"gpu": ("warning", "there is one that torch cannot use: CUDA 13.0, driver 600")}),
+        (
+            [{"name": "a GPU", "gib": 79.6}] * 2,
+            True,
+            {"gpu 1": ("ok", "a GPU, 80 GiB"), "cuda": ("ok", "13.0, driver 600"),
+             "nccl": ("warning", "not available; several GPUs need it")},
+        ),
+    ],
+    ids=["unusable", "two"],
+)  # fmt: skip
+def test_gpus_are_told(monkeypatch, gpus, will_use, said):
+    monkeypatch.setattr(doctor, "will_use_cuda", lambda device: will_use)
+    found = {what: (state, detail) for state, what, detail in doctor._machine({**MACHINE, "gpus": gpus})}
+    assert said.items() <= found.items()
+    assert found["commit"] == ("ok", "0123456789ab, with changes")
+    assert found["gloo"] == ("warning", "not available; several processes need it")
+
+
+def test_what_cannot_be_known_is_said(monkeypatch, tmp_path):
+    monkeypatch.setattr(doctor, "_MEMINFO", tmp_path / "none")
+    assert doctor._memory() == "unknown"
+
+    def none(name):
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(doctor.metadata, "metadata", none)
+    monkeypatch.setattr(doctor.metadata, "version", lambda name: none(name) if name == "torch" else "0.1")
+    found = {what: (state, detail) for state, what, detail in list(doctor._versions())[1:]}
+    assert found["gnexp"][0] == "warning" and "the bounds of what it needs are not known" in found["gnexp"][1]
+    assert found["torch"] == (BROKEN, "not installed: pip install gnexp")
+    assert doctor._version("torch", "2.8", ">=2.9") == ("warning", "torch", "2.8, gnexp needs >=2.9")

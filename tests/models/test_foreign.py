@@ -22,6 +22,7 @@ from gnexp.engine.evaluate import evaluate
 from gnexp.engine.state import State, build, check_shapes
 from gnexp.engine.train import StepRecord, train
 from gnexp.launch.launch import launch
+from gnexp.models import foreign as foreign_models
 from gnexp.models.build import build_model
 from gnexp.models.kinds import foreign
 from gnexp.models.tracing import inputs_of
@@ -267,3 +268,23 @@ def test_the_names_are_read_without_torch() -> None:
     ours, timms = json.loads(done.stdout)
     assert ours == sorted(torchvision.models.list_models(module=torchvision.models))
     assert timms == sorted(timm.list_models())
+
+
+@pytest.mark.parametrize(
+    ("layer", "said"),
+    [
+        (torchvision.ops.StochasticDepth(0.1, "batch"), "layer 0 drops whole batches"),
+        (
+            timm.layers.DropPath(0.1, scale_by_keep=False),
+            "layer 0 drops paths and does not scale those that stay",
+        ),
+    ],
+)
+def test_what_drops_in_another_way_is_refused(layer: nn.Module, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        foreign_models._key_draws(nn.Sequential(layer))
+
+
+def test_a_first_convolution_of_other_channels_than_red_green_and_blue_is_refused() -> None:
+    with pytest.raises(ValueError, match="its first convolution 0 has in_channels=4, not 3"):
+        foreign_models._take_channels(nn.Sequential(nn.Conv2d(4, 8, 3)), 1)

@@ -8,12 +8,16 @@ from typing import Any
 import pytest
 
 from gnexp.report import check, render
+from gnexp.report.exhibits.statistics import Estimate
+from gnexp.report.exhibits.verdicts import AGREES, NOT_RUN, UNDECIDED, Verdict
+from gnexp.report.render import scoreboard
 from gnexp.report.render.marks import mark, marks_of
 from tests.report.report_claims import BN_AT_2, CHOICES, FILE, GN_AT_2, LOSS
 from tests.report.report_runs import FIGURE, TABLE, expand, runs_of, write_runs
 
 EXHIBITS = [FIGURE, TABLE]
 START, END = marks_of("results/tables/scoreboard.md")
+FOUND = Estimate(1.0, 0.1, 4.0, (3, 3))  # an interval of 2.78 standard errors
 TARGETED = {**GN_AT_2, "targets": {"garments": "the search looked for it"}}
 
 
@@ -192,3 +196,23 @@ def test_before_any_run_and_at_the_paper_s_scale(tmp_path: Path) -> None:
     render_in(tmp_path, BN_AT_2, GN_AT_2)
     header, _, bn, _ = rows((tmp_path / "results/tables/scoreboard.md").read_text(encoding="utf-8"))
     assert (header[-1], bn[-1]) == ("The paper's", "undecided +6.1 (n=1)")
+
+
+@pytest.mark.parametrize(
+    ("verdict", "said"),
+    [
+        (None, "–"),
+        (Verdict(NOT_RUN), "not run"),
+        (Verdict(NOT_RUN, target="searched for"), "not run (target)"),
+        (Verdict(AGREES, FOUND), "**agrees** +1.0 ± 0.3 (n=3)"),
+        (Verdict(UNDECIDED, FOUND, 5, 5), "undecided +1.0 ± 0.3 (n=3; 5 for 80 %)"),
+        (Verdict(UNDECIDED, FOUND, 5, 9), "undecided +1.0 ± 0.3 (n=3; 5 to 9 for 80 %)"),
+        (Verdict(UNDECIDED, FOUND, 5, None), "undecided +1.0 ± 0.3 (n=3; 5 to many for 80 %)"),
+        (
+            Verdict(UNDECIDED, FOUND, 5, 5, num_diverged=1),
+            "undecided +1.0 ± 0.3 (n=3; 1 diverged; 5 for 80 %)",
+        ),
+    ],
+)
+def test_a_verdict_in_a_cell(verdict: Verdict | None, said: str) -> None:
+    assert scoreboard._say_verdict(verdict) == said
