@@ -53,7 +53,7 @@ def label_lines(axes: Axes, panel: Panel, shifts: Sequence[float], colours: Sequ
             va="center",
             annotation_clip=False,
             arrowprops=_LEADER | {"color": colour} if is_moved else None,  # says whose end it is
-            bbox={"facecolor": figure.get_facecolor(), "edgecolor": "none", "pad": 0.6},
+            bbox={"facecolor": figure.get_facecolor(), "linewidth": 0, "pad": 0.6},
         )
 
 
