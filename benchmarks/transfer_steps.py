@@ -59,9 +59,8 @@ def main(root: str) -> None:
             run = composer.run([*CELLS[name], *QUIET, f"data.root={root}"])
             records = train(build(run, torch.device("cpu")))
             steps[name] = (record for record in records if isinstance(record, StepRecord))
-            for _ in range(
-                NUM_PICTURES // run.total_batch + 1
-            ):  # videos are decoded in the first pass over them
+            one_pass = NUM_PICTURES // run.total_batch  # in which videos are decoded
+            for _ in range(one_pass + 1):
                 next(steps[name])
             answer = run.run_id
         print(json.dumps(answer), flush=True)

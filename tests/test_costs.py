@@ -22,7 +22,7 @@ def test_a_run_counts_as_its_cells_quickest_seed(tmp_path: Path, monkeypatch: py
     """Cells of two seeds whose runs start from parents of their own, and one of which was paused."""
     expansion = expand("kinetics", "small")
     for i, cell in enumerate(expansion.cells[:2]):
-        for run, seconds in zip(cell.runs, (100.0 * (i + 1), 5000.0), strict=True):
+        for run, seconds in zip(cell.runs[:2], (100.0 * (i + 1), 5000.0), strict=True):
             (tmp_path / f"{run.run_id}.json").write_text(json.dumps({"seconds": seconds}), encoding="utf-8")
     monkeypatch.setattr(costs, "RUNS", tmp_path)
     num = len({run.run_id for cell in expansion.cells for run in cell.runs})
